@@ -1,0 +1,207 @@
+-- complain if the script is sourced in psql rather than by CREATE EXTENSION
+\echo Use "CREATE EXTENSION pg_background" to load this file. \quit
+
+DO $$
+BEGIN
+  IF current_setting('pg_background.max_workers', true) IS NULL THEN
+    RAISE WARNING 'pg_background is not loaded: its functions will not work'
+      USING HINT = 'Add pg_background to shared_preload_libraries and restart the server.';
+  END IF;
+END $$;
+
+-- ---- types
+
+CREATE TYPE pg_background_handle AS (pid int4, cookie int8);
+
+CREATE TYPE pg_background_stats AS (
+  workers_launched int8, workers_completed int8, workers_failed int8, workers_canceled int8,
+  workers_timed_out int8, workers_active int4, avg_execution_ms float8, max_workers int4);
+
+CREATE TYPE pg_background_progress_info AS (progress_pct int4, progress_msg text);
+
+-- ---- launch, submit
+
+CREATE FUNCTION pg_background_launch(sql text, queue_size int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_launch' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_launch(sql text, queue_size int4, label text)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_launch' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_launch_v2(sql text, queue_size int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_launch' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_launch_v2(sql text, queue_size int4, label text)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_launch' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_submit(sql text, queue_size int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_submit' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_submit(sql text, queue_size int4, label text)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_submit' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_submit_v2(sql text, queue_size int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_submit' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_submit_v2(sql text, queue_size int4, label text)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_submit' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+-- ---- result
+
+CREATE FUNCTION pg_background_result(pid int4, cookie int8)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_result' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_result(handle pg_background_handle)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_result' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_result_v2(pid int4, cookie int8)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_result' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- ---- wait
+
+CREATE FUNCTION pg_background_wait(pid int4, cookie int8, timeout_ms int4 DEFAULT 0)
+RETURNS bool AS 'MODULE_PATHNAME', 'pgbg_wait' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_wait(handle pg_background_handle)
+RETURNS bool AS 'MODULE_PATHNAME', 'pgbg_wait' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_wait_v2(pid int4, cookie int8, timeout_ms int4 DEFAULT 0)
+RETURNS bool AS 'MODULE_PATHNAME', 'pgbg_wait' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_wait_v2_timeout(pid int4, cookie int8, timeout_ms int4)
+RETURNS bool AS 'MODULE_PATHNAME', 'pgbg_wait_timeout' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- waits without a snapshot, as a function cannot: for CREATE INDEX CONCURRENTLY and the like
+CREATE PROCEDURE pg_background_await(pid int4, cookie int8, timeout_ms int4 DEFAULT 0, INOUT finished bool DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'pgbg_await' LANGUAGE C;
+
+-- ---- cancel, detach
+
+CREATE FUNCTION pg_background_cancel(pid int4, cookie int8, grace_ms int4 DEFAULT 0)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_cancel' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel(handle pg_background_handle)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_cancel' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_v2(pid int4, cookie int8, grace_ms int4 DEFAULT 0)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_cancel' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_v2_grace(pid int4, cookie int8, grace_ms int4)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_cancel' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach(pid int4, cookie int8)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_detach' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach(handle pg_background_handle)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_detach' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach_v2(pid int4, cookie int8)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_detach' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- ---- list, stats, progress, registry
+
+CREATE FUNCTION pg_background_list()
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_list' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_list_v2()
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_list' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE VIEW pg_background_list AS
+SELECT pid, cookie, launched_at, user_id, queue_size, state, sql_preview, last_error, consumed, label
+FROM pg_background_list() AS (
+  pid int4, cookie int8, launched_at timestamptz, user_id oid, queue_size int4, state text, sql_preview text,
+  last_error text, consumed bool, label text);
+
+CREATE FUNCTION pg_background_stats()
+RETURNS pg_background_stats AS 'MODULE_PATHNAME', 'pgbg_stats' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_stats_v2()
+RETURNS pg_background_stats AS 'MODULE_PATHNAME', 'pgbg_stats' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_progress(pct int4, msg text DEFAULT NULL)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_report_progress' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_progress(pct float8, msg text DEFAULT NULL)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_report_progress' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_report_progress(pct int4, msg text DEFAULT NULL)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_report_progress' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_report_progress(pct float8, msg text DEFAULT NULL)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_report_progress' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_get_progress(pid int4, cookie int8)
+RETURNS pg_background_progress_info AS 'MODULE_PATHNAME', 'pgbg_get_progress'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_get_progress_v2(pid int4, cookie int8)
+RETURNS pg_background_progress_info AS 'MODULE_PATHNAME', 'pgbg_get_progress'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_registry(
+  OUT entries int4, OUT live int4, OUT unread int4, OUT idle_workers int4, OUT busy_workers int4,
+  OUT area_bytes int8, OUT spill_bytes int8)
+RETURNS record AS 'MODULE_PATHNAME', 'pgbg_registry' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- ---- before a restart
+
+CREATE FUNCTION pg_background_drain_server(timeout_ms int4)
+RETURNS TABLE (finished int4, canceled int4, running int4)
+AS 'MODULE_PATHNAME', 'pgbg_drain_server' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_resume_server()
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_resume_server' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- ---- before 16 int8 does not read hexadecimal: there the _v2 functions take cookies as text too
+
+DO $$
+DECLARE
+  declaration text;
+BEGIN
+  IF current_setting('server_version_num')::int4 >= 160000 THEN
+    RETURN;
+  END IF;
+  FOREACH declaration IN ARRAY ARRAY[
+    'pg_background_result_v2(pid int4, cookie text) RETURNS SETOF record|pgbg_result',
+    'pg_background_wait_v2(pid int4, cookie text, timeout_ms int4 DEFAULT 0) RETURNS bool|pgbg_wait',
+    'pg_background_wait_v2_timeout(pid int4, cookie text, timeout_ms int4) RETURNS bool|pgbg_wait_timeout',
+    'pg_background_cancel_v2(pid int4, cookie text, grace_ms int4 DEFAULT 0) RETURNS void|pgbg_cancel',
+    'pg_background_cancel_v2_grace(pid int4, cookie text, grace_ms int4) RETURNS void|pgbg_cancel',
+    'pg_background_detach_v2(pid int4, cookie text) RETURNS void|pgbg_detach',
+    'pg_background_get_progress_v2(pid int4, cookie text) RETURNS pg_background_progress_info|pgbg_get_progress']
+  LOOP
+    EXECUTE format('CREATE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
+                   split_part(declaration, '|', 1), split_part(declaration, '|', 2));
+  END LOOP;
+END $$;
+
+-- ---- nothing for PUBLIC
+
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pgbackground_role') THEN
+    CREATE ROLE pgbackground_role NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
+  END IF;
+END $$;
+
+DO $$
+DECLARE
+  member regprocedure;
+BEGIN
+  -- the extension's own functions, whichever the version of the server made it create
+  FOR member IN
+    SELECT d.objid::regprocedure
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.classid = 'pg_catalog.pg_proc'::regclass
+      AND d.deptype = 'e' AND e.extname = 'pg_background'
+  LOOP
+    EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
+    EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO pgbackground_role', member);
+  END LOOP;
+END $$;
+
+REVOKE ALL ON FUNCTION pg_background_registry(), pg_background_drain_server(int4), pg_background_resume_server()
+FROM pgbackground_role;
+GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
+REVOKE ALL ON pg_background_list FROM PUBLIC;
+GRANT SELECT ON pg_background_list TO pgbackground_role;

@@ -1,0 +1,211 @@
+"""The shape of the shared memory: one registry of jobs, workers and sessions, and each job's memory.
+
+Each field names who writes it: [L] the launcher, [W] the job's worker, [R] the one reader of its output,
+[B] any of them. All but the atomics and the fields marked (own) change only under the registry's lock.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+
+from pg.base cimport cbool, Oid, TimestampTz
+from pg.shared cimport ConditionVariable, dsa_pointer, LWLock, PGPROC, pg_atomic_uint32, pg_atomic_uint64
+
+cdef enum:
+    LABEL_CHARS = 64
+    LABEL_BYTES = 257           # 64 characters of up to four bytes, and the end
+    PREVIEW_CHARS = 120
+    PREVIEW_BYTES = 481
+    MESSAGE_BYTES = 512         # the first part of an error's message, for list()
+    PROGRESS_BYTES = 256
+    TAG_BYTES = 64              # COMPLETION_TAG_BUFSIZE
+
+    MIN_QUEUE_SIZE = 64
+    MAX_QUEUE_SIZE = 268435456
+    MAX_RING_SIZE = 1048576     # above it the page cache is as fast: the rest of a larger queue is its spill file
+
+    MAX_GRACE_MS = 3600000
+    EVICT_MS = 1000             # how long a launch waits for an idle worker to leave
+    CHECKIN_MS = 60000          # a process that has not come by then never will
+    AHEAD_REQUESTS = 8
+
+cdef enum JobState:
+    JOB_QUEUED = 0              # waits for a worker
+    JOB_STARTING                # given to a worker
+    JOB_RUNNING
+    JOB_STOPPED                 # succeeded; this and all after it are final
+    JOB_ERROR
+    JOB_CANCELED
+    JOB_TIMED_OUT
+    JOB_LOST                    # its process died
+
+cdef enum ReaderKind:
+    READER_NONE = 0
+    READER_LOOKING              # looks for the columns, has taken nothing yet
+    READER_READING              # takes rows: they are gone from here
+    READER_MOVING               # moves the queue of a finished job to its file
+
+cdef enum WorkerState:
+    WORKER_FREE = 0             # no process
+    WORKER_STARTING             # registered with the postmaster, or come up and reserved by its starter
+    WORKER_IDLE
+    WORKER_ASSIGNED             # has a job that it has not begun
+    WORKER_RUNNING
+    WORKER_RESETTING            # its job is over; may be given the next one already
+    WORKER_LEAVING              # was asked to exit
+
+cdef struct Job:
+    uint64_t cookie             # [L] 0 while the entry is free
+    int32_t next                # [B] in the free list or in the history
+    int32_t pid                 # [L] as in the handle
+    int32_t state               # [B] JobState
+    cbool submitted             # [L] rows are dropped at source
+    cbool tracked               # [B] false once consumed or detached
+    cbool in_history            # [B] the entry may be reused
+    cbool canceled              # [B] a cancel was asked for
+    int32_t worker              # [B] -1 unless one has it
+    int32_t session             # [L] the launching session's place
+    uint64_t session_id         # [L]
+    Oid database                # [L]
+    Oid launcher                # [L] authenticated user: whose worker it needs
+    Oid user                    # [L] current user at the launch point
+    int32_t security_context    # [L]
+    int32_t queue_size          # [L]
+    TimestampTz launched_at     # [L]
+    TimestampTz started_at      # [W]
+    TimestampTz finished_at     # [W]
+    TimestampTz orphaned_at     # [B] when its session was gone and its result unread; 0: not so
+    ConditionVariable changed   # broadcast at the end and when a reader lets go
+
+    # memory
+    dsa_pointer request         # [L] JobRequest
+    dsa_pointer error           # [W] JobError
+    dsa_pointer ring            # [L] the queue's bytes
+    uint32_t request_size       # [L]
+    uint32_t error_size         # [W]
+    uint32_t ring_size          # [L]
+
+    # the stream of output: absolute offsets, only ever growing
+    pg_atomic_uint64 produced   # [W] end of the stream
+    pg_atomic_uint64 consumed   # [R] all before it may be overwritten
+    pg_atomic_uint64 spilled    # [W] all before it that is unread is in the file, the rest in the ring
+    pg_atomic_uint32 described  # [W] the row description is in the stream
+    int32_t reader              # [B] ReaderKind
+    PGPROC *reader_proc         # [B]
+    uint64_t file_number        # [W] 0: no spill file
+    Oid file_tablespace         # [W]
+
+    # outcome
+    int64_t row_count           # [W]
+    int32_t sqlstate            # [W] 0: none
+    char command_tag[64]        # [W] of the last statement
+    char message[512]           # [W]
+
+    # progress, written by the worker between two increments of the version
+    pg_atomic_uint32 progress_version
+    int32_t progress_pct        # -1: nothing reported
+    cbool progress_has_text
+    char progress_text[256]
+
+    char label[257]             # [L] empty: none
+    char preview[481]           # [L]
+
+cdef struct Worker:
+    int32_t state               # WorkerState
+    uint32_t generation         # counts the processes that had this place
+    int32_t pid                 # [W] 0 until the process has checked in
+    PGPROC *proc                # [W]
+    PGPROC *starter             # [L] whom to wake at check-in
+    int32_t reserved_for        # [L] place of the session that starts it for its own job, or -1
+    Oid database                # [L]
+    Oid user                    # [L] authenticated user
+    uint64_t settings           # [W] hash of the settings in force
+    int32_t job                 # [B] entry of the assigned or running job, or -1
+    uint64_t cookie             # [B] that job's
+    uint64_t cancel_cookie      # [B] the job that SIGUSR2 is meant to cancel
+    uint64_t terminate_cookie   # [B] the job that SIGUSR2 is meant to end with its process
+    TimestampTz since           # [B] when the state began
+
+cdef struct Session:
+    uint64_t id                 # 0: none
+    int32_t active              # jobs launched and not finished
+    int64_t launched
+    int64_t completed
+    int64_t failed
+    int64_t canceled
+    int64_t timed_out
+    double execution_ms         # of finished jobs, from their own start to their own end
+    int64_t executed            # how many that is
+    uint64_t waits_for          # cookie of the job that this session waits for, or 0
+    int32_t waits_for_job
+    int32_t pid
+
+cdef struct AheadRequest:
+    Oid database
+    Oid user
+
+cdef struct Registry:
+    LWLock *lock
+    int32_t jobs_size
+    int32_t workers_size
+    int32_t sessions_size
+    Job *jobs
+    Worker *workers
+    Session *sessions
+    uint64_t *cookies           # of jobs, side by side: a look-up reads these only
+    void *area
+    int tranche
+    PGPROC *keeper
+    cbool draining              # launches are refused until resume_server
+    int32_t free_head           # -1: empty
+    int32_t history_head        # oldest
+    int32_t history_tail
+    int32_t live_workers        # places that are not WORKER_FREE
+    int32_t ahead_count
+    AheadRequest ahead[8]
+    TimestampTz last_exit       # of a worker: its process may still hold a slot of the postmaster
+    ConditionVariable worker_left
+    pg_atomic_uint64 last_session
+    pg_atomic_uint64 last_file
+    pg_atomic_uint64 area_bytes
+
+cdef struct JobRequest:
+    # followed by the settings, the libraries, and the SQL text with a NUL
+    uint32_t settings_size
+    uint32_t libraries_size
+    uint32_t sql_size
+    uint64_t settings_hash
+    Oid session_user
+    Oid role
+    cbool session_user_is_superuser
+
+cdef struct JobError:
+    # followed by the texts in the order of the lengths, each with a NUL; a length of -1 is a NULL
+    int32_t cursorpos
+    int32_t internalpos
+    int32_t length[10]
+
+cdef struct Garbage:
+    # what an entry gave up under the lock, to be freed after it
+    dsa_pointer request
+    dsa_pointer error
+    dsa_pointer ring
+    uint32_t bytes
+    uint64_t file_number
+    Oid file_tablespace
+
+cdef struct MessageHeader:
+    # of one message in the stream of output
+    uint32_t size               # of what follows
+    uint32_t kind               # MessageKind in the low byte, a count above it
+
+cdef enum MessageKind:
+    MSG_COLUMNS = 1             # the row description: WireColumn[count]
+    MSG_ROWS                    # minimal tuples, each padded to MAXALIGN
+    MSG_NOTICE                  # a NoticeResponse in the protocol's form
+    MSG_TAG                     # a command tag with its NUL
+
+cdef struct WireColumn:
+    Oid type                    # as the statement gives it
+    Oid wire_type               # as sent: text for what only its sender can read
+    int32_t typmod
+    int32_t name_size
+    char name[64]

@@ -1,0 +1,116 @@
+"""Types, Datums, function calls and memory contexts (fmgr.h, postgres.h, palloc.h, miscadmin.h)."""
+
+from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
+from posix.types cimport pid_t
+
+cdef extern from "shim.h" nogil:
+    ctypedef bint cbool "bool"
+    ctypedef uint64_t Datum
+    ctypedef uint32_t Oid
+    ctypedef size_t Size
+    ctypedef int64_t TimestampTz
+
+    enum:
+        InvalidOid
+        BOOLOID, INT4OID, INT8OID, TEXTOID, VARCHAROID, OIDOID, TIMESTAMPTZOID
+        TYPTYPE_PSEUDO
+        FirstUnpinnedObjectId
+
+    # Variable-length values
+    ctypedef struct text "text":
+        pass
+    ctypedef struct varlena "struct varlena":
+        pass
+    char *VARDATA_ANY(const void *)
+    int VARSIZE_ANY_EXHDR(const void *)
+    cbool VARATT_IS_EXTERNAL(const void *)
+    cbool VARATT_IS_EXTERNAL_EXPANDED(const void *)
+    varlena *detoast_external_attr(varlena *attr)
+    char *text_to_cstring(const text *t)
+    Size MAXALIGN(Size)
+
+    # Datum conversions
+    Datum BoolGetDatum(cbool)
+    Datum Int32GetDatum(int32_t)
+    Datum Int64GetDatum(int64_t)
+    Datum Float8GetDatum(double)
+    Datum ObjectIdGetDatum(Oid)
+    Datum TimestampTzGetDatum(TimestampTz)
+    Datum PointerGetDatum(const void *)
+    Datum CStringGetTextDatum(const char *)
+    Datum UInt64GetDatum(uint64_t)
+    int32_t DatumGetInt32(Datum)
+    int64_t DatumGetInt64(Datum)
+    uint64_t DatumGetUInt64(Datum)
+    void *DatumGetPointer(Datum)
+
+    # Arrays
+    ctypedef struct ArrayType:
+        pass
+    int array_length(ArrayType *)
+    int32_t array_int32(ArrayType *, int i)
+    ArrayType *blocking_pids(int pid)
+
+    # Function calls
+    ctypedef struct FmgrInfo:
+        Oid fn_oid
+        # ...
+    ctypedef struct FunctionCallInfoBaseData:
+        FmgrInfo *flinfo
+        cbool isnull
+        # ...
+    ctypedef FunctionCallInfoBaseData *FunctionCallInfo
+    ctypedef struct HeapTupleHeaderData:
+        pass
+    ctypedef HeapTupleHeaderData *HeapTupleHeader
+    int32_t arg_int32(FunctionCallInfo, int n)
+    int64_t arg_int64(FunctionCallInfo, int n)
+    double arg_float8(FunctionCallInfo, int n)
+    text *arg_text(FunctionCallInfo, int n)
+    HeapTupleHeader arg_record(FunctionCallInfo, int n)
+    cbool arg_isnull(FunctionCallInfo, int n)
+    int arg_count(FunctionCallInfo)
+    Oid function_oid(FunctionCallInfo)
+    Oid get_func_signature(Oid funcid, Oid **argtypes, int *nargs)
+    Datum GetAttributeByNum(HeapTupleHeader tuple, int16_t attrno, cbool *isNull)
+    void fmgr_info(Oid functionId, FmgrInfo *finfo)
+    char *OutputFunctionCall(FmgrInfo *flinfo, Datum val)
+    Datum InputFunctionCall(FmgrInfo *flinfo, char *str, Oid typioparam, int32_t typmod)
+
+    # Memory contexts
+    ctypedef struct MemoryContextData:
+        pass
+    ctypedef MemoryContextData *MemoryContext
+    MemoryContext CurrentMemoryContext, TopMemoryContext
+    enum:
+        MCXT_ALLOC_HUGE
+    void *palloc(Size)
+    void *palloc0(Size)
+    void pfree(void *)
+    char *pstrdup(const char *)
+    char *pnstrdup(const char *, Size)
+    char *psprintf(const char *fmt, ...)
+    void *MemoryContextAlloc(MemoryContext, Size)
+    void *MemoryContextAllocExtended(MemoryContext, Size, int flags)
+    MemoryContext MemoryContextSwitchTo(MemoryContext)
+    void MemoryContextReset(MemoryContext)
+    void MemoryContextDelete(MemoryContext)
+    MemoryContext create_context(MemoryContext parent, const char *name)
+
+    # This process
+    int MyProcPid
+    Oid MyDatabaseId
+    cbool IsUnderPostmaster
+    cbool process_shared_preload_libraries_in_progress
+    int work_mem
+    int max_worker_processes
+
+    # Time and chance
+    TimestampTz GetCurrentTimestamp()
+    long TimestampDifferenceMilliseconds(TimestampTz start, TimestampTz stop)
+    cbool pg_strong_random(void *buf, size_t len)
+    uint64_t hash_bytes_extended(const unsigned char *k, int keylen, uint64_t seed)
+    int pg_mbcliplen(const char *mbstr, int len, int limit)
+    int pg_mbstrlen_with_len(const char *mbstr, int len)
+    int pg_mbcharcliplen(const char *mbstr, int len, int limit)
+    void reseed_random(double seed)

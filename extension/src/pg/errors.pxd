@@ -1,0 +1,53 @@
+"""Errors and the server log (elog.h); ereport itself is wrapped in shim.h."""
+
+from .base cimport cbool
+
+cdef extern from "shim.h" nogil:
+    ctypedef struct ErrorData:
+        int elevel
+        int sqlerrcode
+        char *message
+        char *detail
+        char *hint
+        char *context
+        char *schema_name
+        char *table_name
+        char *column_name
+        char *datatype_name
+        char *constraint_name
+        int cursorpos
+        int internalpos
+        char *internalquery
+        # ...
+    ctypedef void (*emit_log_hook_type)(ErrorData *edata) noexcept nogil
+    emit_log_hook_type emit_log_hook
+    ctypedef void (*catch_body)(void *arg) noexcept nogil
+    enum:
+        LOG, NOTICE, WARNING, ERROR, FATAL
+        ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_OBJECT, ERRCODE_DATATYPE_MISMATCH
+        ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_CONNECTION_FAILURE, ERRCODE_OUT_OF_MEMORY
+        ERRCODE_INSUFFICIENT_RESOURCES, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
+        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_OBJECT_IN_USE, ERRCODE_INSUFFICIENT_PRIVILEGE
+        ERRCODE_STRING_DATA_RIGHT_TRUNCATION, ERRCODE_NULL_VALUE_NOT_ALLOWED, ERRCODE_T_R_DEADLOCK_DETECTED
+        ERRCODE_QUERY_CANCELED, ERRCODE_INVALID_TEXT_REPRESENTATION, ERRCODE_INTERNAL_ERROR
+        ERRCODE_ADMIN_SHUTDOWN, ERRCODE_TRANSACTION_TIMEOUT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION
+        ERRCODE_TOO_MANY_CONNECTIONS, ERRCODE_SYNTAX_ERROR
+
+    void raise_error(int code, const char *fmt, ...)
+    void raise_with_hint(int code, const char *hint, const char *fmt, ...)
+    void raise_with_detail(int code, const char *detail, const char *hint, const char *fmt, ...)
+    void raise_file_error(const char *fmt, ...)
+    void raise_fatal(int code, const char *fmt, ...)
+    void report(int level, const char *fmt, ...)
+    void report_hidden_statement(int level, const char *fmt, ...)
+
+    ErrorData *catch_error(catch_body body, void *arg, cbool report_it)
+    void ReThrowError(ErrorData *edata)
+    void ThrowErrorData(ErrorData *edata)
+    char *unpack_sql_state(int sql_state)
+
+    const char *debug_query_string
+    int log_statement
+    int check_log_duration(char *msec_str, cbool was_logged)
+    enum:
+        LOGSTMT_NONE, LOGSTMT_ALL

@@ -1,0 +1,39 @@
+# cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False, binding=False
+"""pg_background: SQL in background workers inside the server.
+
+This root only lists the parts, in the order of a job's life. It is compiled to a library with no Python in it,
+which is why nothing here may have an initialiser: the module's own never runs, _PG_init (module.pyx) sets all.
+
+    what                                        which server API
+    every PG_VERSION_NUM test                   shim.h: macros that give old servers the newest API
+    the server's functions, by area             pg/*.pxd
+    the shared memory, who writes what          layout.pxd
+"""
+
+include "pg_background/imports.pxi"
+
+include "pg_background/settings.pyx"        # the pg_background.* settings
+include "pg_background/registry.pyx"        # shared memory; finding, taking and retiring entries
+include "pg_background/spill.pyx"           # the temporary file behind a queue
+include "pg_background/memory.pyx"          # a job's memory in the shared area
+include "pg_background/session.pyx"         # what this backend keeps, and gives back at exit
+include "pg_background/handle.pyx"          # handles as arguments and results; who may use one
+include "pg_background/launch.pyx"          # launch, submit
+include "pg_background/pool.pyx"            # which worker gets a job; starting and evicting processes
+include "pg_background/keeper.pyx"          # the keeper process
+include "pg_background/worker.pyx"          # a worker's life: check in, take jobs, leave
+include "pg_background/identity.pyx"        # settings and roles of the launch point, and the reset after a job
+include "pg_background/execute.pyx"         # run a job's statements
+include "pg_background/rows.pyx"            # rows into messages
+include "pg_background/output.pyx"          # messages into the queue or the file
+include "pg_background/outcome.pyx"         # how a job ended
+include "pg_background/wait.pyx"            # wait; waits that can never end
+include "pg_background/stream.pyx"          # messages out of the queue or the file
+include "pg_background/convert.pyx"         # the reader's columns against the job's
+include "pg_background/result.pyx"          # result
+include "pg_background/control.pyx"         # cancel, detach
+include "pg_background/drain.pyx"           # drain_server, resume_server
+include "pg_background/progress.pyx"        # progress, get_progress
+include "pg_background/observe.pyx"         # list, stats, registry
+include "pg_background/hooks.pyx"           # utility and executor hooks
+include "pg_background/module.pyx"          # _PG_init

@@ -1,0 +1,63 @@
+# cancel and detach: what can be done to a job from outside. Nothing is ever signalled by pid alone: the signal says
+# "look", and the worker acts only if the cookie noted in its place is that of the job it runs.
+
+cdef bint signal_worker(Job *job, uint64_t cookie, bint terminate) noexcept nogil:
+    """Ask the job's worker to cancel it, or to end with it; False when the job is final already."""
+    cdef Worker *worker
+    cdef bint running = False
+    lock_registry()
+    if is_same_job(job, cookie) and not is_final(job.state) and job.worker >= 0:
+        worker = &registry.workers[job.worker]
+        running = True
+        job.canceled = True
+        if terminate:
+            worker.terminate_cookie = cookie
+        else:
+            worker.cancel_cookie = cookie
+        # under the lock the worker cannot have left yet, so the pid is still its own
+        kill(worker.pid, SIGUSR2)
+    unlock_registry()
+    return running
+
+
+cdef void cancel_job(Job *job, Handle *handle, int32_t grace) noexcept nogil:
+    """Cancel the statement; with a grace period in milliseconds wait that long, then end the process too."""
+    if not signal_worker(job, handle.cookie, False) or grace <= 0:
+        return
+    # a cycle is no matter: the terminate ends it
+    if wait_for_job(job, handle, grace if grace < MAX_GRACE_MS else MAX_GRACE_MS, False):
+        return
+    if not signal_worker(job, handle.cookie, True):
+        return
+    if not wait_for_job(job, handle, 1000, False):
+        report(WARNING, b"background job with PID %d still runs", handle.pid)
+
+
+cdef public Datum pgbg_cancel(FunctionCallInfo fcinfo) noexcept nogil:
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef int32_t grace = 0
+    if arg_count(fcinfo) > handle.rest:
+        grace = arg_int32(fcinfo, handle.rest)
+    join_sessions()
+    cancel_job(find_job(&handle, ROLE_PG_SIGNAL_BACKEND), &handle, grace)
+    return 0
+
+
+cdef public Datum pgbg_detach(FunctionCallInfo fcinfo) noexcept nogil:
+    """Stop tracking: the job goes on, its output is dropped, its handle is unknown from now on."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Garbage garbage
+    cdef Job *job
+    memset(&garbage, 0, sizeof(garbage))
+    join_sessions()
+    job = find_job(&handle, InvalidOid)
+    lock_registry()
+    if is_same_job(job, handle.cookie):
+        job.tracked = False
+        if job.in_history:
+            give_up_memory(job, &garbage)
+        else:
+            settle(job, &garbage)
+    unlock_registry()
+    dispose(&garbage)
+    return 0

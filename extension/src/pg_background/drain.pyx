@@ -1,0 +1,108 @@
+# drain_server and resume_server: let the jobs of the whole server end before a restart.
+
+cdef struct Drained:
+    int32_t finished
+    int32_t canceled
+    int32_t running
+
+
+cdef struct LiveJob:
+    Job *job
+    uint64_t cookie
+
+
+cdef void require_superuser(const char *what) noexcept nogil:
+    if not superuser_arg(GetUserId()):
+        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE, b"must be superuser to %s background jobs", what)
+
+
+cdef void set_draining(bint draining) noexcept nogil:
+    lock_registry()
+    registry.draining = draining
+    unlock_registry()
+
+
+cdef LiveJob *live_jobs(int *count) noexcept nogil:
+    """All jobs that have not ended."""
+    cdef LiveJob *live = <LiveJob *>palloc(sizeof(LiveJob) * registry.jobs_size)
+    cdef int32_t i
+    count[0] = 0
+    share_registry()
+    for i in range(registry.jobs_size):
+        if registry.cookies[i] != 0 and not is_final(registry.jobs[i].state):
+            live[count[0]].job = &registry.jobs[i]
+            live[count[0]].cookie = registry.cookies[i]
+            count[0] += 1
+    unlock_registry()
+    return live
+
+
+cdef void wait_for_all(LiveJob *live, int count, long timeout) noexcept nogil:
+    """Until all have ended or the time is up, in milliseconds."""
+    cdef TimestampTz start = GetCurrentTimestamp()
+    cdef long left
+    cdef int i
+    for i in range(count):
+        ConditionVariablePrepareToSleep(&live[i].job.changed)
+        while not is_finished(live[i].job, live[i].cookie):
+            left = timeout - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
+            if left <= 0:
+                break
+            ConditionVariableTimedSleep(&live[i].job.changed, left, PG_WAIT_EXTENSION)
+        ConditionVariableCancelSleep()
+
+
+cdef void count_drained(LiveJob *live, int count, Drained *drained) noexcept nogil:
+    cdef int i
+    memset(drained, 0, sizeof(Drained))
+    share_registry()
+    for i in range(count):
+        if not is_finished(live[i].job, live[i].cookie):
+            drained.running += 1
+        elif is_same_job(live[i].job, live[i].cookie) and live[i].job.state == JOB_CANCELED:
+            drained.canceled += 1
+        else:
+            drained.finished += 1
+    unlock_registry()
+
+
+cdef void end_all(LiveJob *live, int count, bint terminate) noexcept nogil:
+    """Cancel those that still run, or end them with their processes, and give them a second."""
+    cdef int i
+    for i in range(count):
+        if not is_finished(live[i].job, live[i].cookie):
+            signal_worker(live[i].job, live[i].cookie, terminate)
+    wait_for_all(live, count, 1000)
+
+
+cdef public Datum pgbg_drain_server(FunctionCallInfo fcinfo) noexcept nogil:
+    """Refuse launches, wait, cancel the rest and report; the refusal stays until resume_server or a restart."""
+    cdef TupleDesc desc = NULL
+    cdef Tuplestorestate *store = materialized(fcinfo, &desc)
+    cdef long timeout = arg_int32(fcinfo, 0)
+    cdef Drained drained
+    cdef LiveJob *live
+    cdef int count = 0
+    cdef Datum values[3]
+    cdef cbool nulls[3]
+    join_sessions()
+    require_superuser("drain")
+    set_draining(True)
+    live = live_jobs(&count)
+    wait_for_all(live, count, timeout)
+    end_all(live, count, False)
+    end_all(live, count, True)
+    count_drained(live, count, &drained)
+    memset(nulls, 0, sizeof(nulls))
+    values[0] = Int32GetDatum(drained.finished)
+    values[1] = Int32GetDatum(drained.canceled)
+    values[2] = Int32GetDatum(drained.running)
+    tuplestore_putvalues(store, desc, values, nulls)
+    return 0
+
+
+cdef public Datum pgbg_resume_server(FunctionCallInfo fcinfo) noexcept nogil:
+    join_sessions()
+    require_superuser("resume")
+    set_draining(False)
+    return 0

@@ -1,0 +1,173 @@
+# Run a job: its statements as one implicit transaction, as the server runs a simple query.
+
+cdef void run_job(Job *job) noexcept nogil:
+    """Run the job that this worker has taken, tell its end, and make the session clean for the next one."""
+    cdef ErrorData *error
+    MemoryContextSwitchTo(job_context)
+    open_output(job)
+    error = catch_error(transaction_body, job, True)
+    if error != NULL:
+        clean_up_after_error()
+    debug_point("job_before_finish")
+    close_output()
+    finish_job(job, error)
+    if my_worker.state == WORKER_LEAVING:
+        proc_exit(0)
+    debug_point("worker_before_reset")
+    reset_session()
+    debug_point("worker_after_reset")
+    pgstat_report_stat(True)
+    pgstat_report_activity(STATE_IDLE, NULL)
+
+
+cdef void transaction_body(void *arg) noexcept nogil:
+    global debug_query_string
+    cdef Job *job = <Job *>arg
+    cdef JobRequest *request = <JobRequest *>address(job.request)
+    cdef char *sql = request_sql(request)
+    SetCurrentStatementStartTimestamp()
+    debug_query_string = sql
+    if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
+        raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
+    assume_session_user(request)
+    # before the settings, which may be theirs
+    load_libraries(request)
+    restore_settings(request)
+    my_worker.settings = request.settings_hash
+    MemoryContextSwitchTo(job_context)
+    show_application_name(job)
+    pgstat_report_activity(STATE_RUNNING, sql)
+    # before the transaction starts: after a ROLLBACK in a procedure the user of that moment comes back
+    SetUserIdAndSecContext(job.user, job.security_context)
+    if setting_worker_timeout > 0:
+        enable_timeout_after(job_timeout, setting_worker_timeout)
+    MemoryContextSwitchTo(job_context)
+    debug_point("job_before_statements")
+    log_duration(sql, run_statements(job, sql))
+    debug_query_string = NULL
+
+
+cdef void stop_cancels() noexcept nogil:
+    """The job has committed or failed: a cancel that comes now must neither undo that nor hit the next job."""
+    global running_cookie, QueryCancelPending
+    running_cookie = 0
+    disable_timeout(job_timeout, False)
+    QueryCancelPending = 0
+
+
+cdef void clean_up_after_error() noexcept nogil:
+    """What the server does after an error in a session, in its order."""
+    global debug_query_string
+    hold_interrupts()
+    stop_cancels()
+    disable_all_timeouts(False)
+    debug_query_string = NULL
+    AbortCurrentTransaction()
+    PortalErrorCleanup()
+    release_replication_slots()
+    jit_reset_after_error()
+    MemoryContextSwitchTo(job_context)
+    resume_interrupts()
+
+
+cdef void start_statement_timeout() noexcept nogil:
+    if StatementTimeout > 0:
+        enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout)
+
+
+cdef bint is_statement_logged(List *statements) noexcept nogil:
+    cdef int i
+    if log_statement == LOGSTMT_NONE:
+        return False
+    if log_statement == LOGSTMT_ALL:
+        return True
+    for i in range(list_length(statements)):
+        if GetCommandLogLevel(<Node *>list_nth(statements, i)) <= log_statement:
+            return True
+    return False
+
+
+cdef void log_duration(const char *sql, bint was_logged) noexcept nogil:
+    cdef char milliseconds[32]
+    cdef int how = check_log_duration(milliseconds, was_logged)
+    if how == 1:
+        report_hidden_statement(LOG, b"duration: %s ms", milliseconds)
+    elif how == 2:
+        report_hidden_statement(LOG, b"duration: %s ms  statement: %s", milliseconds, sql)
+
+
+cdef void check_allowed(RawStmt *statement) noexcept nogil:
+    if nodeTag(statement.stmt) == T_TransactionStmt:
+        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    b"transaction control statements are not allowed in pg_background")
+
+
+cdef bint run_statements(Job *job, const char *sql) noexcept nogil:
+    """The whole string as one transaction; each statement sees the effects of those before it.
+
+    Returns whether the statements were logged.
+    """
+    cdef List *statements
+    cdef bint was_logged
+    cdef int i, count
+    cdef MemoryContext context
+    StartTransactionCommand()
+    start_statement_timeout()
+    MemoryContextSwitchTo(job_context)
+    statements = pg_parse_query(sql)
+    count = list_length(statements)
+    was_logged = is_statement_logged(statements)
+    if was_logged:
+        report_hidden_statement(LOG, b"statement: %s", sql)
+    for i in range(count):
+        check_allowed(<RawStmt *>list_nth(statements, i))
+    for i in range(count):
+        if i > 0:
+            start_statement_timeout()
+        if count > 1:
+            BeginImplicitTransactionBlock()
+        CHECK_FOR_INTERRUPTS()
+        context = create_context(job_context, "pg_background statement")
+        MemoryContextSwitchTo(context)
+        run_statement(job, <RawStmt *>list_nth(statements, i), sql, i == count - 1)
+        MemoryContextSwitchTo(job_context)
+        disable_timeout(STATEMENT_TIMEOUT, False)
+        if i < count - 1:
+            CommandCounterIncrement()
+            MemoryContextDelete(context)
+    debug_point("job_before_commit")
+    # before the commit: rows that cannot be kept must fail the job
+    flush_rows()
+    if count > 1:
+        EndImplicitTransactionBlock()
+    disable_timeout(STATEMENT_TIMEOUT, False)
+    CommitTransactionCommand()
+    stop_cancels()
+    return was_logged
+
+
+cdef void run_statement(Job *job, RawStmt *statement, const char *sql, bint is_last) noexcept nogil:
+    cdef List *plans
+    cdef Portal portal
+    cdef QueryCompletion completion
+    cdef DestReceiver *receiver = rows_receiver() if is_last and not job.submitted else None_Receiver
+    cdef int tag = CreateCommandTag(statement.stmt)
+    cdef bint needs_snapshot = analyze_requires_snapshot(statement)
+    # a statement before this one may have set another
+    use_server_encoding()
+    set_ps_display(GetCommandTagName(tag))
+    if needs_snapshot:
+        PushActiveSnapshot(GetTransactionSnapshot())
+    plans = pg_analyze_and_rewrite_fixedparams(statement, sql, NULL, 0, NULL)
+    plans = pg_plan_queries(plans, sql, CURSOR_OPT_PARALLEL_OK, NULL)
+    if needs_snapshot:
+        PopActiveSnapshot()
+    CHECK_FOR_INTERRUPTS()
+    portal = CreatePortal("", True, True)
+    portal.visible = False
+    PortalDefineQuery(portal, NULL, sql, tag, plans, NULL)
+    PortalStart(portal, NULL, 0, InvalidSnapshot)
+    InitializeQueryCompletion(&completion)
+    portal_run(portal, receiver, None_Receiver, &completion)
+    PortalDrop(portal, False)
+    note_completion(job, &completion)

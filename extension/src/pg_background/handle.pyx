@@ -1,0 +1,119 @@
+# Handles as arguments and results of SQL functions, and who may use one.
+
+cdef struct Handle:
+    int32_t pid
+    uint64_t cookie
+    int rest                    # number of the first argument after the handle
+
+
+cdef Oid argument_type(FunctionCallInfo fcinfo, int n) noexcept nogil:
+    cdef Oid *types = NULL
+    cdef int count = 0
+    get_func_signature(function_oid(fcinfo), &types, &count)
+    return types[n] if n < count else <Oid>InvalidOid
+
+
+cdef uint64_t parse_cookie(const char *value) noexcept nogil:
+    """Decimal or 0x hexadecimal, as PostgreSQL 16 and later read int8 literals; else 22P02."""
+    cdef const char *p = value
+    cdef uint64_t cookie = 0
+    cdef uint64_t digit
+    cdef uint64_t base = 10
+    cdef char c
+    while p[0] == c' ':
+        p += 1
+    if p[0] == c'0' and (p[1] == c'x' or p[1] == c'X'):
+        base = 16
+        p += 2
+    if p[0] == 0:
+        base = 0
+    while base != 0 and p[0] != 0:
+        c = p[0]
+        if c'0' <= c <= c'9':
+            digit = c - c'0'
+        elif base == 16 and c'a' <= c <= c'f':
+            digit = c - c'a' + 10
+        elif base == 16 and c'A' <= c <= c'F':
+            digit = c - c'A' + 10
+        else:
+            break
+        if cookie > (<uint64_t>0x7fffffffffffffff - digit) // base:
+            break
+        cookie = cookie * base + digit
+        p += 1
+    while base != 0 and p[0] == c' ':
+        p += 1
+    if base == 0 or p[0] != 0:
+        raise_error(ERRCODE_INVALID_TEXT_REPRESENTATION, b"invalid cookie: \"%s\"", value)
+    return cookie
+
+
+cdef Handle handle_argument(FunctionCallInfo fcinfo) noexcept nogil:
+    """The handle that a call begins with: (pid int4, cookie int8 or text) or one composite value."""
+    cdef Handle handle
+    cdef cbool pid_is_null = False
+    cdef cbool cookie_is_null = False
+    cdef Oid second
+    handle.rest = 2
+    if argument_type(fcinfo, 0) == INT4OID:
+        handle.pid = arg_int32(fcinfo, 0)
+        second = argument_type(fcinfo, 1)
+        if second == TEXTOID:
+            handle.cookie = parse_cookie(text_to_cstring(arg_text(fcinfo, 1)))
+        else:
+            handle.cookie = <uint64_t>arg_int64(fcinfo, 1)
+        return handle
+    handle.rest = 1
+    handle.pid = DatumGetInt32(GetAttributeByNum(arg_record(fcinfo, 0), 1, &pid_is_null))
+    handle.cookie = <uint64_t>DatumGetInt64(GetAttributeByNum(arg_record(fcinfo, 0), 2, &cookie_is_null))
+    if pid_is_null or cookie_is_null:
+        raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"a background job's handle must not have NULLs")
+    return handle
+
+
+cdef TupleDesc row_type(FunctionCallInfo fcinfo) noexcept nogil:
+    """The composite type that the function is declared to return."""
+    cdef TupleDesc desc = NULL
+    if get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE:
+        raise_error(ERRCODE_DATATYPE_MISMATCH, b"return type must be a row type")
+    return BlessTupleDesc(desc)
+
+
+cdef Datum row_datum(FunctionCallInfo fcinfo, Datum *values, cbool *nulls) noexcept nogil:
+    return HeapTupleGetDatum(heap_form_tuple(row_type(fcinfo), values, nulls))
+
+
+cdef void raise_unknown(int32_t pid) noexcept nogil:
+    raise_error(ERRCODE_UNDEFINED_OBJECT, b"PID %d is not attached to this session", pid)
+
+
+cdef Job *find_job(Handle *handle, Oid also_allowed) noexcept nogil:
+    """The tracked job of this handle; raises 42704, 55000 or 42501. Join the sessions first.
+
+    `also_allowed` is a predefined role whose members may act on every job, or InvalidOid. The entry may be
+    reused as soon as the lock is free: compare the cookie again under the lock before acting on it.
+    """
+    cdef Job *job
+    cdef Oid owner = InvalidOid
+    cdef bint known = False
+    cdef bint pid_in_use = False
+    share_registry()
+    job = find_by_cookie(handle.cookie)
+    if job != NULL and job.pid == handle.pid and job.tracked:
+        known = True
+        owner = job.user
+    else:
+        pid_in_use = is_pid_tracked(handle.pid)
+    unlock_registry()
+    if not known:
+        if pid_in_use:
+            raise_with_hint(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, b"The handle is stale.",
+                            b"cookie mismatch for PID %d", handle.pid)
+        raise_unknown(handle.pid)
+    if not (has_privs_of_role(GetUserId(), owner)
+            or (also_allowed != InvalidOid and has_privs_of_role(GetUserId(), also_allowed)
+                # as in pg_cancel_backend
+                and not (also_allowed == ROLE_PG_SIGNAL_BACKEND and superuser_arg(owner)))):
+        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    b"permission denied for background worker with PID \"%d\"", handle.pid)
+    return job

@@ -1,0 +1,91 @@
+# Hooks into other sessions' statements: idle workers must not stand in the way of DROP DATABASE and the like, and a
+# job that swallowed its cancel starts no further statement.
+
+cdef ProcessUtility_hook_type previous_utility
+cdef ExecutorStart_hook_type previous_executor_start
+
+
+cdef void end_if_cancel_was_swallowed() noexcept nogil:
+    """Once a cancel was thrown, only SQL that caught it gets here: it ends with its process."""
+    if my_worker != NULL and running_cookie != 0 and cancel_binds and not QueryCancelPending:
+        raise_fatal(ERRCODE_QUERY_CANCELED, b"terminating background job that ignored its cancel")
+
+
+cdef const char *template_of(List *options) noexcept nogil:
+    cdef int i
+    cdef DefElem *option
+    for i in range(list_length(options)):
+        option = <DefElem *>list_nth(options, i)
+        # without an argument it is TEMPLATE DEFAULT
+        if strcmp(option.defname, b"template") == 0 and option.arg != NULL:
+            return defGetString(option)
+    return b"template1"
+
+
+cdef const char *database_to_be_alone_with(Node *statement) noexcept nogil:
+    """The database whose sessions the statement will count, or NULL."""
+    cdef int tag = nodeTag(statement)
+    if tag == T_DropdbStmt:
+        return (<DropdbStmt *>statement).dbname
+    if tag == T_CreatedbStmt:
+        return template_of((<CreatedbStmt *>statement).options)
+    if tag == T_AlterDatabaseStmt:
+        return (<AlterDatabaseStmt *>statement).dbname
+    if tag == T_RenameStmt and (<RenameStmt *>statement).renameType == OBJECT_DATABASE:
+        return (<RenameStmt *>statement).subname
+    return NULL
+
+
+cdef bint ask_idle_to_leave(Oid database) noexcept nogil:
+    """Ask idle workers of the database to leave; True while one that was asked is still there."""
+    cdef Worker *worker
+    cdef int32_t i
+    cdef bint any_there = False
+    lock_registry()
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if worker.database != database:
+            continue
+        if worker.state == WORKER_IDLE:
+            worker.state = WORKER_LEAVING
+            SetLatch(proc_latch(worker.proc))
+        if (worker.state == WORKER_LEAVING or worker.state == WORKER_RESETTING
+                or (worker.state == WORKER_STARTING and worker.reserved_for < 0)):
+            any_there = True
+    unlock_registry()
+    return any_there
+
+
+cdef void empty_database_of_idle_workers(const char *name) noexcept nogil:
+    """Wait at most EVICT_MS: a worker that stays is reported by the statement itself, as any session is."""
+    cdef Oid database = get_database_oid(name, True)
+    cdef TimestampTz start = GetCurrentTimestamp()
+    if database == InvalidOid:
+        return
+    while ask_idle_to_leave(database):
+        if TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) > EVICT_MS:
+            return
+        ConditionVariablePrepareToSleep(&registry.worker_left)
+        ConditionVariableTimedSleep(&registry.worker_left, 10, PG_WAIT_EXTENSION)
+        ConditionVariableCancelSleep()
+        CHECK_FOR_INTERRUPTS()
+
+
+cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, int context, void *parameters,
+                       void *environment, DestReceiver *receiver, QueryCompletion *completion) noexcept nogil:
+    cdef const char *database = database_to_be_alone_with(planned.utilityStmt)
+    end_if_cancel_was_swallowed()
+    if database != NULL:
+        empty_database_of_idle_workers(database)
+    if previous_utility != NULL:
+        previous_utility(planned, sql, read_only, context, parameters, environment, receiver, completion)
+    else:
+        standard_ProcessUtility(planned, sql, read_only, context, parameters, environment, receiver, completion)
+
+
+cdef void executor_start_hook(QueryDesc *query, int flags) noexcept nogil:
+    end_if_cancel_was_swallowed()
+    if previous_executor_start != NULL:
+        previous_executor_start(query, flags)
+    else:
+        standard_ExecutorStart(query, flags)

@@ -1,0 +1,14 @@
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport qsort
+from libc.string cimport memcmp, memcpy, memset, strlen, strcmp
+from posix.types cimport pid_t
+
+from layout cimport *
+from pg.base cimport *
+from pg.errors cimport *
+from pg.executor cimport *
+from pg.files cimport *
+from pg.process cimport *
+from pg.session cimport *
+from pg.shared cimport *

@@ -1,0 +1,168 @@
+# The keeper: one process without a database that starts workers ahead of need, ends the retention of unread
+# results, and frees places whose process never came. Nobody's fast path waits for it.
+
+cdef enum:
+    KEEPER_STARTS = 32          # processes it watches until they have checked in
+
+cdef Start keeper_starts[32]
+cdef int keeper_starts_count
+
+
+cdef void wake_keeper() noexcept nogil:
+    cdef PGPROC *keeper = registry.keeper
+    if keeper != NULL:
+        SetLatch(proc_latch(keeper))
+
+
+cdef void keeper_exit(int code, Datum arg) noexcept nogil:
+    registry.keeper = NULL
+
+
+cdef void start_ahead_workers() noexcept nogil:
+    """Serve the requests of launches that took the last idle worker; the last two free places stay free."""
+    cdef AheadRequest request
+    cdef Start start
+    while True:
+        lock_registry()
+        if registry.ahead_count == 0:
+            unlock_registry()
+            return
+        registry.ahead_count -= 1
+        request = registry.ahead[registry.ahead_count]
+        start.worker = NULL
+        if keeper_starts_count < KEEPER_STARTS:
+            start.worker = take_place(request.database, request.user, -1, total_worker_limit() - 2)
+        if start.worker != NULL:
+            start.generation = start.worker.generation
+        unlock_registry()
+        if start.worker == NULL:
+            continue
+        start.handle = register_process(start.worker)
+        if start.handle == NULL:
+            free_unstarted_place(start.worker, start.generation)
+            continue
+        watch_start(&start)
+
+
+cdef void watch_start(Start *start) noexcept nogil:
+    global keeper_starts_count
+    keeper_starts[keeper_starts_count] = start[0]
+    keeper_starts_count += 1
+
+
+cdef void check_starts() noexcept nogil:
+    """Forget processes that have checked in, free the places of those that ended before."""
+    global keeper_starts_count
+    cdef int i = 0
+    cdef pid_t pid = 0
+    cdef Start *start
+    cdef bint watched
+    while i < keeper_starts_count:
+        start = &keeper_starts[i]
+        share_registry()
+        watched = start.worker.generation == start.generation and start.worker.pid == 0
+        unlock_registry()
+        if watched and GetBackgroundWorkerPid(start.handle, &pid) == BGWH_STOPPED:
+            free_unstarted_place(start.worker, start.generation)
+            watched = False
+        if watched:
+            i += 1
+            continue
+        pfree(start.handle)
+        keeper_starts_count -= 1
+        keeper_starts[i] = keeper_starts[keeper_starts_count]
+
+
+cdef long expire_results() noexcept nogil:
+    """Detach unread results past their retention; returns milliseconds until the next one is due, or -1."""
+    cdef Garbage garbage
+    cdef TimestampTz now = GetCurrentTimestamp()
+    cdef Job *job
+    cdef int32_t i
+    cdef long left
+    cdef long next_due = -1
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        if registry.cookies[i] == 0 or job.orphaned_at == 0:
+            continue
+        memset(&garbage, 0, sizeof(garbage))
+        lock_registry()
+        if (job.cookie != 0 and job.tracked and not job.submitted and is_final(job.state)
+                and job.orphaned_at != 0 and job.reader == READER_NONE):
+            left = <long>((job.orphaned_at - now) // 1000) + <long>setting_result_retention * 1000
+            if left <= 0:
+                job.tracked = False
+                settle(job, &garbage)
+            elif next_due < 0 or left < next_due:
+                next_due = left
+        unlock_registry()
+        dispose(&garbage)
+    return next_due
+
+
+cdef long free_lost_places() noexcept nogil:
+    """Free places whose process has not come for a minute, as when its starter died and the fork failed;
+    returns milliseconds until the next look is due, or -1."""
+    cdef TimestampTz now = GetCurrentTimestamp()
+    cdef Worker *worker
+    cdef int32_t i
+    cdef long left
+    cdef long next_due = -1
+    lock_registry()
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if worker.state != WORKER_STARTING or worker.pid != 0:
+            continue
+        left = CHECKIN_MS - TimestampDifferenceMilliseconds(worker.since, now)
+        if left <= 0:
+            free_place(worker)
+        elif next_due < 0 or left < next_due:
+            next_due = left
+    unlock_registry()
+    return next_due
+
+
+cdef void register_keeper() noexcept nogil:
+    cdef BackgroundWorker process
+    memset(&process, 0, sizeof(process))
+    process.bgw_flags = BGWORKER_SHMEM_ACCESS
+    process.bgw_start_time = BgWorkerStart_PostmasterStart
+    process.bgw_restart_time = 1
+    snprintf(process.bgw_library_name, BGW_MAXLEN, b"pg_background")
+    snprintf(process.bgw_function_name, BGW_MAXLEN, b"pgbg_keeper_main")
+    snprintf(process.bgw_name, BGW_MAXLEN, b"pg_background keeper")
+    snprintf(process.bgw_type, BGW_MAXLEN, b"pg_background keeper")
+    RegisterBackgroundWorker(&process)
+
+
+cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
+    global ConfigReloadPending
+    cdef long timeout, other
+    cdef int events
+    pqsignal(SIGTERM, die)
+    pqsignal(SIGHUP, SignalHandlerForConfigReload)
+    # the postmaster's word that a process it was asked for has come or gone; ignored without a database
+    pqsignal(SIGUSR1, procsignal_sigusr1_handler)
+    BackgroundWorkerUnblockSignals()
+    attach_area()
+    before_shmem_exit(keeper_exit, 0)
+    MemoryContextSwitchTo(TopMemoryContext)
+    registry.keeper = MyProc
+    while True:
+        ResetLatch(MyLatch)
+        CHECK_FOR_INTERRUPTS()
+        if ConfigReloadPending:
+            ConfigReloadPending = 0
+            ProcessConfigFile(PGC_SIGHUP)
+        check_starts()
+        start_ahead_workers()
+        timeout = expire_results()
+        other = free_lost_places()
+        if other >= 0 and (timeout < 0 or other < timeout):
+            timeout = other
+        events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH
+        if timeout >= 0:
+            events |= WL_TIMEOUT
+            # no int overflow in the wait, and a changed retention counts within the hour
+            timeout = timeout + 1 if timeout < 3600000 else 3600000
+        WaitLatch(MyLatch, events, timeout, PG_WAIT_EXTENSION)

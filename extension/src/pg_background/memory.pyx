@@ -1,0 +1,166 @@
+# A job's memory: its request, queue and error text are pieces of one area inside the registry's shared memory.
+#
+# The area's size limit is its first size, so that it never makes a DSM segment: parallel query keeps all of those.
+
+cdef dsa_area *area
+
+
+cdef void create_area() noexcept nogil:
+    cdef Size size = <Size>setting_job_memory * 1024
+    cdef dsa_area *created = dsa_create_in_place(registry.area, size, registry.tranche, NULL)
+    dsa_pin(created)
+    dsa_set_size_limit(created, size)
+    dsa_detach(created)
+
+
+cdef void detach_area(int code, Datum arg) noexcept nogil:
+    global area
+    if area != NULL:
+        dsa_detach(area)
+        dsa_release_in_place(registry.area)
+        area = NULL
+
+
+cdef void attach_area() noexcept nogil:
+    """Attach for the rest of this process's life; whoever frees at exit must register its callback after this."""
+    global area
+    cdef MemoryContext old
+    if area != NULL:
+        return
+    old = MemoryContextSwitchTo(TopMemoryContext)
+    area = dsa_attach_in_place(registry.area, NULL)
+    dsa_pin_mapping(area)
+    MemoryContextSwitchTo(old)
+    before_shmem_exit(detach_area, 0)
+
+
+cdef dsa_pointer allocate(uint32_t size) noexcept nogil:
+    """A piece of the area, or InvalidDsaPointer when it is full; never raises."""
+    cdef dsa_pointer piece = dsa_allocate_extended(area, size, DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
+    if piece != InvalidDsaPointer:
+        pg_atomic_fetch_add_u64(&registry.area_bytes, size)
+    return piece
+
+
+cdef inline void *address(dsa_pointer piece) noexcept nogil:
+    return dsa_get_address(area, piece)
+
+
+cdef void dispose(Garbage *garbage) noexcept nogil:
+    """Free what entries gave up; never under the registry's lock, never raises."""
+    if garbage.request != InvalidDsaPointer:
+        dsa_free(area, garbage.request)
+    if garbage.error != InvalidDsaPointer:
+        dsa_free(area, garbage.error)
+    if garbage.ring != InvalidDsaPointer:
+        dsa_free(area, garbage.ring)
+    if garbage.bytes != 0:
+        pg_atomic_fetch_sub_u64(&registry.area_bytes, garbage.bytes)
+    if garbage.file_number != 0:
+        remove_spill_file(garbage.file_tablespace, garbage.file_number)
+    memset(garbage, 0, sizeof(Garbage))
+
+
+cdef void raise_out_of_job_memory() noexcept nogil:
+    raise_with_hint(ERRCODE_OUT_OF_MEMORY,
+                    b"Read or detach finished jobs, or increase pg_background.job_memory.",
+                    b"out of job memory")
+
+
+cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, dsa_pointer *request,
+                           dsa_pointer *ring) noexcept nogil:
+    """Both pieces of a launch; raises 53200 when neither the history nor unread results can make room."""
+    cdef Garbage piece
+    if <Size>request_size + ring_size > <Size>setting_job_memory * 1024:
+        # no use in taking others' memory for it
+        raise_out_of_job_memory()
+    while True:
+        request[0] = allocate(request_size)
+        if request[0] != InvalidDsaPointer:
+            if ring_size == 0:
+                ring[0] = InvalidDsaPointer
+                return
+            ring[0] = allocate(ring_size)
+            if ring[0] != InvalidDsaPointer:
+                return
+            memset(&piece, 0, sizeof(piece))
+            piece.request = request[0]
+            piece.bytes = request_size
+            dispose(&piece)
+        if not make_room():
+            raise_out_of_job_memory()
+
+
+cdef bint make_room() noexcept nogil:
+    """Free the memory of the oldest history entry that has some, else the queue of the oldest unread result,
+    which moves to its file. False when there is nothing left to take."""
+    cdef Garbage garbage
+    cdef Job *job = NULL
+    cdef Job *candidate
+    cdef int32_t i
+    memset(&garbage, 0, sizeof(garbage))
+    lock_registry()
+    i = registry.history_head
+    while i >= 0:
+        job = &registry.jobs[i]
+        if job.request != InvalidDsaPointer:
+            give_up_memory(job, &garbage)
+            unlock_registry()
+            dispose(&garbage)
+            return True
+        i = job.next
+    job = NULL
+    for i in range(registry.jobs_size):
+        candidate = &registry.jobs[i]
+        if (candidate.cookie != 0 and is_final(candidate.state) and candidate.ring != InvalidDsaPointer
+                and candidate.reader == READER_NONE
+                and (job == NULL or candidate.finished_at < job.finished_at)):
+            job = candidate
+    if job != NULL:
+        claim(job, READER_MOVING)
+    unlock_registry()
+    if job == NULL:
+        return False
+    move_to_file(job)
+    return True
+
+
+cdef struct Move:
+    Job *job
+    Spill spill
+
+
+cdef void move_to_file(Job *job) noexcept nogil:
+    """Write a finished job's queue to its file and free it; the caller has claimed the job as its mover."""
+    cdef Garbage queue
+    cdef Garbage rest
+    cdef Move move
+    cdef ErrorData *error
+    memset(&queue, 0, sizeof(queue))
+    memset(&rest, 0, sizeof(rest))
+    memset(&move, 0, sizeof(move))
+    move.job = job
+    error = catch_error(move_body, &move, False)
+    close_spill(&move.spill)
+    lock_registry()
+    if error == NULL:
+        queue.ring = job.ring
+        queue.bytes = job.ring_size
+        job.ring = InvalidDsaPointer
+        job.ring_size = 0
+    unclaim(job)
+    # a detach meanwhile has left it to the mover
+    settle(job, &rest)
+    unlock_registry()
+    wake_waiters(job, NULL)
+    dispose(&queue)
+    dispose(&rest)
+    if error != NULL:
+        ReThrowError(error)
+
+
+cdef void move_body(void *arg) noexcept nogil:
+    cdef Move *move = <Move *>arg
+    debug_point("mover_before_write")
+    if unread_in_ring(move.job) > 0:
+        spill_ring(move.job, &move.spill)

@@ -1,0 +1,233 @@
+# Messages into the job's stream of output: into the queue's ring, and from there, while nobody reads, to its file.
+
+cdef Spill output_spill
+cdef char *output_ring              # NULL: nothing is kept
+cdef Size output_ring_size
+cdef bint in_message                # between the first byte of a message and its last
+cdef char *deferred                 # notices raised in between, each as MSG_NOTICE with its header
+cdef Size deferred_size
+cdef Size deferred_capacity
+cdef bint grace_given               # a reader that looks has had its time to begin
+cdef PQcommMethods messages
+
+
+cdef inline bint is_output_unwanted(Job *job) noexcept nogil:
+    """Submitted, or detached and not being read."""
+    return output_ring == NULL or (not job.tracked and job.reader == READER_NONE)
+
+
+cdef void open_output(Job *job) noexcept nogil:
+    global output_ring, output_ring_size, grace_given, in_message, deferred_size
+    grace_given = False
+    in_message = False
+    deferred_size = 0
+    rows.used = 0
+    rows.count = 0
+    output_ring = NULL
+    if job.ring != InvalidDsaPointer:
+        output_ring = <char *>address(job.ring)
+        output_ring_size = job.ring_size
+
+
+cdef void close_output() noexcept nogil:
+    """The one place that ends a job's output, after success and failure alike."""
+    global output_ring
+    output_ring = NULL
+    close_spill(&output_spill)
+
+
+cdef inline void wake_reader(Job *job) noexcept nogil:
+    cdef PGPROC *reader
+    # pairs with the reader, which says that it is there before it looks at the offsets
+    pg_memory_barrier()
+    reader = job.reader_proc
+    if reader != NULL:
+        SetLatch(proc_latch(reader))
+
+
+cdef void put_in_ring(Job *job, const char *data, Size size) noexcept nogil:
+    """Append what fits for certain."""
+    cdef uint64_t produced = pg_atomic_read_u64(&job.produced)
+    cdef Size at = <Size>(produced % output_ring_size)
+    cdef Size first = output_ring_size - at
+    if first > size:
+        first = size
+    memcpy(output_ring + at, data, first)
+    memcpy(output_ring, data + first, size - first)
+    # the bytes before the offset that announces them
+    pg_write_barrier()
+    pg_atomic_write_u64(&job.produced, produced + size)
+
+
+cdef void put_in_file(Job *job, const char *data, Size size) noexcept nogil:
+    """The ring's unread bytes to the file, and after them these, in the ring if they fit it now."""
+    cdef uint64_t produced
+    check_spill_limits(job, size)
+    spill_ring(job, &output_spill)
+    if size <= output_ring_size:
+        put_in_ring(job, data, size)
+        return
+    produced = pg_atomic_read_u64(&job.produced)
+    write_spill(&output_spill, data, size, produced)
+    # `spilled` first: whoever sees these bytes announced must look for them in the file
+    pg_atomic_write_u64(&job.spilled, produced + size)
+    pg_write_barrier()
+    pg_atomic_write_u64(&job.produced, produced + size)
+
+
+cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogil:
+    """Append bytes to the stream. Waits only for a reader that makes room; spills where there is none.
+
+    Without `may_wait`, as inside the reporting of a notice, it spills rather than waits.
+    """
+    cdef Job *job = my_job
+    cdef Size free, piece
+    while size > 0:
+        if is_output_unwanted(job):
+            return
+        free = output_ring_size - <Size>(pg_atomic_read_u64(&job.produced) - ring_start(job))
+        piece = size if size < free else free
+        if piece < size and not (may_wait and job.reader == READER_READING):
+            if may_wait and give_grace(job):
+                continue
+            put_in_file(job, data, size)
+            return
+        put_in_ring(job, data, piece)
+        data += piece
+        size -= piece
+        if size > 0:
+            wake_reader(job)
+            # the reader sets this latch each time it has made room
+            wait_for_room(1000)
+
+
+cdef bint give_grace(Job *job) noexcept nogil:
+    """Once per job, wait a moment for a reader that compares columns: most begin at once, and save the file."""
+    global grace_given
+    if grace_given or job.reader != READER_LOOKING or pg_atomic_read_u32(&job.described) == 0:
+        return False
+    grace_given = True
+    wake_reader(job)
+    wait_for_room(10)
+    return True
+
+
+cdef void wait_for_room(long timeout) noexcept nogil:
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
+    ResetLatch(MyLatch)
+    CHECK_FOR_INTERRUPTS()
+
+
+# A wait for room handles interrupts, and these may raise notices, as those of parallel workers: such a notice must
+# not land in the middle of the message being written.
+
+cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait) noexcept nogil:
+    """Write a message's header; its bytes follow by write_stream, then end_message."""
+    global in_message
+    cdef MessageHeader header
+    if in_message:
+        # an error cut the last message short, and the job's SQL caught it
+        raise_error(ERRCODE_INTERNAL_ERROR, b"output of the background job is incomplete")
+    in_message = True
+    header.size = <uint32_t>size
+    header.kind = kind | (count << 8)
+    write_stream(<char *>&header, sizeof(header), may_wait)
+
+
+cdef void end_message() noexcept nogil:
+    global in_message, deferred_size
+    cdef Size size = deferred_size
+    deferred_size = 0
+    if size > 0:
+        # without waiting, so without another notice
+        write_stream(deferred, size, False)
+    in_message = False
+    wake_reader(my_job)
+
+
+cdef void defer_notice(const char *data, Size size) noexcept nogil:
+    global deferred, deferred_size, deferred_capacity
+    cdef MessageHeader header
+    cdef Size needed = deferred_size + sizeof(header) + size
+    cdef char *larger
+    if needed > deferred_capacity:
+        larger = <char *>MemoryContextAlloc(TopMemoryContext, needed * 2)
+        if deferred != NULL:
+            memcpy(larger, deferred, deferred_size)
+            pfree(deferred)
+        deferred = larger
+        deferred_capacity = needed * 2
+    header.size = <uint32_t>size
+    header.kind = MSG_NOTICE
+    memcpy(deferred + deferred_size, &header, sizeof(header))
+    memcpy(deferred + deferred_size + sizeof(header), data, size)
+    deferred_size = needed
+
+
+cdef void write_message(uint32_t kind, uint32_t count, const char *data, Size size, bint may_wait) noexcept nogil:
+    if is_output_unwanted(my_job):
+        return
+    begin_message(kind, count, size, may_wait)
+    write_stream(data, size, may_wait)
+    end_message()
+
+
+cdef void note_completion(Job *job, QueryCompletion *completion) noexcept nogil:
+    """A statement's tag, for list() and for results without rows."""
+    cdef const char *name = GetCommandTagName(completion.commandTag)
+    cdef char tag[64]
+    if command_tag_display_rowcount(completion.commandTag):
+        snprintf(tag, sizeof(tag), "%s %s%llu", name, <const char *>b"0 " if strcmp(name, "INSERT") == 0
+                 else <const char *>b"", <unsigned long long>completion.nprocessed)
+    else:
+        snprintf(tag, sizeof(tag), b"%s", name)
+    flush_rows()
+    write_message(MSG_TAG, 0, tag, strlen(tag) + 1, True)
+    job.row_count = <int64_t>completion.nprocessed
+    memcpy(job.command_tag, tag, sizeof(tag))
+
+
+# ---- what the server itself sends to the client
+
+cdef void message_reset() noexcept nogil:
+    pass
+
+
+cdef int message_flush() noexcept nogil:
+    return 0
+
+
+cdef cbool message_is_pending() noexcept nogil:
+    return False
+
+
+cdef int message_put(char kind, const char *data, size_t size) noexcept nogil:
+    """Notices go into the stream; errors are told by the job's end; COPY has nobody to talk to."""
+    if CritSectionCount > 0:
+        # an error here would be a PANIC
+        return 0
+    if kind == c'N' and running_cookie != 0:
+        if in_message:
+            defer_notice(data, size)
+        else:
+            write_message(MSG_NOTICE, 0, data, size, False)
+    elif kind == c'G' or kind == c'H' or kind == c'W':
+        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED, b"COPY protocol not allowed in pg_background")
+    return 0
+
+
+cdef void message_put_noblock(char kind, const char *data, size_t size) noexcept nogil:
+    pass
+
+
+cdef void set_up_messages() noexcept nogil:
+    global PqCommMethods, whereToSendOutput, FrontendProtocol
+    messages.comm_reset = message_reset
+    messages.flush = message_flush
+    messages.flush_if_writable = message_flush
+    messages.is_send_pending = message_is_pending
+    messages.putmessage = message_put
+    messages.putmessage_noblock = message_put_noblock
+    PqCommMethods = &messages
+    FrontendProtocol = PG_PROTOCOL_LATEST
+    whereToSendOutput = DestRemote

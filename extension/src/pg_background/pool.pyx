@@ -1,0 +1,344 @@
+# Which worker gets a job; starting processes, ahead of need too, and asking idle ones to leave.
+#
+# A worker serves one database and authenticated user. Its place in the registry is taken before the postmaster is
+# asked for the process, and belongs to that process only while the generation agrees.
+
+cdef inline bint fits(Worker *worker, Job *job) noexcept nogil:
+    return worker.database == job.database and worker.user == job.launcher
+
+
+cdef int readiness(Worker *worker) noexcept nogil:
+    """0: may not be given a job; 3: idle; 2: resets and will soon be idle; 1: started ahead, and has come up."""
+    if worker.job >= 0:
+        return 0
+    if worker.state == WORKER_IDLE:
+        return 3
+    if worker.state == WORKER_RESETTING:
+        return 2
+    if worker.state == WORKER_STARTING and worker.reserved_for < 0 and worker.pid != 0:
+        return 1
+    return 0
+
+
+cdef Worker *choose_idle_worker(Job *job, uint64_t settings) noexcept nogil:
+    """The worker that will begin this job soonest, best with the same settings, or NULL; under the lock."""
+    cdef Worker *best = NULL
+    cdef Worker *worker
+    cdef int32_t i
+    cdef int rank
+    cdef int best_rank = 0
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if not fits(worker, job):
+            continue
+        rank = readiness(worker)
+        if rank > 0 and worker.settings == settings:
+            rank += 2
+        if rank > best_rank:
+            best = worker
+            best_rank = rank
+            if rank == 5:
+                break
+    return best
+
+
+cdef int32_t assign(Job *job, Worker *worker) noexcept nogil:
+    """Give the job to the worker, whose latch the caller sets afterwards; returns its pid; under the lock."""
+    if worker == NULL:
+        return 0
+    worker.state = WORKER_ASSIGNED
+    worker.reserved_for = -1
+    worker.job = job_index(job)
+    worker.cookie = job.cookie
+    worker.cancel_cookie = 0
+    worker.terminate_cookie = 0
+    job.worker = worker_index(worker)
+    job.pid = worker.pid
+    return worker.pid
+
+
+cdef bint want_another(Job *job, Worker *taken) noexcept nogil:
+    """Note a request to the keeper when the last idle worker was taken and more than two places are left."""
+    cdef int32_t i
+    if setting_worker_idle_timeout == 0 or registry.ahead_count >= AHEAD_REQUESTS:
+        return False
+    if total_worker_limit() - registry.live_workers <= (2 if taken != NULL else 3):
+        return False
+    for i in range(registry.workers_size):
+        if (&registry.workers[i] != taken and fits(&registry.workers[i], job)
+                and (readiness(&registry.workers[i]) > 0 or registry.workers[i].state == WORKER_STARTING)):
+            return False
+    for i in range(registry.ahead_count):
+        if registry.ahead[i].database == job.database and registry.ahead[i].user == job.launcher:
+            return False
+    registry.ahead[registry.ahead_count].database = job.database
+    registry.ahead[registry.ahead_count].user = job.launcher
+    registry.ahead_count += 1
+    return True
+
+
+# ---- places
+
+cdef Worker *take_place(Oid database, Oid user, int32_t reserved_for, int limit) noexcept nogil:
+    """A free place for a process that is about to be started, or NULL; under the lock."""
+    cdef Worker *worker
+    cdef int32_t i
+    if registry.live_workers >= limit:
+        return NULL
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if worker.state == WORKER_FREE:
+            worker.state = WORKER_STARTING
+            worker.generation += 1
+            worker.pid = 0
+            worker.proc = NULL
+            worker.starter = MyProc
+            worker.reserved_for = reserved_for
+            worker.database = database
+            worker.user = user
+            worker.settings = 0
+            worker.job = -1
+            worker.cookie = 0
+            worker.cancel_cookie = 0
+            worker.terminate_cookie = 0
+            worker.since = GetCurrentTimestamp()
+            registry.live_workers += 1
+            return worker
+    return NULL
+
+
+cdef void free_place(Worker *worker) noexcept nogil:
+    """Under the lock."""
+    worker.state = WORKER_FREE
+    worker.pid = 0
+    worker.proc = NULL
+    worker.job = -1
+    worker.cookie = 0
+    worker.reserved_for = -1
+    registry.live_workers -= 1
+
+
+cdef void free_unstarted_place(Worker *worker, uint32_t generation) noexcept nogil:
+    """Free the place of a process that ended, or never came, without checking in."""
+    lock_registry()
+    if worker.generation == generation and worker.state == WORKER_STARTING and worker.pid == 0:
+        free_place(worker)
+    unlock_registry()
+
+
+# ---- processes
+
+cdef BackgroundWorkerHandle *register_process(Worker *worker) noexcept nogil:
+    """Ask the postmaster for the place's process; NULL when all max_worker_processes slots are taken."""
+    cdef BackgroundWorker process
+    cdef BackgroundWorkerHandle *handle = NULL
+    memset(&process, 0, sizeof(process))
+    process.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION
+    process.bgw_start_time = BgWorkerStart_ConsistentState
+    process.bgw_restart_time = BGW_NEVER_RESTART
+    snprintf(process.bgw_library_name, BGW_MAXLEN, b"pg_background")
+    snprintf(process.bgw_function_name, BGW_MAXLEN, b"pgbg_worker_main")
+    snprintf(process.bgw_name, BGW_MAXLEN, b"pg_background worker")
+    snprintf(process.bgw_type, BGW_MAXLEN, b"pg_background")
+    process.bgw_main_arg = UInt64GetDatum((<uint64_t>worker.generation << 32) | <uint64_t>worker_index(worker))
+    process.bgw_notify_pid = MyProcPid
+    if not RegisterDynamicBackgroundWorker(&process, &handle):
+        return NULL
+    return handle
+
+
+cdef void wait_for_checkin(BackgroundWorkerHandle *handle, Worker *worker, uint32_t generation) noexcept nogil:
+    """Return once the process has checked in, so that from here on its exit callback tells of its death.
+
+    Without that a process that cannot load the library, or is never forked, would take the job with it silently.
+    """
+    cdef pid_t pid = 0
+    cdef int status
+    while True:
+        status = GetBackgroundWorkerPid(handle, &pid)
+        share_registry()
+        if worker.generation != generation or worker.state != WORKER_STARTING:
+            status = BGWH_STOPPED
+        elif worker.pid != 0:
+            unlock_registry()
+            return
+        unlock_registry()
+        if status == BGWH_STOPPED or status == BGWH_POSTMASTER_DIED:
+            raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES, b"More details may be available in the server log.",
+                            b"could not start background process")
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000, PG_WAIT_EXTENSION)
+        ResetLatch(MyLatch)
+        CHECK_FOR_INTERRUPTS()
+
+
+cdef void release_reservation() noexcept nogil:
+    """Give up the place whose process this backend was starting: the process, if it was asked for, serves anyone."""
+    global my_reservation
+    cdef Worker *worker = my_reservation
+    cdef Latch *latch = NULL
+    if worker == NULL:
+        return
+    my_reservation = NULL
+    lock_registry()
+    if worker.state == WORKER_STARTING and worker.reserved_for == my_proc_number():
+        worker.reserved_for = -1
+        if not my_reservation_is_asked_for:
+            free_place(worker)
+        elif worker.pid != 0:
+            latch = proc_latch(worker.proc)
+    unlock_registry()
+    if latch != NULL:
+        SetLatch(latch)
+    # in case the process never comes
+    wake_keeper()
+
+
+cdef struct Start:
+    Worker *worker
+    uint32_t generation
+    BackgroundWorkerHandle *handle      # NULL: the postmaster has no slot, or was not asked
+
+
+cdef void start_body(void *arg) noexcept nogil:
+    global my_reservation_is_asked_for
+    cdef Start *start = <Start *>arg
+    debug_point("launch_before_register")
+    start.handle = register_process(start.worker)
+    if start.handle == NULL:
+        return
+    my_reservation_is_asked_for = True
+    debug_point("launch_before_checkin")
+    wait_for_checkin(start.handle, start.worker, start.generation)
+
+
+cdef enum StartOutcome:
+    STARTED = 0
+    NO_PLACE                    # pg_background's own limit
+    NO_SLOT                     # max_worker_processes
+
+
+cdef StartOutcome start_reserved_worker(Job *job) noexcept nogil:
+    """Start a process for this job and wait until it has checked in."""
+    global my_reservation, my_reservation_is_asked_for
+    cdef Start start
+    cdef ErrorData *error
+    cdef pid_t pid = 0
+    start.handle = NULL
+    lock_registry()
+    start.worker = take_place(job.database, job.launcher, my_proc_number(), total_worker_limit())
+    if start.worker != NULL:
+        start.generation = start.worker.generation
+    my_reservation = start.worker
+    my_reservation_is_asked_for = False
+    unlock_registry()
+    if start.worker == NULL:
+        return NO_PLACE
+    error = catch_error(start_body, &start, False)
+    if error == NULL and start.handle != NULL:
+        pfree(start.handle)
+        return STARTED
+    release_reservation()
+    if error == NULL:
+        return NO_SLOT
+    if start.handle != NULL and GetBackgroundWorkerPid(start.handle, &pid) == BGWH_STOPPED:
+        free_unstarted_place(start.worker, start.generation)
+    ReThrowError(error)
+    return NO_SLOT
+
+
+cdef bint hand_over_reserved(Job *job) noexcept nogil:
+    """Give the job to the worker reserved for it; False when that one has died in between."""
+    global my_reservation, assigned_pid
+    cdef Worker *worker = my_reservation
+    cdef Latch *latch = NULL
+    lock_registry()
+    if worker.state == WORKER_STARTING and worker.reserved_for == my_proc_number() and worker.pid != 0:
+        assigned_pid = assign(job, worker)
+        latch = proc_latch(worker.proc)
+    my_reservation = NULL
+    unlock_registry()
+    if latch == NULL:
+        return False
+    SetLatch(latch)
+    return True
+
+
+# ---- eviction
+
+cdef bint ask_one_to_leave() noexcept nogil:
+    """Ask the worker that has been idle longest, whomever it serves, to leave; False when none is idle."""
+    cdef Worker *worker = NULL
+    cdef Latch *latch
+    cdef int32_t i
+    lock_registry()
+    for i in range(registry.workers_size):
+        if (registry.workers[i].state == WORKER_IDLE
+                and (worker == NULL or registry.workers[i].since < worker.since)):
+            worker = &registry.workers[i]
+    if worker == NULL:
+        unlock_registry()
+        return False
+    worker.state = WORKER_LEAVING
+    latch = proc_latch(worker.proc)
+    unlock_registry()
+    SetLatch(latch)
+    return True
+
+
+cdef bint is_room_coming(StartOutcome outcome) noexcept nogil:
+    """Whether a worker is on its way out, or left so lately that the postmaster may still hold its slot."""
+    cdef int32_t i
+    cdef bint coming = False
+    share_registry()
+    for i in range(registry.workers_size):
+        # one that resets or starts ahead will be idle soon, and can be evicted then
+        if (registry.workers[i].state == WORKER_LEAVING or registry.workers[i].state == WORKER_RESETTING
+                or (registry.workers[i].state == WORKER_STARTING and registry.workers[i].reserved_for < 0)):
+            coming = True
+    if (outcome == NO_SLOT and registry.last_exit != 0
+            and TimestampDifferenceMilliseconds(registry.last_exit, GetCurrentTimestamp()) < 100):
+        coming = True
+    unlock_registry()
+    return coming
+
+
+cdef bint assign_idle_worker(Job *job) noexcept nogil:
+    """A second look for an idle worker: one may have become free while this launch waited."""
+    global assigned_pid
+    cdef Worker *worker
+    lock_registry()
+    worker = choose_idle_worker(job, 0)
+    assigned_pid = assign(job, worker)
+    unlock_registry()
+    if worker != NULL:
+        SetLatch(proc_latch(worker.proc))
+    return assigned_pid != 0
+
+
+cdef void assign_fresh_worker(Job *job) noexcept nogil:
+    """Find a worker for a job that no idle one took: a fresh process, if need be in place of an idle one of another
+    database or role. Raises 53400 at the server's cap, 53000 when the postmaster has no slot."""
+    cdef TimestampTz start = GetCurrentTimestamp()
+    cdef StartOutcome outcome
+    cdef long waited
+    while True:
+        outcome = start_reserved_worker(job)
+        if outcome == STARTED and hand_over_reserved(job):
+            return
+        if assign_idle_worker(job):
+            return
+        waited = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
+        if waited >= EVICT_MS or not (is_room_coming(outcome) or ask_one_to_leave()):
+            break
+        ConditionVariablePrepareToSleep(&registry.worker_left)
+        # short: the postmaster frees its slot a little later than the worker its place, and tells nobody
+        ConditionVariableTimedSleep(&registry.worker_left, 5, PG_WAIT_EXTENSION)
+        ConditionVariableCancelSleep()
+        CHECK_FOR_INTERRUPTS()
+    if outcome == NO_PLACE:
+        raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                        b"Wait for a job to finish, or increase pg_background.max_total_workers.",
+                        b"too many background workers in the server")
+    raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES,
+                    b"You may need to increase max_worker_processes.",
+                    b"could not register background process")

@@ -1,0 +1,82 @@
+# progress and get_progress: the worker writes between two increments of a version, readers retry when it changed.
+
+cdef void store_progress(Job *job, int32_t percent, text *message) noexcept nogil:
+    cdef uint32_t version = pg_atomic_read_u32(&job.progress_version)
+    cdef char clipped[256]
+    if message != NULL:
+        copy_clipped(clipped, PROGRESS_BYTES, VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message), PROGRESS_BYTES)
+    # nothing may raise between the two increments
+    pg_atomic_write_u32(&job.progress_version, version + 1)
+    pg_memory_barrier()
+    job.progress_pct = percent
+    job.progress_has_text = message != NULL
+    if message != NULL:
+        memcpy(job.progress_text, clipped, PROGRESS_BYTES)
+    pg_memory_barrier()
+    pg_atomic_write_u32(&job.progress_version, version + 2)
+
+
+cdef bint read_progress(Job *job, int32_t *percent, char *message, bint *has_text) noexcept nogil:
+    """A consistent copy; False when nothing was reported."""
+    cdef uint32_t version
+    while True:
+        CHECK_FOR_INTERRUPTS()
+        version = pg_atomic_read_u32(&job.progress_version)
+        pg_memory_barrier()
+        percent[0] = job.progress_pct
+        has_text[0] = job.progress_has_text
+        memcpy(message, job.progress_text, PROGRESS_BYTES)
+        pg_memory_barrier()
+        if version % 2 == 0 and pg_atomic_read_u32(&job.progress_version) == version:
+            return percent[0] >= 0
+
+
+cdef int32_t percent_argument(FunctionCallInfo fcinfo) noexcept nogil:
+    """0..100, clamped; NaN counts as 0."""
+    cdef double value
+    if argument_type(fcinfo, 0) == INT4OID:
+        value = arg_int32(fcinfo, 0)
+    else:
+        value = arg_float8(fcinfo, 0)
+    if not value >= 0:
+        return 0
+    return <int32_t>value if value < 100 else 100
+
+
+cdef public Datum pgbg_report_progress(FunctionCallInfo fcinfo) noexcept nogil:
+    if my_job == NULL:
+        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    b"pg_background_report_progress can only be called from a background worker")
+    if arg_isnull(fcinfo, 0):
+        raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"pct parameter cannot be NULL")
+    store_progress(my_job, percent_argument(fcinfo), NULL if arg_isnull(fcinfo, 1) else arg_text(fcinfo, 1))
+    return 0
+
+
+cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
+    """One row, of NULLs when nothing was reported or the handle is unknown."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job *job
+    cdef Datum values[2]
+    cdef cbool nulls[2]
+    cdef char message[256]
+    cdef int32_t percent = -1
+    cdef bint has_text = False
+    cdef bint known
+    memset(values, 0, sizeof(values))
+    nulls[0] = True
+    nulls[1] = True
+    join_sessions()
+    share_registry()
+    job = find_by_cookie(handle.cookie)
+    known = job != NULL and job.pid == handle.pid and job.tracked
+    unlock_registry()
+    if known:
+        job = find_job(&handle, ROLE_PG_READ_ALL_STATS)
+        if read_progress(job, &percent, message, &has_text) and is_same_job(job, handle.cookie):
+            values[0] = Int32GetDatum(percent)
+            nulls[0] = False
+            if has_text:
+                values[1] = CStringGetTextDatum(message)
+                nulls[1] = False
+    return row_datum(fcinfo, values, nulls)

@@ -1,0 +1,204 @@
+# The registry in shared memory: who may be found, which entry a launch gets, when an entry becomes history.
+#
+# One LWLock guards it, held for some hundred nanoseconds. Nothing under it may raise, wait or touch a file.
+
+cdef Registry *registry
+cdef void (*previous_request)() noexcept nogil
+cdef void (*previous_startup)() noexcept nogil
+
+
+cdef inline void lock_registry() noexcept nogil:
+    LWLockAcquire(registry.lock, LW_EXCLUSIVE)
+
+
+cdef inline void share_registry() noexcept nogil:
+    LWLockAcquire(registry.lock, LW_SHARED)
+
+
+cdef inline void unlock_registry() noexcept nogil:
+    LWLockRelease(registry.lock)
+
+
+cdef inline int job_index(Job *job) noexcept nogil:
+    return <int>(job - registry.jobs)
+
+
+cdef inline int worker_index(Worker *worker) noexcept nogil:
+    return <int>(worker - registry.workers)
+
+
+cdef inline bint is_final(int state) noexcept nogil:
+    return state >= JOB_STOPPED
+
+
+cdef Size registry_bytes(int32_t jobs, int32_t workers, int32_t sessions) noexcept nogil:
+    return (MAXALIGN(sizeof(Registry)) + MAXALIGN(jobs * sizeof(Job)) + MAXALIGN(workers * sizeof(Worker))
+            + MAXALIGN(sessions * sizeof(Session)) + MAXALIGN(jobs * sizeof(uint64_t)))
+
+
+cdef void request_shared_memory() noexcept nogil:
+    if previous_request != NULL:
+        previous_request()
+    RequestAddinShmemSpace(registry_bytes(setting_max_jobs, max_worker_processes, count_procs()))
+    RequestAddinShmemSpace(<Size>setting_job_memory * 1024)
+    RequestNamedLWLockTranche("pg_background", 1)
+
+
+cdef void set_up_registry() noexcept nogil:
+    """Lay out the empty registry; the postmaster does it once, and again after a crash."""
+    cdef char *place = <char *>registry + MAXALIGN(sizeof(Registry))
+    cdef int32_t i
+    cdef LWLockPadded *tranche = GetNamedLWLockTranche("pg_background")
+    memset(registry, 0, registry_bytes(setting_max_jobs, max_worker_processes, count_procs()))
+    registry.lock = &tranche[0].lock
+    registry.tranche = tranche[0].lock.tranche
+    registry.jobs_size = setting_max_jobs
+    registry.workers_size = max_worker_processes
+    registry.sessions_size = count_procs()
+    registry.jobs = <Job *>place
+    place += MAXALIGN(registry.jobs_size * sizeof(Job))
+    registry.workers = <Worker *>place
+    place += MAXALIGN(registry.workers_size * sizeof(Worker))
+    registry.sessions = <Session *>place
+    place += MAXALIGN(registry.sessions_size * sizeof(Session))
+    registry.cookies = <uint64_t *>place
+    for i in range(registry.jobs_size):
+        ConditionVariableInit(&registry.jobs[i].changed)
+        pg_atomic_init_u64(&registry.jobs[i].produced, 0)
+        pg_atomic_init_u64(&registry.jobs[i].consumed, 0)
+        pg_atomic_init_u64(&registry.jobs[i].spilled, 0)
+        pg_atomic_init_u32(&registry.jobs[i].described, 0)
+        pg_atomic_init_u32(&registry.jobs[i].progress_version, 0)
+        registry.jobs[i].next = i + 1 if i + 1 < registry.jobs_size else -1
+    for i in range(registry.workers_size):
+        registry.workers[i].job = -1
+        registry.workers[i].reserved_for = -1
+    registry.free_head = 0
+    registry.history_head = -1
+    registry.history_tail = -1
+    ConditionVariableInit(&registry.worker_left)
+    pg_atomic_init_u64(&registry.last_session, 0)
+    pg_atomic_init_u64(&registry.last_file, 0)
+    pg_atomic_init_u64(&registry.area_bytes, 0)
+
+
+cdef void start_shared_memory() noexcept nogil:
+    global registry
+    cdef cbool found = False
+    cdef void *area
+    if previous_startup != NULL:
+        previous_startup()
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE)
+    registry = <Registry *>ShmemInitStruct(
+        "pg_background registry", registry_bytes(setting_max_jobs, max_worker_processes, count_procs()), &found)
+    if not found:
+        set_up_registry()
+    area = ShmemInitStruct("pg_background job memory", <Size>setting_job_memory * 1024, &found)
+    if not found:
+        registry.area = area
+        create_area()
+    LWLockRelease(AddinShmemInitLock)
+
+
+cdef void require_registry() noexcept nogil:
+    if registry == NULL:
+        raise_with_hint(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        b"Add pg_background to shared_preload_libraries and restart the server.",
+                        b"pg_background is not loaded")
+
+
+# ---- finding
+
+cdef Job *find_by_cookie(uint64_t cookie) noexcept nogil:
+    """The entry with this cookie, or NULL; the caller holds the lock."""
+    cdef int32_t i
+    if cookie == 0:
+        return NULL
+    for i in range(registry.jobs_size):
+        if registry.cookies[i] == cookie:
+            return &registry.jobs[i]
+    return NULL
+
+
+cdef bint is_pid_tracked(int32_t pid) noexcept nogil:
+    """Whether a tracked job has this pid in its handle; the caller holds the lock."""
+    cdef int32_t i
+    for i in range(registry.jobs_size):
+        if registry.cookies[i] != 0 and registry.jobs[i].tracked and registry.jobs[i].pid == pid:
+            return True
+    return False
+
+
+cdef inline bint is_same_job(Job *job, uint64_t cookie) noexcept nogil:
+    return job.cookie == cookie
+
+
+# ---- taking and retiring entries
+
+cdef Job *take_entry(Garbage *garbage) noexcept nogil:
+    """A free entry, else the oldest of the history with what it held as garbage, else NULL; under the lock."""
+    cdef Job *job
+    if registry.free_head >= 0:
+        job = &registry.jobs[registry.free_head]
+        registry.free_head = job.next
+        return job
+    if registry.history_head < 0:
+        return NULL
+    job = &registry.jobs[registry.history_head]
+    registry.history_head = job.next
+    if registry.history_head < 0:
+        registry.history_tail = -1
+    give_up_memory(job, garbage)
+    return job
+
+
+cdef void free_entry(Job *job) noexcept nogil:
+    """Give back an entry that no handle was ever given out for; under the lock."""
+    job.cookie = 0
+    registry.cookies[job_index(job)] = 0
+    job.next = registry.free_head
+    registry.free_head = job_index(job)
+
+
+cdef void settle(Job *job, Garbage *garbage) noexcept nogil:
+    """Once a job is final and no one will read it, free its output and make it history; under the lock.
+
+    Called wherever one of its conditions may have become true: end, consumption, detach, a reader letting go.
+    """
+    if not is_final(job.state) or job.reader != READER_NONE or job.in_history:
+        return
+    if job.tracked and not job.submitted:
+        return
+    if not job.tracked:
+        give_up_memory(job, garbage)
+    job.in_history = True
+    job.next = -1
+    if registry.history_tail >= 0:
+        registry.jobs[registry.history_tail].next = job_index(job)
+    else:
+        registry.history_head = job_index(job)
+    registry.history_tail = job_index(job)
+
+
+cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
+    """Move what the entry holds to garbage; under the lock."""
+    garbage.request = job.request
+    garbage.error = job.error
+    garbage.ring = job.ring
+    garbage.bytes = job.request_size + job.error_size + job.ring_size
+    garbage.file_number = job.file_number
+    garbage.file_tablespace = job.file_tablespace
+    job.request = InvalidDsaPointer
+    job.error = InvalidDsaPointer
+    job.ring = InvalidDsaPointer
+    job.request_size = 0
+    job.error_size = 0
+    job.ring_size = 0
+    job.file_number = 0
+
+
+cdef void wake_waiters(Job *job, PGPROC *reader) noexcept nogil:
+    """Tell those who wait for a change of this job; never under the lock."""
+    ConditionVariableBroadcast(&job.changed)
+    if reader != NULL:
+        SetLatch(proc_latch(reader))

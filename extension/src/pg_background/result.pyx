@@ -1,0 +1,160 @@
+# result: look for the columns, compare them, and only then take the rows; they can be taken once.
+
+cdef struct Reading:
+    Job *job
+    Handle handle
+    Stream stream
+    Conversion conversion
+    Tuplestorestate *store
+    TupleDesc wanted
+    MemoryContext context       # of the whole call
+    bint has_columns            # the job returns rows
+
+
+cdef Tuplestorestate *materialized(FunctionCallInfo fcinfo, TupleDesc *wanted) noexcept nogil:
+    """An empty result in the form that the caller declared; raises 0A000 outside of FROM."""
+    cdef ReturnSetInfo *info = result_set_info(fcinfo)
+    cdef MemoryContext old
+    cdef Tuplestorestate *store
+    if info == NULL or (info.allowedModes & SFRM_Materialize) == 0 or info.expectedDesc == NULL:
+        raise_with_hint(ERRCODE_FEATURE_NOT_SUPPORTED,
+                        b"Call the function in the FROM clause, with a column definition list.",
+                        b"function returning record called in context that cannot accept type record")
+    old = MemoryContextSwitchTo(per_query_memory(info))
+    wanted[0] = CreateTupleDescCopy(info.expectedDesc)
+    store = tuplestore_begin_heap((info.allowedModes & SFRM_Materialize_Random) != 0, False, work_mem)
+    info.returnMode = SFRM_Materialize
+    info.setResult = store
+    info.setDesc = wanted[0]
+    MemoryContextSwitchTo(old)
+    return store
+
+
+cdef void start_looking(Job *job, Handle *handle) noexcept nogil:
+    """Become the job's reader; waits for a mover, which is quick, and raises 55006 for another reader."""
+    cdef bint mine
+    cdef bint moving
+    cdef bint known
+    while True:
+        lock_registry()
+        known = is_same_job(job, handle.cookie) and job.tracked
+        mine = known and job.reader == READER_NONE
+        moving = known and job.reader == READER_MOVING
+        if mine:
+            claim(job, READER_LOOKING)
+        unlock_registry()
+        if mine:
+            return
+        if not known:
+            raise_unknown(handle.pid)
+        if not moving:
+            raise_error(ERRCODE_OBJECT_IN_USE, b"the result of PID %d is being read by another session", handle.pid)
+        ConditionVariablePrepareToSleep(&job.changed)
+        ConditionVariableTimedSleep(&job.changed, 100, PG_WAIT_EXTENSION)
+        ConditionVariableCancelSleep()
+
+
+cdef void look_for_columns(Reading *reading) noexcept nogil:
+    """Read up to the row description, or to the end of a job without one, and take nothing."""
+    cdef Stream *stream = &reading.stream
+    while next_message(stream):
+        if stream.kind == MSG_COLUMNS:
+            reading.has_columns = True
+            check_columns(<WireColumn *>stream.data, stream.count, reading.wanted,
+                          reading.job.database)
+            plan_conversion(&reading.conversion, <WireColumn *>stream.data, stream.count, reading.wanted)
+            return
+    if (reading.job.state == JOB_STOPPED and pg_atomic_read_u64(&reading.job.produced) > 0
+            and (reading.wanted.natts != 1 or column(reading.wanted, 0).atttypid != TEXTOID)):
+        check_only_notices(reading)
+
+
+cdef void check_only_notices(Reading *reading) noexcept nogil:
+    """A job without rows gives its command tags, as text; an empty string gives none, to any column list."""
+    cdef Stream *stream = &reading.stream
+    rewind_stream(stream)
+    while next_message(stream):
+        if stream.kind == MSG_TAG:
+            raise_error(ERRCODE_DATATYPE_MISMATCH,
+                        b"remote query did not return a result set, but result rowtype is not a single text column")
+
+
+cdef void replay_notice(Stream *stream) noexcept nogil:
+    """Report a notice of the job to this session, with its severity."""
+    cdef StringInfoData message
+    cdef ErrorData notice
+    memset(&notice, 0, sizeof(notice))
+    message.data = stream.data
+    message.len = <int>stream.size
+    message.maxlen = <int>stream.size
+    message.cursor = 0
+    pq_parse_errornotice(&message, &notice)
+    if notice.elevel >= ERROR:
+        notice.elevel = WARNING
+    # a position in the job's SQL says nothing about the statement that reads it
+    notice.cursorpos = 0
+    ThrowErrorData(&notice)
+
+
+cdef void start_taking(Reading *reading) noexcept nogil:
+    """From here on the result is consumed; before it, a reader that is cancelled while it waits loses nothing."""
+    debug_point("reader_before_taking")
+    reading.stream.taking = True
+    lock_registry()
+    reading.job.reader = READER_READING
+    unlock_registry()
+    make_room_in_ring(&reading.stream)
+
+
+cdef void take_rows(Reading *reading) noexcept nogil:
+    """From the first byte to the last, then the job's error if it had one."""
+    cdef Stream *stream = &reading.stream
+    cdef Datum value
+    cdef cbool is_null = False
+    rewind_stream(stream)
+    while next_message(stream):
+        if not stream.taking and (stream.kind == MSG_ROWS or stream.kind == MSG_NOTICE):
+            start_taking(reading)
+        if stream.kind == MSG_ROWS:
+            store_rows(&reading.conversion, reading.store, stream.data, stream.count)
+        elif stream.kind == MSG_NOTICE:
+            replay_notice(stream)
+        elif stream.kind == MSG_TAG and not reading.has_columns and reading.job.state == JOB_STOPPED:
+            value = CStringGetTextDatum(stream.data)
+            tuplestore_putvalues(reading.store, reading.wanted, &value, &is_null)
+            pfree(DatumGetPointer(value))
+    start_taking(reading)
+    if reading.job.state != JOB_STOPPED:
+        raise_job_error(reading.job, reading.handle.pid)
+
+
+cdef void read_body(void *arg) noexcept nogil:
+    cdef Reading *reading = <Reading *>arg
+    open_stream(&reading.stream, reading.job, &reading.handle)
+    debug_point("reader_before_columns")
+    look_for_columns(reading)
+    take_rows(reading)
+
+
+cdef public Datum pgbg_result(FunctionCallInfo fcinfo) noexcept nogil:
+    cdef Reading reading
+    cdef ErrorData *error
+    memset(&reading, 0, sizeof(reading))
+    reading.handle = handle_argument(fcinfo)
+    join_sessions()
+    reading.job = find_job(&reading.handle, InvalidOid)
+    if reading.job.submitted:
+        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    b"results are disabled for PID %d (submitted via pg_background_submit)", reading.handle.pid)
+    reading.store = materialized(fcinfo, &reading.wanted)
+    start_looking(reading.job, &reading.handle)
+    start_waiting(reading.job, reading.handle.cookie)
+    error = catch_error(read_body, &reading, False)
+    stop_waiting()
+    close_stream(&reading.stream)
+    let_go(reading.job)
+    if error != NULL:
+        ReThrowError(error)
+    if reading.conversion.slot != NULL:
+        ExecDropSingleTupleTableSlot(reading.conversion.slot)
+    return 0

@@ -1,0 +1,59 @@
+# The pg_background.* settings. Their defaults are set where they are defined, never by an initialiser.
+
+cdef int setting_max_workers
+cdef int setting_default_queue_size
+cdef int setting_worker_timeout
+cdef int setting_max_total_workers
+cdef int setting_worker_idle_timeout
+cdef int setting_max_jobs
+cdef int setting_job_memory
+cdef int setting_result_retention
+cdef int setting_max_result_size
+
+
+cdef void define_setting(const char *name, const char *description, const char *more, int *variable,
+                         int default, int least, int most, int context, int unit) noexcept nogil:
+    DefineCustomIntVariable(name, description, more, variable, default, least, most, context, unit, NULL, NULL, NULL)
+
+
+cdef void define_settings() noexcept nogil:
+    define_setting("pg_background.max_workers",
+                   "Jobs of one session that may run at once.", NULL,
+                   &setting_max_workers, 16, 1, 1000, PGC_USERSET, 0)
+    define_setting("pg_background.default_queue_size",
+                   "Size of a job's queue when the launch gives none.",
+                   "Output beyond it goes to a temporary file while nobody reads.",
+                   &setting_default_queue_size, 65536, MIN_QUEUE_SIZE, MAX_QUEUE_SIZE, PGC_USERSET, GUC_UNIT_BYTE)
+    define_setting("pg_background.worker_timeout",
+                   "Longest run time of a job; 0 means no limit.", NULL,
+                   &setting_worker_timeout, 0, 0, 2147483647, PGC_USERSET, GUC_UNIT_MS)
+    define_setting("pg_background.max_total_workers",
+                   "Worker processes of the whole server; 0 means max_worker_processes minus three.",
+                   "The rest of max_worker_processes stays for parallel query and replication.",
+                   &setting_max_total_workers, 0, 0, 262143, PGC_SIGHUP, 0)
+    define_setting("pg_background.worker_idle_timeout",
+                   "How long an idle worker waits for its next job; 0 starts a fresh process for each job.", NULL,
+                   &setting_worker_idle_timeout, 3000, 0, 2147483647, PGC_SIGHUP, GUC_UNIT_MS)
+    define_setting("pg_background.max_jobs",
+                   "Jobs that the whole server can track.", NULL,
+                   &setting_max_jobs, 1024, 16, 1000000, PGC_POSTMASTER, 0)
+    define_setting("pg_background.job_memory",
+                   "Shared memory for the SQL, settings, queues and errors of jobs.", NULL,
+                   &setting_job_memory, 32768, 4096, 2147483647, PGC_POSTMASTER, GUC_UNIT_KB)
+    define_setting("pg_background.result_retention",
+                   "How long an unread result outlives the session that launched it.", NULL,
+                   &setting_result_retention, 3600, 0, 2147483647, PGC_SIGHUP, GUC_UNIT_S)
+    define_setting("pg_background.max_result_size",
+                   "Unread output that one job may have on disk.", NULL,
+                   &setting_max_result_size, 1048576, 64, 2147483647, PGC_SIGHUP, GUC_UNIT_KB)
+    MarkGUCPrefixReserved("pg_background")
+
+
+cdef int total_worker_limit() noexcept nogil:
+    """Worker processes that the server may have, never more than its own limit."""
+    cdef int most = max_worker_processes - 3
+    if setting_max_total_workers > 0:
+        most = setting_max_total_workers
+    if most > registry.workers_size:
+        most = registry.workers_size
+    return most if most > 1 else 1

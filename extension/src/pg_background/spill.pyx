@@ -1,0 +1,138 @@
+# The temporary file behind a queue. An offset in the file is the offset in the stream of output, so the file
+# has holes where output went through the ring alone. The ring is its write buffer: when it is full and nobody
+# reads, all of it is written at once and `spilled` moves up; readers take what lies below `spilled` from here.
+#
+# The name has the shared counter, never a pid: with a reused pid one job's reader would get another's rows.
+# PostgreSQL itself removes pgsql_tmp* files that a crash left.
+
+cdef struct Spill:
+    File file
+    bint is_open
+
+
+cdef void spill_path(char *path, Oid tablespace, uint64_t number) noexcept nogil:
+    cdef char directory[1024]
+    TempTablespacePath(directory, tablespace)
+    snprintf(path, MAXPGPATH, b"%s/pgsql_tmp_bg%d.%llu", directory, PostmasterPid, <unsigned long long>number)
+
+
+cdef void remove_spill_file(Oid tablespace, uint64_t number) noexcept nogil:
+    cdef char path[1024]
+    spill_path(path, tablespace, number)
+    PathNameDeleteTemporaryFile(path, False)
+
+
+cdef Oid choose_tablespace() noexcept nogil:
+    """The session's next temp_tablespaces entry, else the database's own or the default one."""
+    cdef Oid tablespace
+    PrepareTempTablespaces()
+    tablespace = GetNextTempTableSpace()
+    if tablespace == InvalidOid:
+        tablespace = MyDatabaseTableSpace
+    return tablespace if tablespace != InvalidOid else DEFAULTTABLESPACE_OID
+
+
+cdef void open_spill_for_writing(Job *job, Spill *spill) noexcept nogil:
+    cdef char path[1024]
+    cdef char directory[1024]
+    cdef Oid tablespace
+    cdef uint64_t number
+    if spill.is_open:
+        return
+    if job.file_number == 0:
+        tablespace = choose_tablespace()
+        number = pg_atomic_fetch_add_u64(&registry.last_file, 1) + 1
+        # in the entry first: whoever frees the entry removes the file, however this process ends
+        lock_registry()
+        job.file_tablespace = tablespace
+        job.file_number = number
+        unlock_registry()
+        TempTablespacePath(directory, tablespace)
+        PathNameCreateTemporaryDir(directory, directory)
+    debug_point("spill_before_create")
+    spill_path(path, job.file_tablespace, job.file_number)
+    spill.file = PathNameOpenFile(path, O_RDWR | O_CREAT | PG_BINARY)
+    if spill.file < 0:
+        raise_file_error(b"could not create temporary file \"%s\": %m", path)
+    spill.is_open = True
+
+
+cdef bint open_spill_for_reading(Job *job, Spill *spill) noexcept nogil:
+    cdef char path[1024]
+    if not spill.is_open:
+        spill_path(path, job.file_tablespace, job.file_number)
+        spill.file = PathNameOpenFile(path, O_RDONLY | PG_BINARY)
+        if spill.file < 0:
+            raise_file_error(b"could not open temporary file \"%s\": %m", path)
+        spill.is_open = True
+    return True
+
+
+cdef void close_spill(Spill *spill) noexcept nogil:
+    if spill.is_open:
+        spill.is_open = False
+        FileClose(spill.file)
+
+
+cdef void write_spill(Spill *spill, const char *data, Size size, uint64_t offset) noexcept nogil:
+    cdef long written
+    cdef Size piece
+    while size > 0:
+        piece = size if size < 1048576 else 1048576
+        written = FileWrite(spill.file, <char *>data, piece, <off_t>offset, PG_WAIT_EXTENSION)
+        if written <= 0:
+            raise_file_error(b"could not write to temporary file: %m")
+        data += written
+        offset += written
+        size -= written
+
+
+cdef Size read_spill(Spill *spill, char *data, Size size, uint64_t offset) noexcept nogil:
+    cdef long got = FileRead(spill.file, data, size, <off_t>offset, PG_WAIT_EXTENSION)
+    if got <= 0:
+        raise_file_error(b"could not read from temporary file: %m")
+    return <Size>got
+
+
+cdef Size unread_in_ring(Job *job) noexcept nogil:
+    cdef uint64_t start = ring_start(job)
+    return <Size>(pg_atomic_read_u64(&job.produced) - start)
+
+
+cdef inline uint64_t ring_start(Job *job) noexcept nogil:
+    """Offset of the oldest byte that only the ring holds."""
+    cdef uint64_t consumed = pg_atomic_read_u64(&job.consumed)
+    cdef uint64_t spilled = pg_atomic_read_u64(&job.spilled)
+    return consumed if consumed > spilled else spilled
+
+
+cdef void check_spill_limits(Job *job, Size more) noexcept nogil:
+    """Raise 53400 before unread output on disk passes a limit; temp_file_limit itself sees open files only."""
+    cdef uint64_t unread = pg_atomic_read_u64(&job.produced) - pg_atomic_read_u64(&job.consumed) + more
+    if unread > <uint64_t>setting_max_result_size * 1024:
+        raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                        b"Read the result while the job runs, or increase pg_background.max_result_size.",
+                        b"unread result exceeds pg_background.max_result_size (%dkB)", setting_max_result_size)
+    if temp_file_limit >= 0 and unread > <uint64_t>temp_file_limit * 1024:
+        raise_error(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                    b"temporary file size exceeds temp_file_limit (%dkB)", temp_file_limit)
+
+
+cdef void spill_ring(Job *job, Spill *spill) noexcept nogil:
+    """Write all unread bytes of the ring to the file; the ring is empty then."""
+    cdef uint64_t produced = pg_atomic_read_u64(&job.produced)
+    cdef uint64_t start = ring_start(job)
+    cdef char *ring = <char *>address(job.ring)
+    cdef Size at, piece
+    open_spill_for_writing(job, spill)
+    while start < produced:
+        at = <Size>(start % job.ring_size)
+        piece = job.ring_size - at
+        if piece > produced - start:
+            piece = <Size>(produced - start)
+        write_spill(spill, ring + at, piece, start)
+        start += piece
+    # readers must find the bytes in the file before the ring's are overwritten
+    pg_write_barrier()
+    pg_atomic_write_u64(&job.spilled, produced)
+    pg_memory_barrier()

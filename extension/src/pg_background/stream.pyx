@@ -1,0 +1,144 @@
+# Messages out of a job's stream: below `spilled` from the file, above it from the ring. Offsets are absolute, so a
+# reader that only looks keeps its own position and takes nothing; one that reads publishes it to make room.
+
+cdef struct Stream:
+    Job *job
+    uint64_t cookie
+    int32_t pid                 # in the handle
+    uint64_t at                 # next byte to read
+    bint taking                 # publish what was read
+    char *ring
+    Size ring_size
+    Spill spill
+    char *buffer                # of the current message
+    Size capacity
+    MemoryContext context       # of the buffer
+    # the current message
+    uint32_t kind
+    uint32_t count
+    char *data
+    Size size
+
+
+cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
+    """Start at the oldest unread byte; the caller has claimed the job, so its memory stays."""
+    memset(stream, 0, sizeof(Stream))
+    stream.job = job
+    stream.cookie = handle.cookie
+    stream.pid = handle.pid
+    stream.context = CurrentMemoryContext
+    rewind_stream(stream)
+    if job.ring != InvalidDsaPointer:
+        stream.ring = <char *>address(job.ring)
+        stream.ring_size = job.ring_size
+
+
+cdef void rewind_stream(Stream *stream) noexcept nogil:
+    stream.at = pg_atomic_read_u64(&stream.job.consumed)
+
+
+cdef Size read_available(Stream *stream, char *to, Size size) noexcept nogil:
+    """Copy up to so many bytes that are there already; 0 when there is none."""
+    cdef Job *job = stream.job
+    cdef uint64_t produced, spilled
+    cdef Size place, first
+    while True:
+        produced = pg_atomic_read_u64(&job.produced)
+        if stream.at >= produced:
+            return 0
+        if size > produced - stream.at:
+            size = <Size>(produced - stream.at)
+        pg_read_barrier()
+        spilled = pg_atomic_read_u64(&job.spilled)
+        if stream.at < spilled:
+            if size > spilled - stream.at:
+                size = <Size>(spilled - stream.at)
+            open_spill_for_reading(job, &stream.spill)
+            size = read_spill(&stream.spill, to, size, stream.at)
+        else:
+            place = <Size>(stream.at % stream.ring_size)
+            first = stream.ring_size - place
+            if first > size:
+                first = size
+            memcpy(to, stream.ring + place, first)
+            memcpy(to + first, stream.ring, size - first)
+            pg_read_barrier()
+            if pg_atomic_read_u64(&job.spilled) > stream.at:
+                # the worker has moved these bytes to the file meanwhile, and may have overwritten them
+                continue
+        stream.at += size
+        return size
+
+
+cdef void make_room_in_ring(Stream *stream) noexcept nogil:
+    """Publish what was taken, and wake the worker, which may wait for room."""
+    cdef Job *job = stream.job
+    cdef int32_t worker = job.worker
+    cdef PGPROC *proc
+    if not stream.taking:
+        return
+    # the copy must be complete before the bytes may be overwritten
+    pg_memory_barrier()
+    pg_atomic_write_u64(&job.consumed, stream.at)
+    pg_memory_barrier()
+    if worker >= 0:
+        proc = registry.workers[worker].proc
+        if proc != NULL:
+            SetLatch(proc_latch(proc))
+
+
+cdef bint read_exactly(Stream *stream, char *to, Size size) noexcept nogil:
+    """Fill the buffer, waiting for the worker; False at the stream's end, which lies between two messages."""
+    cdef Size got
+    cdef bint final
+    cdef Size done = 0
+    while done < size:
+        # the state before the offset: what a final job has produced is all there is
+        final = is_final(stream.job.state)
+        pg_read_barrier()
+        got = read_available(stream, to + done, size - done)
+        if got == 0:
+            if final:
+                return False
+            make_room_in_ring(stream)
+            wait_for_output(stream)
+        done += got
+    return True
+
+
+cdef void wait_for_output(Stream *stream) noexcept nogil:
+    cdef Job *job = stream.job
+    # once more after the reader is known to the worker, which looks for it after each message
+    if is_final(job.state) or stream.at < pg_atomic_read_u64(&job.produced):
+        return
+    if WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, DeadlockTimeout,
+                 PG_WAIT_EXTENSION) & WL_TIMEOUT:
+        check_for_endless_wait(job, stream.cookie)
+    ResetLatch(MyLatch)
+    CHECK_FOR_INTERRUPTS()
+
+
+cdef bint next_message(Stream *stream) noexcept nogil:
+    """Read the next whole message; False after the last one of a final job."""
+    cdef MessageHeader header
+    if not read_exactly(stream, <char *>&header, sizeof(header)):
+        return False
+    stream.kind = header.kind & 0xff
+    stream.count = header.kind >> 8
+    stream.size = header.size
+    if stream.capacity < stream.size + 1:
+        if stream.buffer != NULL:
+            pfree(stream.buffer)
+            stream.buffer = NULL
+            stream.capacity = 0
+        stream.buffer = <char *>MemoryContextAllocExtended(stream.context, stream.size + 65536, MCXT_ALLOC_HUGE)
+        stream.capacity = stream.size + 65536
+    stream.data = stream.buffer
+    if not read_exactly(stream, stream.buffer, stream.size):
+        return False
+    make_room_in_ring(stream)
+    return True
+
+
+cdef void close_stream(Stream *stream) noexcept nogil:
+    close_spill(&stream.spill)

@@ -1,0 +1,190 @@
+# wait, and the detection of waits that can never end.
+
+cdef enum:
+    MAX_CHAIN = 128             # processes looked at in one search for a cycle
+
+
+cdef void start_waiting(Job *job, uint64_t cookie) noexcept nogil:
+    """Show this session's wait to the searches of others."""
+    my_session.waits_for_job = job_index(job)
+    pg_write_barrier()
+    my_session.waits_for = cookie
+
+
+cdef void stop_waiting() noexcept nogil:
+    if my_session != NULL:
+        my_session.waits_for = 0
+
+
+cdef int32_t pid_of_worker(Job *job, uint64_t cookie) noexcept nogil:
+    """The process that runs the job now, or 0."""
+    cdef int32_t pid = 0
+    share_registry()
+    if is_same_job(job, cookie) and job.worker >= 0:
+        pid = registry.workers[job.worker].pid
+    unlock_registry()
+    return pid
+
+
+cdef int32_t pid_waited_for(int32_t waiter) noexcept nogil:
+    """The worker whose job the process `waiter` waits for through pg_background, or 0."""
+    cdef Session *session
+    cdef Job *job
+    cdef int32_t i
+    cdef int32_t pid = 0
+    share_registry()
+    for i in range(registry.sessions_size):
+        session = &registry.sessions[i]
+        if session.id != 0 and session.pid == waiter and session.waits_for != 0:
+            job = &registry.jobs[session.waits_for_job]
+            if is_same_job(job, session.waits_for) and job.worker >= 0:
+                pid = registry.workers[job.worker].pid
+            break
+    unlock_registry()
+    return pid
+
+
+cdef bint add_pid(int32_t *found, int *count, int32_t pid) noexcept nogil:
+    cdef int i
+    if pid == 0 or count[0] >= MAX_CHAIN:
+        return False
+    for i in range(count[0]):
+        if found[i] == pid:
+            return False
+    found[count[0]] = pid
+    count[0] += 1
+    return True
+
+
+cdef bint waits_for_me(int32_t worker_pid) noexcept nogil:
+    """Whether that process waits for this one, through locks, parallel groups and other pg_background waits."""
+    cdef int32_t found[128]
+    cdef int count = 0
+    cdef int at = 0
+    cdef int i
+    cdef ArrayType *blockers
+    add_pid(found, &count, worker_pid)
+    while at < count:
+        if found[at] == MyProcPid:
+            return True
+        blockers = blocking_pids(found[at])
+        for i in range(array_length(blockers)):
+            add_pid(found, &count, array_int32(blockers, i))
+        pfree(blockers)
+        add_pid(found, &count, pid_waited_for(found[at]))
+        at += 1
+    return False
+
+
+cdef void check_for_endless_wait(Job *job, uint64_t cookie) noexcept nogil:
+    """Raise 40P01 when the job waits for what this session holds: the server's own detector cannot see it."""
+    cdef int32_t pid = pid_of_worker(job, cookie)
+    if pid != 0 and waits_for_me(pid):
+        raise_with_detail(
+            ERRCODE_T_R_DEADLOCK_DETECTED,
+            psprintf(b"Process %d waits for the background job of process %d; the job waits for process %d.",
+                     MyProcPid, pid, MyProcPid),
+            b"Commit before waiting for the job, or cancel it.",
+            b"deadlock detected")
+
+
+cdef bint is_finished(Job *job, uint64_t cookie) noexcept nogil:
+    """An entry that another job has by now is one that this job has left, so it has finished too."""
+    cdef bint finished = is_final(job.state)
+    pg_read_barrier()
+    return finished or not is_same_job(job, cookie)
+
+
+cdef struct Wait:
+    Job *job
+    uint64_t cookie
+    long timeout                # milliseconds; negative: for ever
+    bint looks_for_cycles
+    bint finished
+
+
+cdef void wait_body(void *arg) noexcept nogil:
+    """Sleep until the job is final or the time is up; looks for a cycle every deadlock_timeout."""
+    cdef Wait *wait = <Wait *>arg
+    cdef TimestampTz start = GetCurrentTimestamp()
+    cdef long left
+    cdef long nap
+    ConditionVariablePrepareToSleep(&wait.job.changed)
+    while not is_finished(wait.job, wait.cookie):
+        nap = DeadlockTimeout
+        if wait.timeout >= 0:
+            left = wait.timeout - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
+            if left <= 0:
+                return
+            nap = left if left < nap else nap
+        if (ConditionVariableTimedSleep(&wait.job.changed, nap, PG_WAIT_EXTENSION) and nap == DeadlockTimeout
+                and wait.looks_for_cycles):
+            # the search takes locks that wake through the same latch
+            ConditionVariableCancelSleep()
+            check_for_endless_wait(wait.job, wait.cookie)
+            ConditionVariablePrepareToSleep(&wait.job.changed)
+    wait.finished = True
+
+
+cdef bint wait_for_job(Job *job, Handle *handle, long timeout, bint looks_for_cycles) noexcept nogil:
+    """True once the job is final, False when the time is up first; milliseconds, negative: no limit."""
+    cdef Wait wait
+    cdef ErrorData *error
+    wait.job = job
+    wait.cookie = handle.cookie
+    wait.timeout = timeout
+    wait.looks_for_cycles = looks_for_cycles
+    wait.finished = False
+    if is_finished(job, handle.cookie):
+        return True
+    if timeout == 0:
+        return False
+    start_waiting(job, handle.cookie)
+    error = catch_error(wait_body, &wait, False)
+    ConditionVariableCancelSleep()
+    stop_waiting()
+    if error != NULL:
+        ReThrowError(error)
+    return wait.finished
+
+
+cdef public Datum pgbg_wait(FunctionCallInfo fcinfo) noexcept nogil:
+    """wait(handle, timeout_ms = 0): no limit at 0 or less."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job *job
+    cdef long timeout = -1
+    if arg_count(fcinfo) > handle.rest and arg_int32(fcinfo, handle.rest) > 0:
+        timeout = arg_int32(fcinfo, handle.rest)
+    join_sessions()
+    job = find_job(&handle, InvalidOid)
+    return BoolGetDatum(wait_for_job(job, &handle, timeout, True))
+
+
+cdef public Datum pgbg_wait_timeout(FunctionCallInfo fcinfo) noexcept nogil:
+    """wait_v2_timeout(handle, timeout_ms): polls once at 0 or less."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job *job
+    cdef long timeout = arg_int32(fcinfo, handle.rest)
+    join_sessions()
+    job = find_job(&handle, InvalidOid)
+    return BoolGetDatum(wait_for_job(job, &handle, timeout if timeout > 0 else 0, True))
+
+
+cdef public Datum pgbg_await(FunctionCallInfo fcinfo) noexcept nogil:
+    """CALL await(pid, cookie, timeout_ms = 0, INOUT finished): waits without a snapshot and never commits, so that
+    a job that waits for all older snapshots to go, as CREATE INDEX CONCURRENTLY does, can be waited for."""
+    cdef Handle handle
+    cdef Job *job
+    cdef long timeout
+    cdef Datum value
+    cdef cbool is_null = False
+    if arg_isnull(fcinfo, 0) or arg_isnull(fcinfo, 1):
+        raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"a background job's handle must not have NULLs")
+    handle = handle_argument(fcinfo)
+    timeout = -1 if arg_isnull(fcinfo, 2) or arg_int32(fcinfo, 2) <= 0 else arg_int32(fcinfo, 2)
+    join_sessions()
+    job = find_job(&handle, InvalidOid)
+    drop_call_snapshot()
+    value = BoolGetDatum(wait_for_job(job, &handle, timeout, True))
+    EnsurePortalSnapshotExists()
+    return row_datum(fcinfo, &value, &is_null)

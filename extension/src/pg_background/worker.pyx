@@ -1,0 +1,218 @@
+# A worker's life: check in, connect, take jobs until idle for long enough or asked to leave.
+
+cdef Worker *my_worker              # this process's place, if it is a worker
+cdef uint32_t my_generation
+cdef Job *my_job                    # being run
+cdef uint64_t running_cookie        # of that job; the signal handlers read it
+cdef int cancel_seen                # a cancel or timeout was delivered to the running job
+cdef int timeout_seen               # ... by pg_background.worker_timeout
+cdef int cancel_binds               # ... by us: SQL that swallows it is not let go on
+cdef int job_timeout                # id of the timer for pg_background.worker_timeout
+cdef emit_log_hook_type previous_log
+cdef MemoryContext job_context      # all that a job allocates outside of its transactions
+
+
+# ---- signals
+
+cdef void on_sigint(int sig) noexcept nogil:
+    """pg_cancel_backend: between jobs there is nothing to cancel, and an idle worker would die of it.
+
+    The server's own timeouts send this signal too, after they have set their indicator.
+    """
+    global cancel_seen
+    if running_cookie == 0:
+        return
+    if not get_timeout_indicator(STATEMENT_TIMEOUT, False) and not get_timeout_indicator(LOCK_TIMEOUT, False):
+        cancel_seen = 1
+    request_statement_cancel()
+
+
+cdef void on_sigusr2(int sig) noexcept nogil:
+    """A cancel by cookie: one that comes late finds another cookie here and hits nobody."""
+    global cancel_seen, cancel_binds
+    if running_cookie == 0 or my_worker == NULL:
+        return
+    if my_worker.terminate_cookie == running_cookie:
+        die(SIGTERM)
+    elif my_worker.cancel_cookie == running_cookie:
+        cancel_seen = 1
+        cancel_binds = 1
+        request_statement_cancel()
+
+
+cdef void on_worker_timeout() noexcept nogil:
+    global cancel_seen, cancel_binds, timeout_seen
+    if running_cookie != 0:
+        cancel_seen = 1
+        cancel_binds = 1
+        timeout_seen = 1
+        request_statement_cancel()
+
+
+# ---- coming and going
+
+cdef bint check_in(Datum main_arg) noexcept nogil:
+    """Take the place that this process was started for; False when it was given up meanwhile."""
+    global my_worker, my_generation
+    cdef uint64_t arg = DatumGetUInt64(main_arg)
+    cdef Worker *worker = &registry.workers[<uint32_t>arg]
+    cdef bint mine
+    my_generation = <uint32_t>(arg >> 32)
+    lock_registry()
+    mine = worker.generation == my_generation and worker.state == WORKER_STARTING
+    if mine:
+        worker.pid = MyProcPid
+        worker.proc = MyProc
+        my_worker = worker
+    unlock_registry()
+    if mine and worker.starter != NULL:
+        SetLatch(proc_latch(worker.starter))
+    return mine
+
+
+cdef void worker_exit(int code, Datum arg) noexcept nogil:
+    """However a worker ends: its place is free, a job it had is lost or canceled, and those who wait are told.
+
+    Runs before shared memory is left and after the transaction was aborted, as it was registered first.
+    """
+    global my_worker, running_cookie
+    cdef Garbage garbage
+    cdef Job *job = NULL
+    cdef PGPROC *reader = NULL
+    if my_worker == NULL:
+        return
+    running_cookie = 0
+    memset(&garbage, 0, sizeof(garbage))
+    lock_registry()
+    if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
+        if my_worker.job >= 0:
+            job = &registry.jobs[my_worker.job]
+            reader = job.reader_proc
+            end_job(job, end_of_dead_job(job), job.sqlstate)
+            settle(job, &garbage)
+        free_place(my_worker)
+        registry.last_exit = GetCurrentTimestamp()
+    unlock_registry()
+    my_worker = NULL
+    ConditionVariableBroadcast(&registry.worker_left)
+    if job != NULL:
+        wake_waiters(job, reader)
+    dispose(&garbage)
+
+
+cdef int end_of_dead_job(Job *job) noexcept nogil:
+    if timeout_seen and job == my_job:
+        return JOB_TIMED_OUT
+    if job.canceled:
+        return JOB_CANCELED
+    return JOB_ERROR if job.sqlstate != 0 else JOB_LOST
+
+
+cdef void log_hook(ErrorData *error) noexcept nogil:
+    """A transaction_timeout ends the process: keep its reason, as it is the job's own."""
+    if error.elevel == FATAL and error.sqlerrcode == ERRCODE_TRANSACTION_TIMEOUT and my_job != NULL:
+        my_job.sqlstate = error.sqlerrcode
+        snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
+    if previous_log != NULL:
+        previous_log(error)
+
+
+cdef void connect() noexcept nogil:
+    global job_context, job_timeout, previous_log, emit_log_hook
+    BackgroundWorkerUnblockSignals()
+    BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
+    job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)
+    job_context = create_context(TopMemoryContext, "pg_background job")
+    previous_log = emit_log_hook
+    emit_log_hook = log_hook
+    set_up_messages()
+    set_up_rows()
+
+
+cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
+    cdef Job *job
+    pqsignal(SIGTERM, die)
+    pqsignal(SIGINT, on_sigint)
+    pqsignal(SIGUSR2, on_sigusr2)
+    pqsignal(SIGHUP, SignalHandlerForConfigReload)
+    debug_point("worker_before_checkin")
+    attach_area()
+    before_shmem_exit(worker_exit, 0)
+    if not check_in(main_arg):
+        proc_exit(0)
+    debug_point("worker_before_connect")
+    connect()
+    pgstat_report_activity(STATE_IDLE, NULL)
+    while True:
+        job = next_job()
+        if job == NULL:
+            proc_exit(0)
+        debug_point("worker_before_job")
+        run_job(job)
+
+
+# ---- taking jobs
+
+cdef Job *take_job(bint *leave) noexcept nogil:
+    """The assigned job, or NULL; also settles into idleness. Sets `leave` when asked to."""
+    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen
+    cdef Job *job = NULL
+    lock_registry()
+    if my_worker.state == WORKER_ASSIGNED:
+        my_worker.state = WORKER_RUNNING
+        job = &registry.jobs[my_worker.job]
+        job.state = JOB_RUNNING
+        job.started_at = GetCurrentTimestamp()
+        my_job = job
+        cancel_seen = 0
+        cancel_binds = 0
+        timeout_seen = 0
+        # from here on the signal handlers act; a cancel that came before is seen in run_job
+        running_cookie = job.cookie
+    elif my_worker.state == WORKER_LEAVING:
+        leave[0] = True
+    elif (my_worker.state == WORKER_RESETTING
+          or (my_worker.state == WORKER_STARTING and my_worker.reserved_for < 0)):
+        my_worker.state = WORKER_IDLE
+        my_worker.since = GetCurrentTimestamp()
+    unlock_registry()
+    return job
+
+
+cdef bint leave_if_idle() noexcept nogil:
+    """Give the place up, unless a job has come in the last moment."""
+    cdef bint idle
+    lock_registry()
+    idle = my_worker.state == WORKER_IDLE
+    if idle:
+        my_worker.state = WORKER_LEAVING
+    unlock_registry()
+    return idle
+
+
+cdef Job *next_job() noexcept nogil:
+    """Wait for a job; NULL when it is time to leave."""
+    global ConfigReloadPending
+    cdef Job *job
+    cdef bint leave = False
+    cdef TimestampTz start = GetCurrentTimestamp()
+    cdef long idle, timeout
+    while True:
+        job = take_job(&leave)
+        if job != NULL or leave:
+            return job
+        idle = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
+        timeout = setting_worker_idle_timeout - idle
+        if timeout <= 0 and leave_if_idle():
+            return NULL
+        # reserved by its starter: not idle, however long it takes
+        if timeout <= 0:
+            timeout = 1000
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
+        ResetLatch(MyLatch)
+        CHECK_FOR_INTERRUPTS()
+        if catchupInterruptPending:
+            ProcessCatchupInterrupt()
+        if ConfigReloadPending:
+            ConfigReloadPending = 0
+            ProcessConfigFile(PGC_SIGHUP)
