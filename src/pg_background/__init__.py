@@ -1,0 +1,1 @@
+"""SQL in PostgreSQL background workers: the Python side of the extension of the same name."""

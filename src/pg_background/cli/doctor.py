@@ -1,0 +1,35 @@
+"""`pg-background doctor`: look at a server, and say what to do."""
+
+from __future__ import annotations
+
+import typer
+
+from ..doctor import Grade, collect, examine
+from ..server.errors import DatabaseError
+from .database import DsnArgument, session
+
+#: Exit code when something must be mended.
+EXIT_FAIL = 1
+
+
+def doctor(dsn: DsnArgument = "") -> None:
+    """Check a server and database for pg_background: one line each, OK, WARN or FAIL, with the remedy.
+
+    Exit code 1 if something must be mended, else 0. If the role may launch jobs, one is run: `SELECT 1`.
+    """
+    try:
+        with session(dsn) as connection:
+            where = f"{connection.info.dbname} on {connection.info.host}:{connection.info.port}"
+            typer.echo(f"OK    connection: {where} as {connection.info.user}")
+            findings = examine(collect(connection))
+    except DatabaseError as error:
+        typer.echo(f"FAIL  connection: {_line(error.message)}; fix: {_line(error.hint) or 'try again'}")
+        raise typer.Exit(EXIT_FAIL) from None
+    for finding in findings:
+        typer.echo(str(finding))
+    if any(finding.grade is Grade.FAIL for finding in findings):
+        raise typer.Exit(EXIT_FAIL)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,70 @@
+"""`pg-background drain`: let the jobs of a server end before it is restarted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import psycopg
+import typer
+from psycopg import sql
+
+from .database import DsnArgument, schema_of_extension, session
+from .output import note, step
+
+#: Exit code when jobs still run.
+EXIT_RUNNING = 1
+
+#: What PostgreSQL's int4 holds, in seconds.
+_LONGEST = 2_147_483
+
+_REFUSED = "jobs are refused until the server is restarted, or pg-background drain --resume"
+
+
+def drain(
+    dsn: DsnArgument = "",
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=0,
+            max=_LONGEST,
+            envvar="PG_BACKGROUND_DRAIN_TIMEOUT",
+            help="How long running jobs may take before they are canceled.",
+        ),
+    ] = 60,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            envvar="PG_BACKGROUND_DRAIN_RESUME",
+            help="Only allow launches again.",
+        ),
+    ] = False,
+) -> None:
+    """Refuse new jobs, wait for the running ones, cancel the rest; print how many ended in which way.
+
+    Exit code 0 when nothing runs any more, 1 otherwise. Jobs are refused until the server is restarted or
+    `--resume` is given. For superusers, on any database that has the extension.
+    """
+    with session(dsn) as connection:
+        # It may be set for the role, and would end the wait.
+        connection.execute("SET statement_timeout = 0")
+        schema = schema_of_extension(connection)
+        if resume:
+            connection.execute(sql.SQL("SELECT {}.pg_background_resume_server()").format(schema))
+            note("jobs can be launched again")
+            return
+        query = sql.SQL("SELECT finished, canceled, running FROM {}.pg_background_drain_server(%s)")
+        try:
+            with step("Waiting for running jobs …"):
+                row = connection.execute(query.format(schema), [round(timeout * 1000)]).fetchone()
+        except (KeyboardInterrupt, psycopg.errors.QueryCanceled):
+            note(_REFUSED)
+            raise
+    assert row is not None
+    note(_REFUSED)
+    finished, canceled, running = row
+    typer.echo(f"finished: {finished}, canceled: {canceled}, running: {running}")
+    if running:
+        raise typer.Exit(EXIT_RUNNING)

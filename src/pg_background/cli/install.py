@@ -1,0 +1,78 @@
+"""`pg-background install`: put the extension into a PostgreSQL that is there already."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..server import Installation, NotWritableError, build
+from ..server import install as installing
+from .output import note, step
+
+_NEXT_STEPS = """\
+Next:
+  1. add pg_background to shared_preload_libraries, beside what is there:
+     ALTER SYSTEM SET shared_preload_libraries = pg_background
+  2. restart the server
+  3. in each database that is to use it: CREATE EXTENSION pg_background
+     (where an older version is: ALTER EXTENSION pg_background UPDATE)
+  4. look whether all is well: pg-background doctor DSN"""
+
+
+def install(
+    pg_config: Annotated[
+        str,
+        typer.Option(
+            "--pg-config",
+            metavar="PATH",
+            envvar="PG_BACKGROUND_PG_CONFIG",
+            help="pg_config of the server, or a name to look up in PATH.",
+        ),
+    ] = "pg_config",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            envvar="PG_BACKGROUND_DRY_RUN",
+            help="Build, and say what would be installed.",
+        ),
+    ] = False,
+) -> None:
+    """Build the extension for a PostgreSQL and install it there; print each file that was changed.
+
+    Does only what is not done yet. A running server keeps what it has until it is restarted.
+    """
+    installation = Installation.from_pg_config(pg_config)
+    # Asked first: a server that can't be used is worth no build.
+    installation.program("postgres")
+    try:
+        if not dry_run:
+            installing.require_writable(installation)
+        with step(f"Building the extension for PostgreSQL {installation.version} …"):
+            extension = build(installation)
+        todo = (installing.plan if dry_run else installing.install)(installation, extension)
+    except NotWritableError as error:
+        raise NotWritableError(error.message, hint=_with_sudo(installation) or error.hint) from None
+    for _, target in todo.copies:
+        typer.echo(f"{target}")
+    for path in todo.removals:
+        typer.echo(f"{path} (removed)")
+    if dry_run:
+        note("nothing was changed" if todo else "it is installed; there is nothing to do")
+    else:
+        note("installed" if todo else "it is installed already")
+        note(_NEXT_STEPS)
+
+
+def _with_sudo(installation: Installation) -> str:
+    """Return the command that would work; as root there is none."""
+    if os.geteuid() == 0:
+        return ""
+    # sudo has a PATH of its own, without virtual environments.
+    program = Path(sys.argv[0]).absolute()
+    return shlex.join(["sudo", str(program), "install", "--pg-config", str(installation.pg_config)])

@@ -1,0 +1,17 @@
+"""Look at a server as a user of pg_background and say what is missing or ill-chosen, with the remedy.
+
+```python
+import psycopg
+from pg_background import doctor
+
+with psycopg.connect("dbname=shop", autocommit=True) as connection:
+    for finding in doctor.examine(doctor.collect(connection)):
+        print(finding)
+```
+"""
+
+from .checks import examine
+from .facts import Facts, collect
+from .finding import Finding, Grade
+
+__all__ = ["Facts", "Finding", "Grade", "collect", "examine"]

@@ -1,0 +1,207 @@
+"""Build the extension for a PostgreSQL installation, with Meson."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import toolchain
+from .errors import BuildError
+from .installation import Installation
+from .places import CACHE_VARIABLE, cache_directory
+
+#: Relative to this file: in an installed wheel, and in a checkout.
+_WHEEL_SOURCES = Path(__file__).parents[1] / "_extension"
+_CHECKOUT = Path(__file__).parents[3]
+
+_STAMP = "inputs.sha256"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A built extension: what has to be installed into a server."""
+
+    #: `pg_background.so`
+    library: Path
+    control: Path
+    #: install and upgrade scripts
+    scripts: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of it."""
+        return (self.library, self.control, *self.scripts)
+
+    def digest(self) -> str:
+        """Return a name for this build's content: two builds with the same files share it."""
+        return _digest({path.name: path.read_bytes() for path in self.files})
+
+
+def sources() -> Path:
+    """Return the folder of the extension's sources.
+
+    Raises:
+        BuildError: this package was installed without them.
+    """
+    for folder in (_WHEEL_SOURCES, _CHECKOUT / "extension"):
+        if (folder / "meson.build").exists():
+            return folder
+    raise BuildError(
+        "the extension's sources are not installed with this package",
+        hint="install pg_background again from PyPI or from a checkout",
+    )
+
+
+def default_folder(installation: Installation, options: Mapping[str, str] | None = None) -> Path:
+    """Return where the build for an installation is kept: in a checkout `build/`, else in the cache."""
+    key = _digest(
+        {
+            "pg_config": os.fsencode(installation.pg_config),
+            "options": repr(sorted((options or {}).items())).encode(),
+        }
+    )[:8]
+    in_checkout = sources().parent == _CHECKOUT and CACHE_VARIABLE not in os.environ
+    base = _CHECKOUT / "build" if in_checkout else cache_directory() / "build"
+    return base / f"pg{installation.major}-{key}"
+
+
+def build(
+    installation: Installation,
+    *,
+    folder: Path | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Build:
+    """Build the extension, unless the last build there had the same inputs.
+
+    Args:
+        folder: where to build; by default `default_folder(installation, options)`.
+        options: of meson.options, by name.
+
+    Raises:
+        InstallationError: the installation has no server headers.
+        BuildError: a tool is missing, the folder can't be written, or the compiler failed.
+    """
+    options = options or {}
+    source = sources()
+    folder = folder or default_folder(installation, options)
+    library = folder / "pg_background.so"
+    with _locked(folder):
+        # Asked before the tools are looked for: what is built runs without them.
+        inputs = _inputs(source, installation, options)
+        stamp = folder / _STAMP
+        if not (library.exists() and stamp.exists() and stamp.read_text() == inputs):
+            _require_tools(installation)
+            _run_meson(source, folder, installation, options)
+            stamp.write_text(inputs)
+    return Build(
+        library=library,
+        control=source / "pg_background.control",
+        scripts=tuple(sorted((source / "sql").glob("pg_background--*.sql"))),
+    )
+
+
+def _require_tools(installation: Installation) -> None:
+    if missing := toolchain.missing_for_building():
+        raise BuildError(
+            "; ".join(problem.what for problem in missing),
+            hint="\n".join(problem.hint for problem in missing),
+        )
+    installation.require_headers()
+    absent = [tool for tool in ("cython", "meson", "ninja") if _tool(tool) is None]
+    if absent:
+        raise BuildError(
+            f"can't build the extension without {', '.join(absent)}",
+            hint="pip install 'pg_background[server]'",
+        )
+
+
+def _search_path() -> str:
+    # A virtual environment's programs are used whether or not it is activated.
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+
+
+def _tool(name: str) -> str | None:
+    return shutil.which(name, path=_search_path())
+
+
+def _run_meson(source: Path, folder: Path, installation: Installation, options: Mapping[str, str]) -> None:
+    # From scratch: Meson does not see a changed pg_config, nor Cython's textual includes.
+    work = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(work, ignore_errors=True)
+    log = []
+    for command in (
+        [
+            _tool("meson"),
+            "setup",
+            work,
+            source,
+            f"-Dpg_config={installation.pg_config}",
+            "--buildtype=release",
+            *(f"-D{name}={value}" for name, value in options.items()),
+        ],
+        [_tool("ninja"), "-C", work],
+    ):
+        done = subprocess.run(
+            [str(word) for word in command],
+            env={**os.environ, "PATH": _search_path()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        log.append(done.stdout)
+        if done.returncode != 0:
+            raise BuildError(
+                f"the extension could not be built for PostgreSQL {installation.version}:\n"
+                + done.stdout.rstrip(),
+                hint=f'the full record is in "{work}"',
+            )
+    (work / "build.log").write_text("".join(log))
+    shutil.rmtree(folder, ignore_errors=True)
+    work.rename(folder)
+
+
+def _inputs(source: Path, installation: Installation, options: Mapping[str, str]) -> str:
+    parts = {
+        str(path.relative_to(source)): path.read_bytes()
+        for path in sorted(source.rglob("*"))
+        # The scripts are installed as they are.
+        if path.is_file() and path.suffix not in (".sql", ".pyc")
+    }
+    parts["installation"] = repr(installation).encode()
+    parts["options"] = repr(sorted(options.items())).encode()
+    parts["tools"] = repr((sys.version, os.environ.get("CC"), os.environ.get("CFLAGS"))).encode()
+    return _digest(parts)
+
+
+def _digest(parts: Mapping[str, bytes]) -> str:
+    whole = hashlib.sha256()
+    for name, content in sorted(parts.items()):
+        whole.update(f"{name}:{len(content)}:".encode())
+        whole.update(content)
+    return whole.hexdigest()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep two builds of one folder apart."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name(f"{folder.name}.lock").open("w")
+    except OSError as error:
+        raise BuildError(
+            f'can\'t write the build folder "{folder.parent}": {error.strerror}',
+            hint="make it writable, or set PG_BACKGROUND_CACHE to a folder that is",
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,38 @@
+"""The folders that are used when nobody names one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+#: Overrides `cache_directory()`.
+CACHE_VARIABLE = "PG_BACKGROUND_CACHE"
+
+#: As root, so that the server's operating-system user can reach it and can't write to it.
+SYSTEM_DIRECTORY = Path("/var/lib/pg_background")
+
+
+def data_directory(major: int) -> Path:
+    """Return where the data of a server of this major version live by default."""
+    base = SYSTEM_DIRECTORY
+    if os.geteuid() != 0:
+        base = _of_user("XDG_DATA_HOME", ".local/share", "Library/Application Support")
+    return base / f"data-{major}"
+
+
+def cache_directory() -> Path:
+    """Return where builds and copies of programs are kept; all of it can be made again."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).absolute()
+    if os.geteuid() == 0:
+        return SYSTEM_DIRECTORY / "cache"
+    return _of_user("XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def _of_user(variable: str, elsewhere: str, on_macos: str) -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / on_macos / "pg_background"
+    # The XDG specification: a relative path in the variable is to be ignored.
+    named = Path(os.environ.get(variable, ""))
+    return (named if named.is_absolute() else Path.home() / elsewhere) / "pg_background"
