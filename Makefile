@@ -1,0 +1,48 @@
+# Everything is done with the tools in .venv, which the first target that needs it makes.
+
+# PostgreSQL to build and test against: 14 to 18, or 15-assert, one that checks its own assertions.
+# It is fetched, or built, if it is not there.
+PG ?= 18
+# Path of a pg_config, to use that server instead.
+PG_CONFIG ?=
+# Passed on to pytest: make test TESTS='tests/test_wait.py -x'
+TESTS ?=
+PYTHON ?= python3
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test bench-quick lint clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: $(BIN)/.installed ## Set up .venv and build the extension (PG=18, or PG_CONFIG=/path/to/pg_config)
+	@$(BIN)/python -m tools.build $(PG) --pg-config '$(PG_CONFIG)'
+
+demo: build ## Start a server and walk through what the extension is for
+	@$(BIN)/python -m examples.demo
+
+test: build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config)
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' $(BIN)/python -m pytest $(TESTS)
+
+bench-quick: build ## Measure launch, result and wait, in about a minute (PG=18)
+	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
+
+lint: $(BIN)/.installed ## Run the linters and the type checker
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@# It looks for pycodestyle in PATH.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint extension/src
+
+clean: ## Delete what was built, and .venv
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/.installed: pyproject.toml
+	@$(PYTHON) src/pg_background/server/toolchain.py
+	@echo "Setting up .venv …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
