@@ -1,0 +1,10 @@
+"""The fixtures, each kind in a file of its own, after those that it builds on."""
+
+pytest_plugins = (
+    "pytester",
+    "tests.fix_crash",
+    "tests.fix_server",
+    "tests.fix_db",
+    "tests.fix_cli",
+    "tests.fix_points",
+)

@@ -1,0 +1,162 @@
+"""The servers that tests run on: one for the session, and fresh ones for tests that need their own."""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from pg_background.server import Build, Cluster, Installation, ServerError, build, prepare
+from tools import servers
+
+from .fix_crash import watch
+from .server import TEST_SETTINGS, Server, Settings
+
+_COMPARISONS = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+_installation_key = pytest.StashKey[Installation]()
+
+
+class FreshServer(Protocol):
+    """Makes a server of the test's own."""
+
+    def __call__(self, settings: Settings | None = None, *, extension: Build | None = None) -> Server:
+        """Return a new running server with these settings beside the usual ones.
+
+        Args:
+            extension: another build than the usual one, as of `build(installation, options=…)`.
+        """
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pg_background")
+    group.addoption(
+        "--pg",
+        default=os.environ.get("PG", "18"),
+        help="version of PostgreSQL to test on, as 18 or 15-assert; fetched if need be [env PG, default 18]",
+    )
+    group.addoption(
+        "--pg-config",
+        default=os.environ.get("PG_CONFIG", ""),
+        help="pg_config of the PostgreSQL to test on, instead [env PG_CONFIG]",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "pg(versions): run only on these versions, as in '>= 14, < 18'")
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    try:
+        config.stash[_installation_key] = (
+            Installation.from_pg_config(named)
+            if (named := config.getoption("--pg-config"))
+            else servers.find(config.getoption("--pg"))
+        )
+    except ServerError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    installation = config.stash[_installation_key]
+    return f"PostgreSQL {installation.version} in {installation.bindir}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    major = item.config.stash[_installation_key].major
+    for marker in item.iter_markers("pg"):
+        if not satisfies(major, marker.args[0]):
+            pytest.skip(f"for PostgreSQL {marker.args[0]}")
+
+
+def satisfies(major: int, versions: str) -> bool:
+    """Tell whether a major version meets the comparisons of a `pg` marker."""
+    for part in versions.split(","):
+        found = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*(\d+)\s*", part)
+        if found is None:
+            raise pytest.UsageError(f"bad pg marker: {versions!r}")
+        if not _COMPARISONS[found[1]](major, int(found[2])):
+            return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """The PostgreSQL to test on."""
+    return request.config.stash[_installation_key]
+
+
+@pytest.fixture(scope="session")
+def extension(installation: Installation) -> Build:
+    """The extension, built for it."""
+    return build(installation)
+
+
+@pytest.fixture(scope="session")
+def open_tmp_path() -> Iterator[Path]:
+    """A folder that every operating-system user can enter, with a path short enough for sockets."""
+    path = Path(tempfile.mkdtemp(prefix="pgbg-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def fresh_cluster(installation: Installation, extension: Build, open_tmp_path: Path) -> Iterator[FreshServer]:
+    """Makes servers that live until the session ends."""
+    made: list[Server] = []
+
+    usual = extension
+
+    def make(settings: Settings | None = None, *, extension: Build | None = None) -> Server:
+        cluster = Cluster(open_tmp_path / f"data-{len(made)}")
+        cluster.provide(
+            prepare(installation, extension or usual, cluster.os_user, store=open_tmp_path / "runtime")
+        )
+        cluster.init(sync=False)
+        server = Server(cluster, {**TEST_SETTINGS, **(settings or {})})
+        made.append(server)
+        server.start()
+        cluster.create_extension()
+        return server
+
+    yield make
+    for server in made:
+        server.cluster.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def server(fresh_cluster: FreshServer) -> Server:
+    """The session's server."""
+    return fresh_cluster()
+
+
+@pytest.fixture
+def fresh_server(fresh_cluster: FreshServer, request: pytest.FixtureRequest) -> Iterator[FreshServer]:
+    """Makes servers of the test's own; each is stopped at the test's end, and must stop."""
+    made: list[Server] = []
+
+    def make(settings: Settings | None = None, *, extension: Build | None = None) -> Server:
+        server = fresh_cluster(settings, extension=extension)
+        made.append(server)
+        watch(request, server, 0)
+        return server
+
+    yield make
+    for server in made:
+        if server.is_running():
+            # It may be recovering from a crash that the test was about.
+            server.wait_ready()
+            server.cluster.stop("fast", timeout=30)

@@ -1,0 +1,97 @@
+"""Building the extension: what it needs, what it leaves, and when it does nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pg_background.server import Build, BuildError, Installation, InstallationError, build, toolchain
+from pg_background.server.build import default_folder
+
+
+def test_the_library_needs_no_python(extension: Build) -> None:
+    symbols = subprocess.run(
+        ["nm", "-D", "--undefined-only", extension.library], capture_output=True, text=True, check=True
+    ).stdout
+    assert "palloc" in symbols
+    assert [line for line in symbols.splitlines() if line.split()[-1].startswith(("Py", "_Py"))] == []
+
+
+def test_same_inputs_are_not_built_again(installation: Installation, extension: Build) -> None:
+    before = extension.library.stat().st_mtime_ns
+    assert build(installation).library.stat().st_mtime_ns == before
+    assert extension.library.parent == default_folder(installation)
+
+
+def test_what_is_built_needs_no_tools(
+    installation: Installation, extension: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/no/such/folder")
+    assert build(installation).digest() == extension.digest()
+
+
+def test_no_c_compiler(installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/no/such/folder")
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(BuildError, match=r"there is no C compiler\nhint: .*apt install gcc"):
+        build(installation, folder=tmp_path / "build")
+
+
+def test_no_python_headers(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: "/no/such/folder")
+    with pytest.raises(
+        BuildError, match=r'"/no/such/folder/Python.h" is missing\nhint: .*apt install python3-dev'
+    ):
+        build(installation, folder=tmp_path / "build")
+
+
+def test_no_server_headers(installation: Installation, tmp_path: Path) -> None:
+    bare = replace(installation, includedir_server=tmp_path)
+    with pytest.raises(InstallationError, match=f"apt install postgresql-server-dev-{installation.major}"):
+        build(bare, folder=tmp_path / "build")
+
+
+def test_unknown_option_is_reported_with_the_output(installation: Installation, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"(?s)could not be built.*no_such_option"):
+        build(installation, folder=tmp_path / "build", options={"no_such_option": "1"})
+
+
+def test_build_folder_that_can_not_be_made(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="can't write the build folder"):
+        build(installation, folder=tmp_path / "file" / "build")
+
+
+def test_toolchain_runs_without_the_package(tmp_path: Path) -> None:
+    script = tmp_path / "toolchain.py"
+    script.write_text(Path(toolchain.__file__).read_text())
+    complete = subprocess.run([sys.executable, "-I", script], capture_output=True, text=True, check=False)
+    assert (complete.returncode, complete.stderr) == (0, "")
+    without = subprocess.run(
+        [sys.executable, "-I", script],
+        env={"PATH": "/no/such/folder"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert without.returncode == 1
+    assert without.stderr.startswith("error: there is no C compiler\nhint: ")
+
+
+def test_pg_config_of_something_else() -> None:
+    with pytest.raises(InstallationError, match="is not a pg_config"):
+        Installation.from_pg_config("/bin/echo")
+    with pytest.raises(InstallationError, match="failed\nhint: "):
+        Installation.from_pg_config("/bin/false")
+
+
+def test_installation_without_a_server(installation: Installation, tmp_path: Path) -> None:
+    with pytest.raises(InstallationError, match=f"has no initdb\nhint: .*postgresql-{installation.major}"):
+        replace(installation, bindir=tmp_path).program("initdb")
