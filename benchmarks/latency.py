@@ -1,0 +1,51 @@
+"""How long calls take, from a client in a session of its own."""
+
+from __future__ import annotations
+
+import gc
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from .ways import COLD, Way
+
+#: Jobs of each way in a round. A cold one takes ten times as long.
+JOBS = 200
+COLD_JOBS = 60
+
+
+class Samples:
+    """Seconds, by what was timed and by which way."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+
+    def add(self, way: str, times: Mapping[str, float]) -> None:
+        """Keep one job's times."""
+        for what, seconds in times.items():
+            self._seconds[what, way].append(seconds)
+
+    def __iter__(self) -> Iterator[tuple[str, str, list[float]]]:
+        for (what, way), seconds in self._seconds.items():
+            yield what, way, seconds
+
+
+def measure_round(ways: Sequence[Way], samples: Samples) -> None:
+    """Run each way's jobs, so that what disturbs the machine meanwhile disturbs all of them."""
+    with _no_collection():
+        for way in ways:
+            jobs = COLD_JOBS if way.name == COLD else JOBS
+            for _ in range(jobs // 4):
+                way.job()
+            for _ in range(jobs):
+                samples.add(way.name, way.job())
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
