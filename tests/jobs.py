@@ -40,6 +40,16 @@ def submit(conn: Connection, job: str, *, queue_size: int = 0, label: str | None
     return _start(conn, "pg_background_submit", job, queue_size, label)
 
 
+def start(conn: Connection, job: str, **arguments: Any) -> Handle:
+    """Start a job by pg_background_start, with its arguments by name."""
+    query = sql.SQL("SELECT pid, cookie FROM pg_background_start(%s{})").format(
+        sql.SQL("").join(sql.SQL(", {} => %s").format(sql.Identifier(name)) for name in arguments)
+    )
+    row = conn.execute(query, [job, *arguments.values()]).fetchone()
+    assert row is not None
+    return Handle(*row)
+
+
 def _start(conn: Connection, function: str, job: str, queue_size: int, label: str | None) -> Handle:
     arguments: list[str | int] = [job, queue_size]
     if label is not None:

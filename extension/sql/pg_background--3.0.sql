@@ -45,6 +45,12 @@ RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_submit' LANGUAGE C STRI
 CREATE FUNCTION pg_background_submit_v2(sql text, queue_size int4, label text)
 RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_submit' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION pg_background_start(
+  sql text, params text[] DEFAULT NULL, label text DEFAULT NULL, queue_size int4 DEFAULT 0, timeout_ms int4 DEFAULT 0,
+  database name DEFAULT NULL, each_statement bool DEFAULT false, discard_result bool DEFAULT false,
+  on_full text DEFAULT 'error')
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_start' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 -- ---- result
 
 CREATE FUNCTION pg_background_result(pid int4, cookie int8)

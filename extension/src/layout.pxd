@@ -26,6 +26,7 @@ cdef enum:
     EVICT_MS = 1000             # how long a launch waits for an idle worker to leave
     CHECKIN_MS = 60000          # a process that has not come by then never will
     AHEAD_REQUESTS = 8
+    TOTALS_SIZE = 256           # the last one takes what the others have no room for
 
 cdef enum JobState:
     JOB_QUEUED = 0              # waits for a worker
@@ -54,8 +55,9 @@ cdef enum WorkerState:
 
 cdef struct Job:
     uint64_t cookie             # [L] 0 while the entry is free
-    int32_t next                # [B] in the free list or in the history
-    int32_t pid                 # [L] as in the handle
+    int32_t next                # [B] in the free list, the backlog or the history
+    int32_t previous            # [B] in the backlog
+    int32_t pid                 # [L] as in the handle: of the worker, or minus the entry's number if it was queued
     int32_t state               # [B] JobState
     cbool submitted             # [L] rows are dropped at source
     cbool tracked               # [B] false once consumed or detached
@@ -64,9 +66,13 @@ cdef struct Job:
     int32_t worker              # [B] -1 unless one has it
     int32_t session             # [L] the launching session's place
     uint64_t session_id         # [L]
+    int32_t session_limit       # [L] pg_background.max_workers at the launch, for a job in the backlog
     Oid database                # [L]
+    int32_t encoding            # [L] of that database, and so of all text in this entry and its memory
+    cbool is_away               # [L] launched from another database
     Oid launcher                # [L] authenticated user: whose worker it needs
     Oid user                    # [L] current user at the launch point
+    int32_t totals              # [L] index of what it is counted in
     int32_t security_context    # [L]
     int32_t queue_size          # [L]
     TimestampTz launched_at     # [L]
@@ -78,10 +84,10 @@ cdef struct Job:
     # memory
     dsa_pointer request         # [L] JobRequest
     dsa_pointer error           # [W] JobError
-    dsa_pointer ring            # [L] the queue's bytes
+    dsa_pointer ring            # [L] the queue's bytes; [W] where the launch took none
     uint32_t request_size       # [L]
     uint32_t error_size         # [W]
-    uint32_t ring_size          # [L]
+    uint32_t ring_size          # [L] [W]
 
     # the stream of output: absolute offsets, only ever growing
     pg_atomic_uint64 produced   # [W] end of the stream
@@ -138,6 +144,15 @@ cdef struct Session:
     int32_t waits_for_job
     int32_t pid
 
+cdef struct Totals:
+    # of all jobs of one database and role since the registry was made
+    Oid database                # InvalidOid, and so the role: what found no room of its own
+    Oid user
+    int64_t launched
+    int64_t ended[8]            # by JobState
+    double execution_ms
+    double queue_ms             # from launch to start
+
 cdef struct AheadRequest:
     Oid database
     Oid user
@@ -158,9 +173,16 @@ cdef struct Registry:
     int32_t free_head           # -1: empty
     int32_t history_head        # oldest
     int32_t history_tail
+    int32_t backlog_head        # of the queued jobs, the longest waiting first; -1: none
+    int32_t backlog_tail
+    int32_t backlog_size
+    int32_t backlog_unserved    # those that the keeper last found no place for: they come before new launches
+    TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
     int32_t ahead_count
     AheadRequest ahead[8]
+    Totals totals[256]
+    TimestampTz since           # when the counting began
     TimestampTz last_exit       # of a worker: its process may still hold a slot of the postmaster
     ConditionVariable worker_left
     pg_atomic_uint64 last_session
@@ -168,10 +190,14 @@ cdef struct Registry:
     pg_atomic_uint64 area_bytes
 
 cdef struct JobRequest:
-    # followed by the settings, the libraries, and the SQL text with a NUL
+    # followed by the settings, the libraries, the SQL text with a NUL, and the parameters: of each its length, -1 for
+    # a NULL, and its text with a NUL
     uint32_t settings_size
     uint32_t libraries_size
     uint32_t sql_size
+    uint32_t parameters_size
+    int32_t parameters          # how many; -1: none were given, and the SQL may be several statements
+    cbool each_statement        # is a transaction of its own
     uint64_t settings_hash
     Oid session_user
     Oid role

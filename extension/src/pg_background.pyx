@@ -18,8 +18,13 @@ include "pg_background/spill.pyx"           # the temporary file behind a queue
 include "pg_background/memory.pyx"          # a job's memory in the shared area
 include "pg_background/session.pyx"         # what this backend keeps, and gives back at exit
 include "pg_background/handle.pyx"          # handles as arguments and results; who may use one
+include "pg_background/totals.pyx"          # what all jobs of a database and role have come to
 include "pg_background/launch.pyx"          # launch, submit
+include "pg_background/start.pyx"           # start
+include "pg_background/request.pyx"         # what a job is told, as it travels
+include "pg_background/params.pyx"          # bound parameters
 include "pg_background/pool.pyx"            # which worker gets a job; starting and evicting processes
+include "pg_background/backlog.pyx"         # jobs that wait for a worker
 include "pg_background/keeper.pyx"          # the keeper process
 include "pg_background/worker.pyx"          # a worker's life: check in, take jobs, leave
 include "pg_background/identity.pyx"        # settings and roles of the launch point, and the reset after a job

@@ -34,6 +34,7 @@
 #include "libpq/pqmq.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "parser/analyze.h"
 #include "pgstat.h"
@@ -98,6 +99,11 @@ optional_hint(const char *hint)
 {
 	return hint ? errhint("%s", hint) : 0;
 }
+static inline int
+optional_detail(const char *detail)
+{
+	return detail ? errdetail("%s", detail) : 0;
+}
 #define raise_error(code, ...) ereport(ERROR, errcode(code), errmsg(__VA_ARGS__))
 #define raise_with_hint(code, hint, ...) \
 	ereport(ERROR, errcode(code), errmsg(__VA_ARGS__), errhint("%s", hint))
@@ -107,7 +113,8 @@ optional_hint(const char *hint)
 #define raise_file_error(...) ereport(ERROR, errcode_for_file_access(), errmsg(__VA_ARGS__))
 #define raise_fatal(code, ...) ereport(FATAL, errcode(code), errmsg(__VA_ARGS__))
 #define report(level, ...) ereport(level, errmsg(__VA_ARGS__))
-#define report_hidden_statement(level, ...) ereport(level, errmsg(__VA_ARGS__), errhidestmt(true))
+#define report_hidden_statement(level, detail, ...) \
+	ereport(level, errmsg(__VA_ARGS__), optional_detail(detail), errhidestmt(true))
 
 /* Run body(arg); return its error, copied into the caller's memory context, or NULL. */
 typedef void (*catch_body) (void *arg);
@@ -142,6 +149,9 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define arg_float8(f, n) DatumGetFloat8((f)->args[n].value)
 #define arg_text(f, n) DatumGetTextPP((f)->args[n].value)
 #define arg_record(f, n) DatumGetHeapTupleHeader((f)->args[n].value)
+#define arg_array(f, n) DatumGetArrayTypeP((f)->args[n].value)
+#define arg_bool(f, n) DatumGetBool((f)->args[n].value)
+#define arg_name(f, n) NameStr(*DatumGetName((f)->args[n].value))
 #define arg_isnull(f, n) ((f)->args[n].isnull)
 #define arg_count(f) ((f)->nargs)
 #define function_oid(f) ((f)->flinfo->fn_oid)
@@ -181,6 +191,7 @@ blocking_pids(int pid)
 {
 	return DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
 }
+#define array_dimensions(a) ARR_NDIM(a)
 #define array_length(a) ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a))
 #define array_int32(a, i) (((int32 *) ARR_DATA_PTR(a))[i])
 
@@ -268,6 +279,34 @@ debug_point(const char *name)
 #define debug_point(name) ((void) 0)
 #endif
 
+/* ---- parameters */
+#define MAX_PARAMETERS 65535	/* as in the extended protocol */
+static inline void
+set_parameter(void *parameters, int n, Oid type, Datum value, bool isnull)
+{
+	ParamExternData *parameter = &((ParamListInfo) parameters)->params[n];
+
+	parameter->value = value;
+	parameter->isnull = isnull;
+	/* a constant to the planner: the plan is used once */
+	parameter->pflags = PARAM_FLAG_CONST;
+	parameter->ptype = type;
+}
+
+static inline int
+database_encoding(Oid database, bool *allows_connections)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	int			encoding;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for database %u", database);
+	encoding = ((Form_pg_database) GETSTRUCT(tuple))->encoding;
+	*allows_connections = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+	ReleaseSysCache(tuple);
+	return encoding;
+}
+
 /* ---- versions: the newest API for all */
 #if PG_VERSION_NUM >= 180000
 #define portal_run(p, dest, alt, qc) PortalRun(p, FETCH_ALL, true, dest, alt, qc)
@@ -318,6 +357,17 @@ typedef void (*shmem_request_hook_type) (void);
 static shmem_request_hook_type shmem_request_hook = NULL;
 #define request_shmem_now() shmem_request_hook()
 #define pg_analyze_and_rewrite_fixedparams pg_analyze_and_rewrite
+static inline List *
+pg_analyze_and_rewrite_varparams(RawStmt *statement, const char *sql, Oid **types, int *count, void *environment)
+{
+	Query	   *query = parse_analyze_varparams(statement, sql, types, count);
+
+	for (int i = 0; i < *count; i++)
+		if ((*types)[i] == InvalidOid || (*types)[i] == UNKNOWNOID)
+			ereport(ERROR, errcode(ERRCODE_INDETERMINATE_DATATYPE),
+					errmsg("could not determine data type of parameter $%d", i + 1));
+	return pg_rewrite_query(query);
+}
 #define FirstUnpinnedObjectId FirstBootstrapObjectId
 #else
 #define request_shmem_now() ((void) 0)
@@ -342,6 +392,7 @@ PG_MODULE_MAGIC;
 #define SQL_FUNCTION(f) PGDLLEXPORT Datum f(PG_FUNCTION_ARGS); PG_FUNCTION_INFO_V1(f)
 SQL_FUNCTION(pgbg_launch);
 SQL_FUNCTION(pgbg_submit);
+SQL_FUNCTION(pgbg_start);
 SQL_FUNCTION(pgbg_result);
 SQL_FUNCTION(pgbg_wait);
 SQL_FUNCTION(pgbg_wait_timeout);
@@ -355,6 +406,7 @@ SQL_FUNCTION(pgbg_stats);
 SQL_FUNCTION(pgbg_report_progress);
 SQL_FUNCTION(pgbg_get_progress);
 SQL_FUNCTION(pgbg_registry);
+SQL_FUNCTION(pgbg_totals);
 
 PGDLLEXPORT void pgbg_worker_main(Datum main_arg);
 PGDLLEXPORT void pgbg_keeper_main(Datum main_arg);

@@ -38,6 +38,7 @@ cdef extern from "shim.h" nogil:
     Datum TimestampTzGetDatum(TimestampTz)
     Datum PointerGetDatum(const void *)
     Datum CStringGetTextDatum(const char *)
+    char *TextDatumGetCString(Datum)
     Datum UInt64GetDatum(uint64_t)
     int32_t DatumGetInt32(Datum)
     int64_t DatumGetInt64(Datum)
@@ -49,6 +50,9 @@ cdef extern from "shim.h" nogil:
         pass
     int array_length(ArrayType *)
     int32_t array_int32(ArrayType *, int i)
+    int array_dimensions(ArrayType *)
+    void deconstruct_array(ArrayType *array, Oid elmtype, int elmlen, cbool elmbyval, char elmalign, Datum **elemsp,
+                           cbool **nullsp, int *nelemsp)
     ArrayType *blocking_pids(int pid)
 
     # Function calls
@@ -68,6 +72,9 @@ cdef extern from "shim.h" nogil:
     double arg_float8(FunctionCallInfo, int n)
     text *arg_text(FunctionCallInfo, int n)
     HeapTupleHeader arg_record(FunctionCallInfo, int n)
+    ArrayType *arg_array(FunctionCallInfo, int n)
+    cbool arg_bool(FunctionCallInfo, int n)
+    const char *arg_name(FunctionCallInfo, int n)
     cbool arg_isnull(FunctionCallInfo, int n)
     int arg_count(FunctionCallInfo)
     Oid function_oid(FunctionCallInfo)
@@ -76,6 +83,7 @@ cdef extern from "shim.h" nogil:
     void fmgr_info(Oid functionId, FmgrInfo *finfo)
     char *OutputFunctionCall(FmgrInfo *flinfo, Datum val)
     Datum InputFunctionCall(FmgrInfo *flinfo, char *str, Oid typioparam, int32_t typmod)
+    Datum OidInputFunctionCall(Oid functionId, char *str, Oid typioparam, int32_t typmod)
 
     # Memory contexts
     ctypedef struct MemoryContextData:
@@ -112,5 +120,7 @@ cdef extern from "shim.h" nogil:
     uint64_t hash_bytes_extended(const unsigned char *k, int keylen, uint64_t seed)
     int pg_mbcliplen(const char *mbstr, int len, int limit)
     int pg_mbstrlen_with_len(const char *mbstr, int len)
+    char *pg_server_to_any(const char *s, int len, int encoding)
+    char *pg_any_to_server(const char *s, int len, int encoding)
     int pg_mbcharcliplen(const char *mbstr, int len, int limit)
     void reseed_random(double seed)

@@ -31,7 +31,8 @@ cdef extern from "shim.h" nogil:
         ERRCODE_STRING_DATA_RIGHT_TRUNCATION, ERRCODE_NULL_VALUE_NOT_ALLOWED, ERRCODE_T_R_DEADLOCK_DETECTED
         ERRCODE_QUERY_CANCELED, ERRCODE_INVALID_TEXT_REPRESENTATION, ERRCODE_INTERNAL_ERROR
         ERRCODE_ADMIN_SHUTDOWN, ERRCODE_TRANSACTION_TIMEOUT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION
-        ERRCODE_TOO_MANY_CONNECTIONS, ERRCODE_SYNTAX_ERROR
+        ERRCODE_TOO_MANY_CONNECTIONS, ERRCODE_SYNTAX_ERROR, ERRCODE_CANNOT_CONNECT_NOW
+        ERRCODE_ARRAY_SUBSCRIPT_ERROR, ERRCODE_PROGRAM_LIMIT_EXCEEDED
 
     void raise_error(int code, const char *fmt, ...)
     void raise_with_hint(int code, const char *hint, const char *fmt, ...)
@@ -39,7 +40,7 @@ cdef extern from "shim.h" nogil:
     void raise_file_error(const char *fmt, ...)
     void raise_fatal(int code, const char *fmt, ...)
     void report(int level, const char *fmt, ...)
-    void report_hidden_statement(int level, const char *fmt, ...)
+    void report_hidden_statement(int level, const char *detail, const char *fmt, ...)
 
     ErrorData *catch_error(catch_body body, void *arg, cbool report_it)
     void ReThrowError(ErrorData *edata)
@@ -48,6 +49,7 @@ cdef extern from "shim.h" nogil:
 
     const char *debug_query_string
     int log_statement
+    int log_parameter_max_length
     int check_log_duration(char *msec_str, cbool was_logged)
     enum:
         LOGSTMT_NONE, LOGSTMT_ALL

@@ -69,9 +69,18 @@ cdef extern from "shim.h" nogil:
     cbool analyze_requires_snapshot(RawStmt *parseTree)
     List *pg_analyze_and_rewrite_fixedparams(RawStmt *parsetree, const char *query_string, const Oid *paramTypes,
                                              int numParams, void *queryEnv)
+    List *pg_analyze_and_rewrite_varparams(RawStmt *parsetree, const char *query_string, Oid **paramTypes,
+                                           int *numParams, void *queryEnv)
     List *pg_plan_queries(List *querytrees, const char *query_string, int cursorOptions, void *boundParams)
     enum:
         CURSOR_OPT_PARALLEL_OK
+
+    # Bound parameters
+    enum:
+        MAX_PARAMETERS
+    void *makeParamList(int numParams)
+    void set_parameter(void *parameters, int n, Oid type, Datum value, cbool isnull)
+    char *BuildParamLogString(void *params, char **knownTextValues, int valueLen)
 
     # Portals
     ctypedef struct QueryCompletion:

@@ -22,6 +22,7 @@ cdef extern from "shim.h" nogil:
     cbool may_connect(Oid db, Oid role)
     Oid get_database_oid(const char *dbname, cbool missing_ok)
     char *get_database_name(Oid dbid)
+    int database_encoding(Oid dbid, cbool *allows_connections)
 
     # Settings
     enum:

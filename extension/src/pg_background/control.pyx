@@ -1,22 +1,42 @@
 # cancel and detach: what can be done to a job from outside. Nothing is ever signalled by pid alone: the signal says
 # "look", and the worker acts only if the cookie noted in its place is that of the job it runs.
 
-cdef bint signal_worker(Job *job, uint64_t cookie, bint terminate) noexcept nogil:
-    """Ask the job's worker to cancel it, or to end with it; False when the job is final already."""
+cdef bint signal_locked(Job *job, bint terminate) noexcept nogil:
+    """Ask the job's worker to cancel it, or to end with it; False when it has none. Under the lock, where the worker
+    cannot have left yet, so that the pid is still its own."""
     cdef Worker *worker
+    if is_final(job.state) or job.worker < 0:
+        return False
+    worker = &registry.workers[job.worker]
+    job.canceled = True
+    if terminate:
+        worker.terminate_cookie = job.cookie
+    else:
+        worker.cancel_cookie = job.cookie
+    kill(worker.pid, SIGUSR2)
+    return True
+
+
+cdef bint signal_worker(Job *job, uint64_t cookie, bint terminate) noexcept nogil:
+    """Ask the job's worker to cancel it, or to end with it; False when the job is final already, as one is that was
+    still queued."""
+    cdef Garbage garbage
     cdef bint running = False
+    cdef bint ended = False
+    cdef PGPROC *reader = NULL
+    memset(&garbage, 0, sizeof(garbage))
     lock_registry()
-    if is_same_job(job, cookie) and not is_final(job.state) and job.worker >= 0:
-        worker = &registry.workers[job.worker]
-        running = True
-        job.canceled = True
-        if terminate:
-            worker.terminate_cookie = cookie
+    if is_same_job(job, cookie):
+        if job.state == JOB_QUEUED:
+            reader = job.reader_proc
+            ended = end_queued(job, JOB_CANCELED, ERRCODE_QUERY_CANCELED,
+                               b"canceling statement due to user request", &garbage)
         else:
-            worker.cancel_cookie = cookie
-        # under the lock the worker cannot have left yet, so the pid is still its own
-        kill(worker.pid, SIGUSR2)
+            running = signal_locked(job, terminate)
     unlock_registry()
+    if ended:
+        wake_waiters(job, reader)
+        dispose(&garbage)
     return running
 
 

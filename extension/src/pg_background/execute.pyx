@@ -43,7 +43,7 @@ cdef void transaction_body(void *arg) noexcept nogil:
         enable_timeout_after(job_timeout, setting_worker_timeout)
     MemoryContextSwitchTo(job_context)
     debug_point("job_before_statements")
-    log_duration(sql, run_statements(job, sql))
+    log_duration(request, run_statements(job, request))
     debug_query_string = NULL
 
 
@@ -87,13 +87,14 @@ cdef bint is_statement_logged(List *statements) noexcept nogil:
     return False
 
 
-cdef void log_duration(const char *sql, bint was_logged) noexcept nogil:
+cdef void log_duration(JobRequest *request, bint was_logged) noexcept nogil:
     cdef char milliseconds[32]
     cdef int how = check_log_duration(milliseconds, was_logged)
     if how == 1:
-        report_hidden_statement(LOG, b"duration: %s ms", milliseconds)
+        report_hidden_statement(LOG, NULL, b"duration: %s ms", milliseconds)
     elif how == 2:
-        report_hidden_statement(LOG, b"duration: %s ms  statement: %s", milliseconds, sql)
+        report_hidden_statement(LOG, parameters_for_log(request), b"duration: %s ms  statement: %s", milliseconds,
+                                request_sql(request))
 
 
 cdef void check_allowed(RawStmt *statement) noexcept nogil:
@@ -102,11 +103,13 @@ cdef void check_allowed(RawStmt *statement) noexcept nogil:
                     b"transaction control statements are not allowed in pg_background")
 
 
-cdef bint run_statements(Job *job, const char *sql) noexcept nogil:
-    """The whole string as one transaction; each statement sees the effects of those before it.
+cdef bint run_statements(Job *job, JobRequest *request) noexcept nogil:
+    """The whole string as one transaction, in which each statement sees the effects of those before it; or each
+    statement in its own.
 
     Returns whether the statements were logged.
     """
+    cdef const char *sql = request_sql(request)
     cdef List *statements
     cdef bint was_logged
     cdef int i, count
@@ -118,27 +121,33 @@ cdef bint run_statements(Job *job, const char *sql) noexcept nogil:
     count = list_length(statements)
     was_logged = is_statement_logged(statements)
     if was_logged:
-        report_hidden_statement(LOG, b"statement: %s", sql)
+        report_hidden_statement(LOG, parameters_for_log(request), b"statement: %s", sql)
+    if request.parameters >= 0 and count > 1:
+        raise_error(ERRCODE_SYNTAX_ERROR, b"a job with parameters must be a single statement")
     for i in range(count):
         check_allowed(<RawStmt *>list_nth(statements, i))
     for i in range(count):
+        if i > 0 and request.each_statement:
+            CommitTransactionCommand()
+            StartTransactionCommand()
         if i > 0:
             start_statement_timeout()
-        if count > 1:
+        if count > 1 and not request.each_statement:
             BeginImplicitTransactionBlock()
         CHECK_FOR_INTERRUPTS()
         context = create_context(job_context, "pg_background statement")
         MemoryContextSwitchTo(context)
-        run_statement(job, <RawStmt *>list_nth(statements, i), sql, i == count - 1)
+        run_statement(job, request, <RawStmt *>list_nth(statements, i), i == count - 1)
         MemoryContextSwitchTo(job_context)
         disable_timeout(STATEMENT_TIMEOUT, False)
         if i < count - 1:
-            CommandCounterIncrement()
+            if not request.each_statement:
+                CommandCounterIncrement()
             MemoryContextDelete(context)
     debug_point("job_before_commit")
     # before the commit: rows that cannot be kept must fail the job
     flush_rows()
-    if count > 1:
+    if count > 1 and not request.each_statement:
         EndImplicitTransactionBlock()
     disable_timeout(STATEMENT_TIMEOUT, False)
     CommitTransactionCommand()
@@ -146,27 +155,43 @@ cdef bint run_statements(Job *job, const char *sql) noexcept nogil:
     return was_logged
 
 
-cdef void run_statement(Job *job, RawStmt *statement, const char *sql, bint is_last) noexcept nogil:
+cdef List *plan_statement(JobRequest *request, RawStmt *statement, void **parameters) noexcept nogil:
+    """Analyse, rewrite and plan; `parameters` are bound values, or NULL where none were given."""
+    cdef const char *sql = request_sql(request)
+    cdef Oid *types = NULL
+    cdef int count = 0
+    cdef List *trees
+    parameters[0] = NULL
+    if request.parameters < 0:
+        trees = pg_analyze_and_rewrite_fixedparams(statement, sql, NULL, 0, NULL)
+    else:
+        trees = pg_analyze_and_rewrite_varparams(statement, sql, &types, &count, NULL)
+        parameters[0] = bind_parameters(request, types, count)
+    return pg_plan_queries(trees, sql, CURSOR_OPT_PARALLEL_OK, parameters[0])
+
+
+cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint is_last) noexcept nogil:
     cdef List *plans
     cdef Portal portal
     cdef QueryCompletion completion
+    cdef void *parameters = NULL
     cdef DestReceiver *receiver = rows_receiver() if is_last and not job.submitted else None_Receiver
     cdef int tag = CreateCommandTag(statement.stmt)
-    cdef bint needs_snapshot = analyze_requires_snapshot(statement)
+    # the input functions of parameters may need one too
+    cdef bint needs_snapshot = analyze_requires_snapshot(statement) or request.parameters > 0
     # a statement before this one may have set another
     use_server_encoding()
     set_ps_display(GetCommandTagName(tag))
     if needs_snapshot:
         PushActiveSnapshot(GetTransactionSnapshot())
-    plans = pg_analyze_and_rewrite_fixedparams(statement, sql, NULL, 0, NULL)
-    plans = pg_plan_queries(plans, sql, CURSOR_OPT_PARALLEL_OK, NULL)
+    plans = plan_statement(request, statement, &parameters)
     if needs_snapshot:
         PopActiveSnapshot()
     CHECK_FOR_INTERRUPTS()
     portal = CreatePortal("", True, True)
     portal.visible = False
-    PortalDefineQuery(portal, NULL, sql, tag, plans, NULL)
-    PortalStart(portal, NULL, 0, InvalidSnapshot)
+    PortalDefineQuery(portal, NULL, request_sql(request), tag, plans, NULL)
+    PortalStart(portal, parameters, 0, InvalidSnapshot)
     InitializeQueryCompletion(&completion)
     portal_run(portal, receiver, None_Receiver, &completion)
     PortalDrop(portal, False)

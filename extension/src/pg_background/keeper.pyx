@@ -1,5 +1,5 @@
-# The keeper: one process without a database that starts workers ahead of need, ends the retention of unread
-# results, and frees places whose process never came. Nobody's fast path waits for it.
+# The keeper: one process without a database that starts workers for queued jobs and ahead of need, ends the retention
+# of unread results, and frees places whose process never came. Nobody's fast path waits for it.
 
 cdef enum:
     KEEPER_STARTS = 32          # processes it watches until they have checked in
@@ -64,6 +64,7 @@ cdef void check_starts() noexcept nogil:
         unlock_registry()
         if watched and GetBackgroundWorkerPid(start.handle, &pid) == BGWH_STOPPED:
             free_unstarted_place(start.worker, start.generation)
+            pause_backlog()
             watched = False
         if watched:
             i += 1
@@ -122,6 +123,13 @@ cdef long free_lost_places() noexcept nogil:
     return next_due
 
 
+cdef long sooner(long a, long b) noexcept nogil:
+    """Of two timeouts in milliseconds, -1 for none."""
+    if a < 0 or (b >= 0 and b < a):
+        return b
+    return a
+
+
 cdef void register_keeper() noexcept nogil:
     cdef BackgroundWorker process
     memset(&process, 0, sizeof(process))
@@ -137,7 +145,7 @@ cdef void register_keeper() noexcept nogil:
 
 cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
     global ConfigReloadPending
-    cdef long timeout, other
+    cdef long timeout
     cdef int events
     pqsignal(SIGTERM, die)
     pqsignal(SIGHUP, SignalHandlerForConfigReload)
@@ -155,11 +163,10 @@ cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
             ConfigReloadPending = 0
             ProcessConfigFile(PGC_SIGHUP)
         check_starts()
+        timeout = serve_backlog()
         start_ahead_workers()
-        timeout = expire_results()
-        other = free_lost_places()
-        if other >= 0 and (timeout < 0 or other < timeout):
-            timeout = other
+        timeout = sooner(timeout, expire_results())
+        timeout = sooner(timeout, free_lost_places())
         events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH
         if timeout >= 0:
             events |= WL_TIMEOUT

@@ -1,52 +1,37 @@
-# launch and submit: check, copy the request into shared memory, hand it to a worker.
+# launch, submit and start: check, copy the request into shared memory, hand it to a worker.
+
+cdef enum OnFull:
+    FULL_IS_ERROR = 0
+    FULL_WAITS                  # the call waits for a worker
+    FULL_QUEUES                 # the job waits for a worker
 
 cdef struct Launch:
     const char *sql
     uint32_t sql_size
+    ArrayType *parameters       # text[]; NULL: none given
     int32_t queue_size
     const char *label           # NULL: none
+    Oid database
+    int32_t encoding            # of that database
     uint32_t settings_size      # in settings_buffer
     uint32_t libraries_size     # in libraries_buffer
+    char *packed_parameters
+    uint32_t parameters_size
+    int32_t parameter_count     # -1: none given
     char preview[481]
     bint submitted
+    bint each_statement
+    OnFull on_full
+    int32_t timeout             # of FULL_WAITS in ms; 0: no limit
+
+
+cdef struct Pending:
+    Launch *launch
+    Job *job
+    uint64_t cookie
 
 
 cdef int32_t assigned_pid           # of the worker that got the launch in hand, 0 while none has
-cdef char *settings_buffer
-cdef Size settings_capacity
-cdef char *libraries_buffer
-cdef Size libraries_capacity
-
-
-cdef void ensure_capacity(char **buffer, Size *capacity, Size size) noexcept nogil:
-    """For a buffer that lives as long as the process; its content is lost when it grows."""
-    if size <= capacity[0]:
-        return
-    if buffer[0] != NULL:
-        pfree(buffer[0])
-        buffer[0] = NULL
-        capacity[0] = 0
-    buffer[0] = <char *>MemoryContextAlloc(TopMemoryContext, size * 2)
-    capacity[0] = size * 2
-
-
-cdef uint32_t serialize_libraries() noexcept nogil:
-    """The libraries that this process has loaded, in libraries_buffer; returns their size."""
-    cdef Size size = EstimateLibraryStateSpace()
-    ensure_capacity(&libraries_buffer, &libraries_capacity, size)
-    memset(libraries_buffer, 0, size)
-    SerializeLibraryState(size, libraries_buffer)
-    return <uint32_t>size
-
-
-cdef uint32_t serialize_settings() noexcept nogil:
-    """This process's settings in settings_buffer; returns their size."""
-    cdef Size size = EstimateGUCStateSpace()
-    ensure_capacity(&settings_buffer, &settings_capacity, size)
-    # the estimate is an upper bound: what is not written must compare equal
-    memset(settings_buffer, 0, size)
-    SerializeGUCState(size, settings_buffer)
-    return <uint32_t>size
 
 
 cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
@@ -70,11 +55,13 @@ cdef void check_label(const char *label) noexcept nogil:
                           b"label too long")
 
 
-cdef void check_connect() noexcept nogil:
-    """The worker connects as the authenticated user, whose right to do so may be gone by now."""
-    if not may_connect(MyDatabaseId, GetAuthenticatedUserId()):
+cdef void check_connect(Oid database) noexcept nogil:
+    """The worker connects as the authenticated user, whose right to do so may be gone by now; in another database
+    the role that the job runs as must be welcome too."""
+    if (not may_connect(database, GetAuthenticatedUserId())
+            or (database != MyDatabaseId and not may_connect(database, GetUserId()))):
         raise_with_detail(ERRCODE_INSUFFICIENT_PRIVILEGE, b"User does not have CONNECT privilege.", NULL,
-                          b"permission denied for database \"%s\"", get_database_name(MyDatabaseId))
+                          b"permission denied for database \"%s\"", get_database_name(database))
     if not may_log_in(GetAuthenticatedUserId()):
         raise_error(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, b"role \"%s\" is not permitted to log in",
                     GetUserNameFromId(GetAuthenticatedUserId(), False))
@@ -87,47 +74,23 @@ cdef void check_security_context() noexcept nogil:
                     b"cannot launch a background job within security-restricted operation")
 
 
-cdef Size request_bytes(Launch *launch) noexcept nogil:
-    return (MAXALIGN(sizeof(JobRequest)) + MAXALIGN(launch.settings_size) + MAXALIGN(launch.libraries_size)
-            + launch.sql_size + 1)
-
-
-cdef void write_request(void *place, Launch *launch) noexcept nogil:
-    cdef JobRequest *request = <JobRequest *>place
-    cdef char *settings
-    request.settings_size = launch.settings_size
-    request.libraries_size = launch.libraries_size
-    request.sql_size = launch.sql_size
-    request.session_user = GetSessionUserId()
-    request.session_user_is_superuser = superuser_arg(GetSessionUserId())
-    request.role = GetCurrentRoleId()
-    settings = request_settings(request)
-    memcpy(settings, settings_buffer, launch.settings_size)
-    memcpy(request_libraries(request), libraries_buffer, launch.libraries_size)
-    request.settings_hash = hash_bytes_extended(<const unsigned char *>settings, <int>launch.settings_size,
-                                                request.role)
-    memcpy(request_sql(request), launch.sql, launch.sql_size)
-    request_sql(request)[launch.sql_size] = 0
-
-
-cdef inline char *request_settings(JobRequest *request) noexcept nogil:
-    return <char *>request + MAXALIGN(sizeof(JobRequest))
-
-
-cdef inline char *request_libraries(JobRequest *request) noexcept nogil:
-    return request_settings(request) + MAXALIGN(request.settings_size)
-
-
-cdef inline char *request_sql(JobRequest *request) noexcept nogil:
-    return request_libraries(request) + MAXALIGN(request.libraries_size)
-
-
-cdef void copy_clipped(char *to, int capacity, const char *text, int size, int characters) noexcept nogil:
-    """At most so many characters, cut between two of them."""
-    cdef int length = pg_mbcharcliplen(text, size, characters)
-    length = pg_mbcliplen(text, length, capacity - 1)
-    memcpy(to, text, length)
-    to[length] = 0
+cdef void prepare_launch(Launch *launch) noexcept nogil:
+    """Check what the caller has given and bring it into the form and encoding that the worker reads."""
+    launch.queue_size = checked_queue_size(launch.queue_size)
+    check_label(launch.label)
+    check_security_context()
+    check_connect(launch.database)
+    copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS)
+    pack_parameters(launch)
+    if launch.encoding == GetDatabaseEncoding():
+        return
+    launch.sql = pg_server_to_any(launch.sql, <int>launch.sql_size, launch.encoding)
+    launch.sql_size = <uint32_t>strlen(launch.sql)
+    if launch.label != NULL:
+        launch.label = pg_server_to_any(launch.label, <int>strlen(launch.label), launch.encoding)
+    # the buffer holds as many characters of any encoding
+    snprintf(launch.preview, PREVIEW_BYTES, b"%s",
+             pg_server_to_any(launch.preview, <int>strlen(launch.preview), launch.encoding))
 
 
 cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
@@ -137,6 +100,7 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     GetUserIdAndSecContext(&user, &security_context)
     job.pid = 0
     job.state = JOB_STARTING
+    job.session_limit = setting_max_workers
     job.submitted = launch.submitted
     job.tracked = True
     job.in_history = False
@@ -144,9 +108,12 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.worker = -1
     job.session = my_proc_number()
     job.session_id = my_session.id
-    job.database = MyDatabaseId
+    job.database = launch.database
+    job.encoding = launch.encoding
+    job.is_away = launch.database != MyDatabaseId
     job.launcher = GetAuthenticatedUserId()
     job.user = user
+    job.totals = totals_of(launch.database, user)
     job.security_context = security_context
     job.queue_size = launch.queue_size
     job.launched_at = GetCurrentTimestamp()
@@ -196,15 +163,16 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
     cdef bint start_ahead = False
     cdef bint draining, over_limit
     assigned_pid = 0
-    if not launch.submitted:
-        ring_size = launch.queue_size if launch.queue_size < MAX_RING_SIZE else MAX_RING_SIZE
+    if not launch.submitted and launch.on_full == FULL_IS_ERROR:
+        # thousands may wait for a worker: those get theirs when they begin
+        ring_size = ring_size_of(launch.queue_size)
     allocate_for_job(request_size, ring_size, &request, &ring)
     write_request(address(request), launch)
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
     draining = registry.draining
     over_limit = my_session.active >= setting_max_workers
-    if not draining and not over_limit:
+    if not draining and (launch.on_full != FULL_IS_ERROR or not over_limit):
         job = take_entry(&garbage)
     if job != NULL:
         fill_entry(job, launch, cookie)
@@ -212,11 +180,15 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
         job.request_size = request_size
         job.ring = ring
         job.ring_size = ring_size
-        my_session.active += 1
         my_session.launched += 1
-        worker = choose_idle_worker(job, (<JobRequest *>address(request)).settings_hash)
-        assigned_pid = assign(job, worker)
-        start_ahead = want_another(job, worker)
+        registry.totals[job.totals].launched += 1
+        if over_limit or (launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0):
+            join_backlog(job)
+        else:
+            my_session.active += 1
+            worker = choose_idle_worker(job, (<JobRequest *>address(request)).settings_hash)
+            assigned_pid = assign(job, worker)
+            start_ahead = want_another(job, worker)
     unlock_registry()
     dispose(&garbage)
     if worker != NULL:
@@ -233,85 +205,123 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
     if draining:
         raise_with_hint(ERRCODE_TOO_MANY_CONNECTIONS, b"A superuser can call pg_background_resume_server().",
                         b"background jobs are being drained")
-    if over_limit:
-        raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                          psprintf(b"This session runs %d jobs; pg_background.max_workers is %d.",
-                                   my_session.active, setting_max_workers),
-                          b"Wait for a job to finish, or increase pg_background.max_workers.",
-                          b"too many background workers")
+    if over_limit and launch.on_full == FULL_IS_ERROR:
+        raise_session_limit()
     raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                     b"Read or detach finished jobs, or increase pg_background.max_jobs.",
                     b"too many tracked jobs")
     return NULL
 
 
-cdef void withdraw_job(Job *job) noexcept nogil:
-    """Take back a job that no worker was found for; its handle was never given out."""
+cdef void raise_session_limit() noexcept nogil:
+    raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                      psprintf(b"This session runs %d jobs; pg_background.max_workers is %d.",
+                               my_session.active, setting_max_workers),
+                      b"Wait for a job to finish, or increase pg_background.max_workers.",
+                      b"too many background workers")
+
+
+cdef void abandon_job(Job *job, uint64_t cookie) noexcept nogil:
+    """Take back a job whose handle was never given out; one that a worker has by now is canceled and forgotten."""
     global my_pending_job
     cdef Garbage garbage
     memset(&garbage, 0, sizeof(garbage))
-    lock_registry()
-    give_up_memory(job, &garbage)
-    free_entry(job)
-    my_session.active -= 1
-    my_session.launched -= 1
     my_pending_job = NULL
+    lock_registry()
+    if is_same_job(job, cookie) and job.worker < 0 and not is_final(job.state):
+        if job.state == JOB_QUEUED:
+            leave_backlog(job)
+        else:
+            my_session.active -= 1
+        my_session.launched -= 1
+        registry.totals[job.totals].launched -= 1
+        give_up_memory(job, &garbage)
+        free_entry(job)
+    elif is_same_job(job, cookie):
+        job.tracked = False
+        settle(job, &garbage)
+        signal_locked(job, False)
     unlock_registry()
     dispose(&garbage)
 
 
-cdef void assign_fresh_body(void *arg) noexcept nogil:
-    assign_fresh_worker(<Job *>arg)
+cdef void find_worker_body(void *arg) noexcept nogil:
+    cdef Pending *pending = <Pending *>arg
+    if pending.launch.on_full == FULL_IS_ERROR:
+        assign_fresh_worker(pending.job)
+        return
+    if not is_in_backlog(pending.job, pending.cookie) and not assign_fresh_if_free(pending.job):
+        enter_backlog(pending.job)
+    if assigned_pid == 0:
+        wake_keeper()
+        if pending.launch.on_full == FULL_WAITS:
+            wait_for_worker(pending.job, pending.cookie, pending.launch.timeout)
 
 
-cdef Datum launch_job(FunctionCallInfo fcinfo, bint submitted) noexcept nogil:
-    """The body of launch and submit; returns the handle."""
-    global my_pending_job
-    cdef Launch launch
-    cdef Job *job
+cdef Datum launch_job(FunctionCallInfo fcinfo, Launch *launch) noexcept nogil:
+    """Start the job and return its handle; the SQL functions differ in what they put into `launch`."""
+    global my_pending_job, my_pending_cookie
+    cdef Pending pending
     cdef ErrorData *error
-    cdef uint64_t cookie
-    cdef text *sql
     cdef TupleDesc row = row_type(fcinfo)
     cdef Datum values[2]
     cdef cbool nulls[2]
-    if arg_isnull(fcinfo, 0):
-        raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"sql parameter cannot be NULL")
-    sql = arg_text(fcinfo, 0)
-    launch.sql = VARDATA_ANY(sql)
-    launch.sql_size = VARSIZE_ANY_EXHDR(sql)
-    launch.queue_size = checked_queue_size(0 if arg_isnull(fcinfo, 1) else arg_int32(fcinfo, 1))
-    launch.label = NULL
-    if arg_count(fcinfo) > 2 and not arg_isnull(fcinfo, 2):
-        launch.label = text_to_cstring(arg_text(fcinfo, 2))
-        check_label(launch.label)
-    launch.submitted = submitted
-    copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS)
-    check_security_context()
-    check_connect()
+    prepare_launch(launch)
     join_sessions()
-    cookie = new_cookie()
+    pending.launch = launch
+    pending.cookie = new_cookie()
     launch.settings_size = serialize_settings()
     launch.libraries_size = serialize_libraries()
     debug_point("launch_before_accept")
-    job = accept_job(&launch, cookie)
+    pending.job = accept_job(launch, pending.cookie)
+    values[0] = Int32GetDatum(assigned_pid)
     if assigned_pid == 0:
-        my_pending_job = job
-        error = catch_error(assign_fresh_body, job, False)
+        my_pending_job = pending.job
+        my_pending_cookie = pending.cookie
+        # by now: once a worker has it, its entry may be another job's
+        values[0] = Int32GetDatum(queued_pid(pending.job))
+        error = catch_error(find_worker_body, &pending, False)
         if error != NULL:
-            withdraw_job(job)
+            ConditionVariableCancelSleep()
+            abandon_job(pending.job, pending.cookie)
             ReThrowError(error)
         my_pending_job = NULL
+        if assigned_pid != 0:
+            values[0] = Int32GetDatum(assigned_pid)
     debug_point("launch_before_return")
-    values[0] = Int32GetDatum(assigned_pid)
-    values[1] = Int64GetDatum(<int64_t>cookie)
+    values[1] = Int64GetDatum(<int64_t>pending.cookie)
     memset(nulls, 0, sizeof(nulls))
     return HeapTupleGetDatum(heap_form_tuple(row, values, nulls))
 
 
+cdef void begin_launch(Launch *launch, FunctionCallInfo fcinfo) noexcept nogil:
+    """What all have in common: the SQL, which is their first argument, and the defaults."""
+    cdef text *sql
+    if arg_isnull(fcinfo, 0):
+        raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"sql parameter cannot be NULL")
+    memset(launch, 0, sizeof(Launch))
+    sql = arg_text(fcinfo, 0)
+    launch.sql = VARDATA_ANY(sql)
+    launch.sql_size = VARSIZE_ANY_EXHDR(sql)
+    launch.database = MyDatabaseId
+    launch.encoding = GetDatabaseEncoding()
+
+
+cdef Datum launch_simply(FunctionCallInfo fcinfo, bint submitted) noexcept nogil:
+    """(sql, queue_size) and (sql, queue_size, label)."""
+    cdef Launch launch
+    begin_launch(&launch, fcinfo)
+    launch.submitted = submitted
+    if not arg_isnull(fcinfo, 1):
+        launch.queue_size = arg_int32(fcinfo, 1)
+    if arg_count(fcinfo) > 2 and not arg_isnull(fcinfo, 2):
+        launch.label = text_to_cstring(arg_text(fcinfo, 2))
+    return launch_job(fcinfo, &launch)
+
+
 cdef public Datum pgbg_launch(FunctionCallInfo fcinfo) noexcept nogil:
-    return launch_job(fcinfo, False)
+    return launch_simply(fcinfo, False)
 
 
 cdef public Datum pgbg_submit(FunctionCallInfo fcinfo) noexcept nogil:
-    return launch_job(fcinfo, True)
+    return launch_simply(fcinfo, True)

@@ -61,6 +61,25 @@ cdef void dispose(Garbage *garbage) noexcept nogil:
     memset(garbage, 0, sizeof(Garbage))
 
 
+cdef inline uint32_t ring_size_of(int32_t queue_size) noexcept nogil:
+    return queue_size if queue_size < MAX_RING_SIZE else MAX_RING_SIZE
+
+
+cdef void take_ring(Job *job) noexcept nogil:
+    """The queue of a job that was launched without one. When there is none to be had all its output goes to the file:
+    a job that was accepted is not to fail for that."""
+    cdef uint32_t size = ring_size_of(job.queue_size)
+    cdef dsa_pointer ring = allocate(size)
+    while ring == InvalidDsaPointer and reclaim_history():
+        ring = allocate(size)
+    if ring == InvalidDsaPointer:
+        return
+    lock_registry()
+    job.ring = ring
+    job.ring_size = size
+    unlock_registry()
+
+
 cdef void raise_out_of_job_memory() noexcept nogil:
     raise_with_hint(ERRCODE_OUT_OF_MEMORY,
                     b"Read or detach finished jobs, or increase pg_background.job_memory.",
@@ -91,12 +110,10 @@ cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, dsa_pointe
             raise_out_of_job_memory()
 
 
-cdef bint make_room() noexcept nogil:
-    """Free the memory of the oldest history entry that has some, else the queue of the oldest unread result,
-    which moves to its file. False when there is nothing left to take."""
+cdef bint reclaim_history() noexcept nogil:
+    """Free the memory of the oldest history entry that has some; False when none has. Never raises."""
     cdef Garbage garbage
-    cdef Job *job = NULL
-    cdef Job *candidate
+    cdef Job *job
     cdef int32_t i
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
@@ -105,11 +122,22 @@ cdef bint make_room() noexcept nogil:
         job = &registry.jobs[i]
         if job.request != InvalidDsaPointer:
             give_up_memory(job, &garbage)
-            unlock_registry()
-            dispose(&garbage)
-            return True
+            break
         i = job.next
-    job = NULL
+    unlock_registry()
+    dispose(&garbage)
+    return i >= 0
+
+
+cdef bint make_room() noexcept nogil:
+    """Free the memory of the oldest history entry that has some, else the queue of the oldest unread result,
+    which moves to its file. False when there is nothing left to take."""
+    cdef Job *job = NULL
+    cdef Job *candidate
+    cdef int32_t i
+    if reclaim_history():
+        return True
+    lock_registry()
     for i in range(registry.jobs_size):
         candidate = &registry.jobs[i]
         if (candidate.cookie != 0 and is_final(candidate.state) and candidate.ring != InvalidDsaPointer

@@ -102,15 +102,17 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
     """Make the job final and count it; under the lock."""
     cdef Session *session = &registry.sessions[job.session]
     cdef TimestampTz now = GetCurrentTimestamp()
+    cdef bint was_running = job.state != JOB_QUEUED
     job.state = state
     job.sqlstate = sqlstate
     job.finished_at = now
     job.worker = -1
     if job.orphaned_at != 0:
         job.orphaned_at = now
+    count_end(job)
     if session.id != job.session_id:
         return
-    session.active -= 1
+    session.active -= was_running
     if state == JOB_STOPPED:
         session.completed += 1
     elif state == JOB_CANCELED:
@@ -133,7 +135,8 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     cdef dsa_pointer packed = InvalidDsaPointer
     cdef uint32_t packed_size = 0
     cdef int state = final_state(error)
-    cdef bint orphan
+    cdef Turn turn = NO_TURN
+    cdef bint orphan, others_wait
     memset(&garbage, 0, sizeof(garbage))
     if error != NULL:
         if error.message == NULL:
@@ -164,11 +167,15 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         my_worker.state = WORKER_LEAVING
     else:
         my_worker.state = WORKER_RESETTING
+        turn = take_turn(my_worker)
+        if turn == TURN_OF_ANOTHER:
+            my_worker.state = WORKER_LEAVING
     my_worker.since = GetCurrentTimestamp()
+    others_wait = registry.backlog_size > 0 and turn == NO_TURN
     unlock_registry()
     wake_waiters(job, reader)
     dispose(&garbage)
-    if orphan:
+    if orphan or others_wait:
         wake_keeper()
 
 

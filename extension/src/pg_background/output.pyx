@@ -1,8 +1,9 @@
 # Messages into the job's stream of output: into the queue's ring, and from there, while nobody reads, to its file.
 
 cdef Spill output_spill
-cdef char *output_ring              # NULL: nothing is kept
-cdef Size output_ring_size
+cdef bint output_is_kept
+cdef char *output_ring
+cdef Size output_ring_size          # 0: there was no memory for one
 cdef bint in_message                # between the first byte of a message and its last
 cdef char *deferred                 # notices raised in between, each as MSG_NOTICE with its header
 cdef Size deferred_size
@@ -13,26 +14,27 @@ cdef PQcommMethods messages
 
 cdef inline bint is_output_unwanted(Job *job) noexcept nogil:
     """Submitted, or detached and not being read."""
-    return output_ring == NULL or (not job.tracked and job.reader == READER_NONE)
+    return not output_is_kept or (not job.tracked and job.reader == READER_NONE)
 
 
 cdef void open_output(Job *job) noexcept nogil:
-    global output_ring, output_ring_size, grace_given, in_message, deferred_size
+    global output_is_kept, output_ring, output_ring_size, grace_given, in_message, deferred_size
     grace_given = False
     in_message = False
     deferred_size = 0
     rows.used = 0
     rows.count = 0
-    output_ring = NULL
-    if job.ring != InvalidDsaPointer:
-        output_ring = <char *>address(job.ring)
-        output_ring_size = job.ring_size
+    output_is_kept = not job.submitted
+    if output_is_kept and job.ring == InvalidDsaPointer:
+        take_ring(job)
+    output_ring = <char *>address(job.ring)
+    output_ring_size = job.ring_size
 
 
 cdef void close_output() noexcept nogil:
     """The one place that ends a job's output, after success and failure alike."""
-    global output_ring
-    output_ring = NULL
+    global output_is_kept
+    output_is_kept = False
     close_spill(&output_spill)
 
 
@@ -87,8 +89,8 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
             return
         free = output_ring_size - <Size>(pg_atomic_read_u64(&job.produced) - ring_start(job))
         piece = size if size < free else free
-        if piece < size and not (may_wait and job.reader == READER_READING):
-            if may_wait and give_grace(job):
+        if piece < size and (output_ring_size == 0 or not (may_wait and job.reader == READER_READING)):
+            if output_ring_size > 0 and may_wait and give_grace(job):
                 continue
             put_in_file(job, data, size)
             return

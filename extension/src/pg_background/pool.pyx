@@ -8,14 +8,15 @@ cdef inline bint fits(Worker *worker, Job *job) noexcept nogil:
 
 
 cdef int readiness(Worker *worker) noexcept nogil:
-    """0: may not be given a job; 3: idle; 2: resets and will soon be idle; 1: started ahead, and has come up."""
+    """0: may not be given a job; 3: idle; 2: resets and will soon be idle; 1: started ahead, and has come up: where
+    jobs are queued it may be meant for those."""
     if worker.job >= 0:
         return 0
     if worker.state == WORKER_IDLE:
         return 3
     if worker.state == WORKER_RESETTING:
         return 2
-    if worker.state == WORKER_STARTING and worker.reserved_for < 0 and worker.pid != 0:
+    if worker.state == WORKER_STARTING and worker.reserved_for < 0 and worker.pid != 0 and registry.backlog_size == 0:
         return 1
     return 0
 
@@ -53,7 +54,8 @@ cdef int32_t assign(Job *job, Worker *worker) noexcept nogil:
     worker.cancel_cookie = 0
     worker.terminate_cookie = 0
     job.worker = worker_index(worker)
-    job.pid = worker.pid
+    if job.pid == 0:
+        job.pid = worker.pid
     return worker.pid
 
 
@@ -225,7 +227,8 @@ cdef StartOutcome start_reserved_worker(Job *job) noexcept nogil:
     cdef pid_t pid = 0
     start.handle = NULL
     lock_registry()
-    start.worker = take_place(job.database, job.launcher, my_proc_number(), total_worker_limit())
+    start.worker = take_place(job.database, job.launcher, my_proc_number(),
+                              total_worker_limit() - registry.backlog_unserved)
     if start.worker != NULL:
         start.generation = start.worker.generation
     my_reservation = start.worker
@@ -295,6 +298,9 @@ cdef bint is_room_coming(StartOutcome outcome) noexcept nogil:
         if (registry.workers[i].state == WORKER_LEAVING or registry.workers[i].state == WORKER_RESETTING
                 or (registry.workers[i].state == WORKER_STARTING and registry.workers[i].reserved_for < 0)):
             coming = True
+    if outcome == NO_PLACE and registry.live_workers < total_worker_limit():
+        # it is kept for a queued job, which may be content with less
+        coming = True
     if (outcome == NO_SLOT and registry.last_exit != 0
             and TimestampDifferenceMilliseconds(registry.last_exit, GetCurrentTimestamp()) < 100):
         coming = True
@@ -335,6 +341,10 @@ cdef void assign_fresh_worker(Job *job) noexcept nogil:
         ConditionVariableTimedSleep(&registry.worker_left, 5, PG_WAIT_EXTENSION)
         ConditionVariableCancelSleep()
         CHECK_FOR_INTERRUPTS()
+    raise_no_worker(outcome)
+
+
+cdef void raise_no_worker(StartOutcome outcome) noexcept nogil:
     if outcome == NO_PLACE:
         raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                         b"Wait for a job to finish, or increase pg_background.max_total_workers.",
@@ -342,3 +352,8 @@ cdef void assign_fresh_worker(Job *job) noexcept nogil:
     raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES,
                     b"You may need to increase max_worker_processes.",
                     b"could not register background process")
+
+
+cdef bint assign_fresh_if_free(Job *job) noexcept nogil:
+    """One look for a fresh worker; False when there is none to be had at once."""
+    return start_reserved_worker(job) == STARTED and hand_over_reserved(job)

@@ -74,6 +74,9 @@ cdef void set_up_registry() noexcept nogil:
         registry.workers[i].job = -1
         registry.workers[i].reserved_for = -1
     registry.free_head = 0
+    registry.backlog_head = -1
+    registry.backlog_tail = -1
+    registry.since = GetCurrentTimestamp()
     registry.history_head = -1
     registry.history_tail = -1
     ConditionVariableInit(&registry.worker_left)

@@ -4,6 +4,7 @@
 cdef Session *my_session
 cdef Job *my_claim                  # the job whose output this backend reads or moves
 cdef Job *my_pending_job            # registered by a launch that still looks for a worker
+cdef uint64_t my_pending_cookie
 cdef Worker *my_reservation         # the worker that this backend starts for its own job
 cdef bint my_reservation_is_asked_for       # of the postmaster
 cdef uint64_t random_pool[64]
@@ -79,7 +80,7 @@ cdef void leave_sessions(int code, Datum arg) noexcept nogil:
     cdef Job *claimed = my_claim
     release_reservation()
     if my_pending_job != NULL:
-        withdraw_job(my_pending_job)
+        abandon_job(my_pending_job, my_pending_cookie)
     if claimed != NULL:
         let_go(claimed)
     end_session()

@@ -28,9 +28,6 @@ cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
     stream.pid = handle.pid
     stream.context = CurrentMemoryContext
     rewind_stream(stream)
-    if job.ring != InvalidDsaPointer:
-        stream.ring = <char *>address(job.ring)
-        stream.ring_size = job.ring_size
 
 
 cdef void rewind_stream(Stream *stream) noexcept nogil:
@@ -56,6 +53,10 @@ cdef Size read_available(Stream *stream, char *to, Size size) noexcept nogil:
             open_spill_for_reading(job, &stream.spill)
             size = read_spill(&stream.spill, to, size, stream.at)
         else:
+            if stream.ring == NULL:
+                # a job that was queued has it from when it begins
+                stream.ring = <char *>address(job.ring)
+                stream.ring_size = job.ring_size
             place = <Size>(stream.at % stream.ring_size)
             first = stream.ring_size - place
             if first > size:

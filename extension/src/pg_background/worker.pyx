@@ -7,6 +7,9 @@ cdef uint64_t running_cookie        # of that job; the signal handlers read it
 cdef int cancel_seen                # a cancel or timeout was delivered to the running job
 cdef int timeout_seen               # ... by pg_background.worker_timeout
 cdef int cancel_binds               # ... by us: SQL that swallows it is not let go on
+cdef bint is_connected
+cdef int32_t refusal_sqlstate       # why this process could not connect
+cdef char refusal[512]
 cdef int job_timeout                # id of the timer for pg_background.worker_timeout
 cdef emit_log_hook_type previous_log
 cdef MemoryContext job_context      # all that a job allocates outside of its transactions
@@ -79,6 +82,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     cdef Garbage garbage
     cdef Job *job = NULL
     cdef PGPROC *reader = NULL
+    cdef bint jobs_wait
     if my_worker == NULL:
         return
     running_cookie = 0
@@ -90,14 +94,28 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
             reader = job.reader_proc
             end_job(job, end_of_dead_job(job), job.sqlstate)
             settle(job, &garbage)
+        elif refusal_sqlstate != 0 and not is_refusal_passing():
+            job = fail_first_in_line(my_worker, refusal_sqlstate, refusal, &garbage)
+            reader = job.reader_proc if job != NULL else NULL
         free_place(my_worker)
         registry.last_exit = GetCurrentTimestamp()
+    jobs_wait = registry.backlog_size > 0
+    if refusal_sqlstate != 0 and is_refusal_passing():
+        pause_backlog()
     unlock_registry()
     my_worker = NULL
     ConditionVariableBroadcast(&registry.worker_left)
     if job != NULL:
         wake_waiters(job, reader)
     dispose(&garbage)
+    if jobs_wait:
+        wake_keeper()
+
+
+cdef bint is_refusal_passing() noexcept nogil:
+    """Whether another try may do: the server shuts down, or a connection limit is reached."""
+    return (refusal_sqlstate == ERRCODE_ADMIN_SHUTDOWN or refusal_sqlstate == ERRCODE_CANNOT_CONNECT_NOW
+            or refusal_sqlstate == ERRCODE_TOO_MANY_CONNECTIONS)
 
 
 cdef int end_of_dead_job(Job *job) noexcept nogil:
@@ -109,7 +127,12 @@ cdef int end_of_dead_job(Job *job) noexcept nogil:
 
 
 cdef void log_hook(ErrorData *error) noexcept nogil:
-    """A transaction_timeout ends the process: keep its reason, as it is the job's own."""
+    """Keep the reason for which a process ends where it is the job's own: a transaction_timeout, or that the job's
+    database or role is gone."""
+    global refusal_sqlstate
+    if error.elevel == FATAL and not is_connected:
+        refusal_sqlstate = error.sqlerrcode
+        snprintf(refusal, sizeof(refusal), "%s", error.message)
     if error.elevel == FATAL and error.sqlerrcode == ERRCODE_TRANSACTION_TIMEOUT and my_job != NULL:
         my_job.sqlstate = error.sqlerrcode
         snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
@@ -118,13 +141,14 @@ cdef void log_hook(ErrorData *error) noexcept nogil:
 
 
 cdef void connect() noexcept nogil:
-    global job_context, job_timeout, previous_log, emit_log_hook
+    global job_context, job_timeout, previous_log, emit_log_hook, is_connected
     BackgroundWorkerUnblockSignals()
-    BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
-    job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)
-    job_context = create_context(TopMemoryContext, "pg_background job")
     previous_log = emit_log_hook
     emit_log_hook = log_hook
+    BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
+    is_connected = True
+    job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)
+    job_context = create_context(TopMemoryContext, "pg_background job")
     set_up_messages()
     set_up_rows()
 
@@ -157,7 +181,16 @@ cdef Job *take_job(bint *leave) noexcept nogil:
     """The assigned job, or NULL; also settles into idleness. Sets `leave` when asked to."""
     global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen
     cdef Job *job = NULL
+    cdef Turn turn = NO_TURN
     lock_registry()
+    if (my_worker.state == WORKER_RESETTING
+            or (my_worker.state == WORKER_STARTING and my_worker.reserved_for < 0)):
+        turn = take_turn(my_worker)
+        my_worker.since = GetCurrentTimestamp()
+        if turn == NO_TURN:
+            my_worker.state = WORKER_IDLE
+        elif turn == TURN_OF_ANOTHER:
+            my_worker.state = WORKER_LEAVING
     if my_worker.state == WORKER_ASSIGNED:
         my_worker.state = WORKER_RUNNING
         job = &registry.jobs[my_worker.job]
@@ -171,11 +204,10 @@ cdef Job *take_job(bint *leave) noexcept nogil:
         running_cookie = job.cookie
     elif my_worker.state == WORKER_LEAVING:
         leave[0] = True
-    elif (my_worker.state == WORKER_RESETTING
-          or (my_worker.state == WORKER_STARTING and my_worker.reserved_for < 0)):
-        my_worker.state = WORKER_IDLE
-        my_worker.since = GetCurrentTimestamp()
     unlock_registry()
+    if job != NULL and job.pid < 0:
+        # its launch may wait for that
+        ConditionVariableBroadcast(&job.changed)
     return job
 
 

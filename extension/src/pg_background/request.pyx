@@ -1,0 +1,88 @@
+# What a job is told: its SQL and parameters, and the settings and libraries of the launch point.
+
+cdef char *settings_buffer
+cdef Size settings_capacity
+cdef char *libraries_buffer
+cdef Size libraries_capacity
+
+
+cdef void ensure_capacity(char **buffer, Size *capacity, Size size) noexcept nogil:
+    """For a buffer that lives as long as the process; its content is lost when it grows."""
+    if size <= capacity[0]:
+        return
+    if buffer[0] != NULL:
+        pfree(buffer[0])
+        buffer[0] = NULL
+        capacity[0] = 0
+    buffer[0] = <char *>MemoryContextAlloc(TopMemoryContext, size * 2)
+    capacity[0] = size * 2
+
+
+cdef uint32_t serialize_libraries() noexcept nogil:
+    """The libraries that this process has loaded, in libraries_buffer; returns their size."""
+    cdef Size size = EstimateLibraryStateSpace()
+    ensure_capacity(&libraries_buffer, &libraries_capacity, size)
+    memset(libraries_buffer, 0, size)
+    SerializeLibraryState(size, libraries_buffer)
+    return <uint32_t>size
+
+
+cdef uint32_t serialize_settings() noexcept nogil:
+    """This process's settings in settings_buffer; returns their size."""
+    cdef Size size = EstimateGUCStateSpace()
+    ensure_capacity(&settings_buffer, &settings_capacity, size)
+    # the estimate is an upper bound: what is not written must compare equal
+    memset(settings_buffer, 0, size)
+    SerializeGUCState(size, settings_buffer)
+    return <uint32_t>size
+
+
+cdef Size request_bytes(Launch *launch) noexcept nogil:
+    return (MAXALIGN(sizeof(JobRequest)) + MAXALIGN(launch.settings_size) + MAXALIGN(launch.libraries_size)
+            + launch.sql_size + 1 + launch.parameters_size)
+
+
+cdef void write_request(void *place, Launch *launch) noexcept nogil:
+    cdef JobRequest *request = <JobRequest *>place
+    cdef char *settings
+    request.settings_size = launch.settings_size
+    request.libraries_size = launch.libraries_size
+    request.sql_size = launch.sql_size
+    request.parameters_size = launch.parameters_size
+    request.parameters = launch.parameter_count
+    request.each_statement = launch.each_statement
+    request.session_user = GetSessionUserId()
+    request.session_user_is_superuser = superuser_arg(GetSessionUserId())
+    request.role = GetCurrentRoleId()
+    settings = request_settings(request)
+    memcpy(settings, settings_buffer, launch.settings_size)
+    memcpy(request_libraries(request), libraries_buffer, launch.libraries_size)
+    request.settings_hash = hash_bytes_extended(<const unsigned char *>settings, <int>launch.settings_size,
+                                                request.role)
+    memcpy(request_sql(request), launch.sql, launch.sql_size)
+    request_sql(request)[launch.sql_size] = 0
+    memcpy(request_parameters(request), launch.packed_parameters, launch.parameters_size)
+
+
+cdef inline char *request_settings(JobRequest *request) noexcept nogil:
+    return <char *>request + MAXALIGN(sizeof(JobRequest))
+
+
+cdef inline char *request_libraries(JobRequest *request) noexcept nogil:
+    return request_settings(request) + MAXALIGN(request.settings_size)
+
+
+cdef inline char *request_sql(JobRequest *request) noexcept nogil:
+    return request_libraries(request) + MAXALIGN(request.libraries_size)
+
+
+cdef inline char *request_parameters(JobRequest *request) noexcept nogil:
+    return request_sql(request) + request.sql_size + 1
+
+
+cdef void copy_clipped(char *to, int capacity, const char *text, int size, int characters) noexcept nogil:
+    """At most so many characters, cut between two of them."""
+    cdef int length = pg_mbcharcliplen(text, size, characters)
+    length = pg_mbcliplen(text, length, capacity - 1)
+    memcpy(to, text, length)
+    to[length] = 0
