@@ -62,6 +62,17 @@ RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_result' LANGUAGE C STRICT VOLAT
 CREATE FUNCTION pg_background_result_v2(pid int4, cookie int8)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_result' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
+-- the type stands for the column list; not strict, as its value is mostly a NULL
+CREATE FUNCTION pg_background_result("type" anyelement, pid int4, cookie int8)
+RETURNS SETOF anyelement AS 'MODULE_PATHNAME', 'pgbg_result_typed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_result_json(pid int4, cookie int8)
+RETURNS SETOF json AS 'MODULE_PATHNAME', 'pgbg_result_json' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_describe(pid int4, cookie int8)
+RETURNS TABLE (ordinal int4, name text, type regtype, type_name text)
+AS 'MODULE_PATHNAME', 'pgbg_describe' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
 -- ---- wait
 
 CREATE FUNCTION pg_background_wait(pid int4, cookie int8, timeout_ms int4 DEFAULT 0)

@@ -36,6 +36,8 @@ include "pg_background/wait.pyx"            # wait; waits that can never end
 include "pg_background/stream.pyx"          # messages out of the queue or the file
 include "pg_background/convert.pyx"         # the reader's columns against the job's
 include "pg_background/result.pyx"          # result
+include "pg_background/json.pyx"            # result_json
+include "pg_background/describe.pyx"        # describe
 include "pg_background/control.pyx"         # cancel, detach
 include "pg_background/drain.pyx"           # drain_server, resume_server
 include "pg_background/progress.pyx"        # progress, get_progress

@@ -160,6 +160,7 @@ catch_error(catch_body body, void *arg, bool report_it)
 /* the reader may come after the type has gone */
 #define type_name(type, typmod) \
 	format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID)
+#define row_as_json(row) DirectFunctionCall1(row_to_json, row)
 #define per_query_memory(info) ((info)->econtext->ecxt_per_query_memory)
 #define column(desc, i) TupleDescAttr(desc, i)
 #define column_name(desc, i) NameStr(TupleDescAttr(desc, i)->attname)
@@ -307,6 +308,50 @@ database_encoding(Oid database, bool *allows_connections)
 	return encoding;
 }
 
+/* Text of another database in this one's encoding: what that cannot express becomes a question mark. */
+static inline char *
+lossy_to_server(char *text, int encoding)
+{
+	int			size = strlen(text);
+	int			here = GetDatabaseEncoding();
+	Oid			conversion;
+	StringInfoData result;
+	unsigned char *buffer;
+
+	if (encoding == here || pg_is_ascii(text))
+		return text;
+	conversion = FindDefaultConversionProc(encoding, here);
+	initStringInfo(&result);
+	buffer = palloc(size * MAX_CONVERSION_GROWTH + 1);
+	while (*text)
+	{
+		int			used = 0;
+
+		if (OidIsValid(conversion))
+		{
+			used = pg_do_encoding_conversion_buf(conversion, encoding, here, (unsigned char *) text, size, buffer,
+												 size * MAX_CONVERSION_GROWTH + 1, true);
+			appendStringInfoString(&result, (char *) buffer);
+		}
+		else if (!IS_HIGHBIT_SET(*text))
+		{
+			appendStringInfoChar(&result, *text);
+			used = 1;
+		}
+		text += used;
+		size -= used;
+		if (*text)
+		{
+			int			skipped = Min(size, pg_encoding_mblen(encoding, text));
+
+			appendStringInfoChar(&result, '?');
+			text += skipped;
+			size -= skipped;
+		}
+	}
+	return result.data;
+}
+
 /* ---- versions: the newest API for all */
 #if PG_VERSION_NUM >= 180000
 #define portal_run(p, dest, alt, qc) PortalRun(p, FETCH_ALL, true, dest, alt, qc)
@@ -394,6 +439,9 @@ SQL_FUNCTION(pgbg_launch);
 SQL_FUNCTION(pgbg_submit);
 SQL_FUNCTION(pgbg_start);
 SQL_FUNCTION(pgbg_result);
+SQL_FUNCTION(pgbg_result_typed);
+SQL_FUNCTION(pgbg_result_json);
+SQL_FUNCTION(pgbg_describe);
 SQL_FUNCTION(pgbg_wait);
 SQL_FUNCTION(pgbg_wait_timeout);
 SQL_FUNCTION(pgbg_await);

@@ -13,6 +13,7 @@ cdef extern from "shim.h" nogil:
     enum:
         InvalidOid
         BOOLOID, INT4OID, INT8OID, TEXTOID, VARCHAROID, OIDOID, TIMESTAMPTZOID
+        NAMEOID, BPCHAROID, JSONOID, XMLOID, NUMERICOID, BYTEAOID, BITOID, VARBITOID, INETOID, CIDROID
         TYPTYPE_PSEUDO
         FirstUnpinnedObjectId
 
@@ -121,6 +122,7 @@ cdef extern from "shim.h" nogil:
     int pg_mbcliplen(const char *mbstr, int len, int limit)
     int pg_mbstrlen_with_len(const char *mbstr, int len)
     char *pg_server_to_any(const char *s, int len, int encoding)
+    char *lossy_to_server(char *text, int encoding)
     char *pg_any_to_server(const char *s, int len, int encoding)
     int pg_mbcharcliplen(const char *mbstr, int len, int limit)
     void reseed_random(double seed)

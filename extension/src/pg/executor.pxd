@@ -120,6 +120,7 @@ cdef extern from "shim.h" nogil:
                             int32_t typmod, int attdim)
     TupleDesc BlessTupleDesc(TupleDesc tupdesc)
     char get_typtype(Oid typid)
+    int16_t get_typlen(Oid typid)
     char *type_name(Oid type_oid, int32_t typemod)
     Oid getBaseType(Oid typid)
     void getTypeOutputInfo(Oid type, Oid *typOutput, cbool *typIsVarlena)
@@ -152,6 +153,8 @@ cdef extern from "shim.h" nogil:
     void ExecStoreMinimalTuple(MinimalTuple mtup, TupleTableSlot *slot, cbool shouldFree)
     MinimalTuple ExecFetchSlotMinimalTuple(TupleTableSlot *slot, cbool *shouldFree)
     void slot_getallattrs(TupleTableSlot *slot)
+    Datum ExecFetchSlotHeapTupleDatum(TupleTableSlot *slot)
+    Datum row_as_json(Datum row)
 
     # Receivers
     ctypedef struct DestReceiver:

@@ -48,27 +48,30 @@ cdef uint64_t parse_cookie(const char *value) noexcept nogil:
     return cookie
 
 
-cdef Handle handle_argument(FunctionCallInfo fcinfo) noexcept nogil:
-    """The handle that a call begins with: (pid int4, cookie int8 or text) or one composite value."""
+cdef Handle handle_at(FunctionCallInfo fcinfo, int n) noexcept nogil:
+    """The handle that begins at argument n: (pid int4, cookie int8 or text) or one composite value."""
     cdef Handle handle
     cdef cbool pid_is_null = False
     cdef cbool cookie_is_null = False
-    cdef Oid second
-    handle.rest = 2
-    if argument_type(fcinfo, 0) == INT4OID:
-        handle.pid = arg_int32(fcinfo, 0)
-        second = argument_type(fcinfo, 1)
-        if second == TEXTOID:
-            handle.cookie = parse_cookie(text_to_cstring(arg_text(fcinfo, 1)))
+    handle.rest = n + 2
+    if argument_type(fcinfo, n) == INT4OID:
+        handle.pid = arg_int32(fcinfo, n)
+        if argument_type(fcinfo, n + 1) == TEXTOID:
+            handle.cookie = parse_cookie(text_to_cstring(arg_text(fcinfo, n + 1)))
         else:
-            handle.cookie = <uint64_t>arg_int64(fcinfo, 1)
+            handle.cookie = <uint64_t>arg_int64(fcinfo, n + 1)
         return handle
-    handle.rest = 1
-    handle.pid = DatumGetInt32(GetAttributeByNum(arg_record(fcinfo, 0), 1, &pid_is_null))
-    handle.cookie = <uint64_t>DatumGetInt64(GetAttributeByNum(arg_record(fcinfo, 0), 2, &cookie_is_null))
+    handle.rest = n + 1
+    handle.pid = DatumGetInt32(GetAttributeByNum(arg_record(fcinfo, n), 1, &pid_is_null))
+    handle.cookie = <uint64_t>DatumGetInt64(GetAttributeByNum(arg_record(fcinfo, n), 2, &cookie_is_null))
     if pid_is_null or cookie_is_null:
         raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"a background job's handle must not have NULLs")
     return handle
+
+
+cdef Handle handle_argument(FunctionCallInfo fcinfo) noexcept nogil:
+    """The handle that a call begins with."""
+    return handle_at(fcinfo, 0)
 
 
 cdef TupleDesc row_type(FunctionCallInfo fcinfo) noexcept nogil:

@@ -9,6 +9,7 @@ cdef struct Reading:
     TupleDesc wanted
     MemoryContext context       # of the whole call
     bint has_columns            # the job returns rows
+    bint as_json                # one value a row, whatever the columns
 
 
 cdef Tuplestorestate *materialized(FunctionCallInfo fcinfo, TupleDesc *wanted) noexcept nogil:
@@ -60,11 +61,13 @@ cdef void look_for_columns(Reading *reading) noexcept nogil:
     while next_message(stream):
         if stream.kind == MSG_COLUMNS:
             reading.has_columns = True
-            check_columns(<WireColumn *>stream.data, stream.count, reading.wanted,
-                          reading.job.database)
-            plan_conversion(&reading.conversion, <WireColumn *>stream.data, stream.count, reading.wanted)
+            if reading.as_json:
+                plan_json(reading, <WireColumn *>stream.data, stream.count)
+                return
+            check_columns(<WireColumn *>stream.data, stream.count, reading.wanted, reading.job)
+            plan_conversion(&reading.conversion, <WireColumn *>stream.data, stream.count, reading.wanted, reading.job)
             return
-    if (reading.job.state == JOB_STOPPED and pg_atomic_read_u64(&reading.job.produced) > 0
+    if (not reading.as_json and reading.job.state == JOB_STOPPED and pg_atomic_read_u64(&reading.job.produced) > 0
             and (reading.wanted.natts != 1 or column(reading.wanted, 0).atttypid != TEXTOID)):
         check_only_notices(reading)
 
@@ -79,8 +82,14 @@ cdef void check_only_notices(Reading *reading) noexcept nogil:
                         b"remote query did not return a result set, but result rowtype is not a single text column")
 
 
+cdef char *in_this_encoding(char *text, int encoding) noexcept nogil:
+    """Of a notice or error, which may come from another database: what cannot be converted becomes a question mark."""
+    return NULL if text == NULL else lossy_to_server(text, encoding)
+
+
 cdef void replay_notice(Stream *stream) noexcept nogil:
     """Report a notice of the job to this session, with its severity."""
+    cdef int encoding = stream.job.encoding
     cdef StringInfoData message
     cdef ErrorData notice
     memset(&notice, 0, sizeof(notice))
@@ -91,6 +100,10 @@ cdef void replay_notice(Stream *stream) noexcept nogil:
     pq_parse_errornotice(&message, &notice)
     if notice.elevel >= ERROR:
         notice.elevel = WARNING
+    notice.message = in_this_encoding(notice.message, encoding)
+    notice.detail = in_this_encoding(notice.detail, encoding)
+    notice.hint = in_this_encoding(notice.hint, encoding)
+    notice.context = in_this_encoding(notice.context, encoding)
     # a position in the job's SQL says nothing about the statement that reads it
     notice.cursorpos = 0
     ThrowErrorData(&notice)
@@ -115,12 +128,16 @@ cdef void take_rows(Reading *reading) noexcept nogil:
     while next_message(stream):
         if not stream.taking and (stream.kind == MSG_ROWS or stream.kind == MSG_NOTICE):
             start_taking(reading)
-        if stream.kind == MSG_ROWS:
+        if stream.kind == MSG_ROWS and reading.as_json:
+            store_json(reading, stream.data, stream.count)
+        elif stream.kind == MSG_ROWS:
             store_rows(&reading.conversion, reading.store, stream.data, stream.count)
         elif stream.kind == MSG_NOTICE:
             replay_notice(stream)
         elif stream.kind == MSG_TAG and not reading.has_columns and reading.job.state == JOB_STOPPED:
-            value = CStringGetTextDatum(stream.data)
+            # a tag needs no escaping
+            value = CStringGetTextDatum(psprintf(b"{\"command_tag\":\"%s\"}", stream.data) if reading.as_json
+                                        else stream.data)
             tuplestore_putvalues(reading.store, reading.wanted, &value, &is_null)
             pfree(DatumGetPointer(value))
     start_taking(reading)
@@ -136,20 +153,16 @@ cdef void read_body(void *arg) noexcept nogil:
     take_rows(reading)
 
 
-cdef public Datum pgbg_result(FunctionCallInfo fcinfo) noexcept nogil:
-    cdef Reading reading
+cdef void read_result(FunctionCallInfo fcinfo, Reading *reading) noexcept nogil:
+    """Into the caller's tuplestore, in the form that `reading` tells."""
     cdef ErrorData *error
-    memset(&reading, 0, sizeof(reading))
-    reading.handle = handle_argument(fcinfo)
     join_sessions()
     reading.job = find_job(&reading.handle, InvalidOid)
-    if reading.job.submitted:
-        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
-                    b"results are disabled for PID %d (submitted via pg_background_submit)", reading.handle.pid)
+    refuse_submitted(reading.job, &reading.handle)
     reading.store = materialized(fcinfo, &reading.wanted)
     start_looking(reading.job, &reading.handle)
     start_waiting(reading.job, reading.handle.cookie)
-    error = catch_error(read_body, &reading, False)
+    error = catch_error(read_body, reading, False)
     stop_waiting()
     close_stream(&reading.stream)
     let_go(reading.job)
@@ -157,4 +170,30 @@ cdef public Datum pgbg_result(FunctionCallInfo fcinfo) noexcept nogil:
         ReThrowError(error)
     if reading.conversion.slot != NULL:
         ExecDropSingleTupleTableSlot(reading.conversion.slot)
+
+
+cdef void refuse_submitted(Job *job, Handle *handle) noexcept nogil:
+    if job.submitted:
+        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    b"results are disabled for PID %d (submitted via pg_background_submit)", handle.pid)
+
+
+cdef public Datum pgbg_result(FunctionCallInfo fcinfo) noexcept nogil:
+    """result(handle) AS (column list)."""
+    cdef Reading reading
+    memset(&reading, 0, sizeof(reading))
+    reading.handle = handle_argument(fcinfo)
+    read_result(fcinfo, &reading)
+    return 0
+
+
+cdef public Datum pgbg_result_typed(FunctionCallInfo fcinfo) noexcept nogil:
+    """result(NULL::my_table, pid, cookie): the type stands for the column list; not strict, as it is mostly a NULL."""
+    cdef Reading reading
+    memset(&reading, 0, sizeof(reading))
+    if arg_isnull(fcinfo, 1) or arg_isnull(fcinfo, 2):
+        materialized(fcinfo, &reading.wanted)
+        return 0
+    reading.handle = handle_at(fcinfo, 1)
+    read_result(fcinfo, &reading)
     return 0

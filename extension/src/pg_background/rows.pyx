@@ -1,6 +1,7 @@
 # Rows into messages: minimal tuples as they are in memory, many to a message.
 #
-# Pseudo-types go as text: anonymous records carry this process's type id, and no column list can name the others.
+# Pseudo-types go as text: anonymous records carry this process's type id, and no column list can name the others. So
+# do types that the launcher's database does not know.
 
 cdef enum:
     BATCH_BYTES = 32768
@@ -21,7 +22,7 @@ cdef Rows rows
 
 
 cdef inline bint is_sent_as_text(Oid type) noexcept nogil:
-    return get_typtype(type) == TYPTYPE_PSEUDO
+    return get_typtype(type) == TYPTYPE_PSEUDO or (my_job.is_away and type >= FirstUnpinnedObjectId)
 
 
 cdef void send_columns(TupleDesc desc) noexcept nogil:
