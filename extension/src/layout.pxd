@@ -59,10 +59,13 @@ cdef struct Job:
     int32_t previous            # [B] in the backlog
     int32_t pid                 # [L] as in the handle: of the worker, or minus the entry's number if it was queued
     int32_t state               # [B] JobState
-    cbool submitted             # [L] rows are dropped at source
+    cbool submitted             # [L] rows and notices are dropped at source
+    cbool discards_rows         # [L] rows are dropped at source, notices kept
     cbool tracked               # [B] false once consumed or detached
+    cbool was_read              # [R] rows were taken from here
     cbool in_history            # [B] the entry may be reused
     cbool canceled              # [B] a cancel was asked for
+    cbool overdue               # [L] ... as the time that its caller gave it was up
     int32_t worker              # [B] -1 unless one has it
     int32_t session             # [L] the launching session's place
     uint64_t session_id         # [L]

@@ -407,6 +407,10 @@ SQL_FUNCTION(pgbg_report_progress);
 SQL_FUNCTION(pgbg_get_progress);
 SQL_FUNCTION(pgbg_registry);
 SQL_FUNCTION(pgbg_totals);
+SQL_FUNCTION(pgbg_result_info);
+SQL_FUNCTION(pgbg_error_info);
+SQL_FUNCTION(pgbg_full_sql);
+SQL_FUNCTION(pgbg_outcome);
 
 PGDLLEXPORT void pgbg_worker_main(Datum main_arg);
 PGDLLEXPORT void pgbg_keeper_main(Datum main_arg);

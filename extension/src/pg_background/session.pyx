@@ -112,6 +112,7 @@ cdef void let_go(Job *job) noexcept nogil:
     lock_registry()
     if job.reader == READER_READING:
         job.tracked = False
+        job.was_read = True
     if job.worker >= 0:
         worker = proc_latch(registry.workers[job.worker].proc)
     unclaim(job)
