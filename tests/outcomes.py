@@ -81,3 +81,27 @@ def _row(conn: Connection, function: str, handle: Handle) -> tuple[Any, ...]:
     row = conn.execute(f"SELECT * FROM {function}(%s, %s)".encode(), handle).fetchone()
     assert row is not None
     return row
+
+
+HANDLES = "%s::pg_background_handle[]"
+
+
+def handles(*some: Handle) -> str:
+    """Return the literal of an array of handles."""
+    return "{" + ",".join(f'"({pid},{cookie})"' for pid, cookie in some) + "}"
+
+
+def wait_any(conn: Connection, some: str, timeout_ms: int = 0) -> Handle | None:
+    """Wait for one of several jobs; `some` is of `handles`."""
+    row = conn.execute(
+        f"SELECT (h).pid, (h).cookie FROM pg_background_wait_any({HANDLES}, %s) AS h".encode(),
+        [some, timeout_ms],
+    ).fetchone()
+    assert row is not None
+    return None if row[0] is None else Handle(*row)
+
+
+def drain(conn: Connection, some: str, timeout_ms: int = 0) -> list[Outcome]:
+    """Wait for all of several jobs, and detach those that have ended."""
+    query = f"SELECT * FROM pg_background_drain({HANDLES}, %s)"
+    return [Outcome(*row) for row in conn.execute(query.encode(), [some, timeout_ms])]

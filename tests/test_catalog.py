@@ -14,6 +14,7 @@ from .server import Server
 HANDLE = "pg_background_handle"
 ROWS = "SETOF record"
 KEY = "pid integer, cookie bigint"
+SET = f"handles {HANDLE}[]"
 MSG = "msg text DEFAULT NULL::text"
 REGISTRY = (
     "OUT entries integer, OUT live integer, OUT unread integer, OUT idle_workers integer,"
@@ -78,6 +79,12 @@ FUNCTIONS = [
     *twins("error_info", KEY, "pg_background_error"),
     *twins("full_sql", KEY, "text"),
     *twins("outcome", "p_pid integer, p_cookie bigint", "pg_background_outcome"),
+    *twins("wait_any", f"{SET}, timeout_ms integer DEFAULT 0", HANDLE),
+    *twins("drain", f"{SET}, timeout_ms integer DEFAULT 0", "SETOF pg_background_outcome"),
+    *twins("cancel_all", "", "integer"),
+    *twins("detach_all", "", "integer"),
+    *twins("purge", "", "integer"),
+    *twins("cancel_by_label", "pattern text, grace_ms integer DEFAULT 0", "integer"),
     Function("registry", REGISTRY, "record"),
 ]
 

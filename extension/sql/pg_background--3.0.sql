@@ -185,6 +185,44 @@ RETURNS pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_outcome' LANGUAGE C ST
 CREATE FUNCTION pg_background_outcome_v2(p_pid int4, p_cookie int8)
 RETURNS pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_outcome' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
+-- ---- several jobs
+
+CREATE FUNCTION pg_background_wait_any(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_wait_any' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_wait_any_v2(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_wait_any' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_drain(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS SETOF pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_drain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_drain_v2(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS SETOF pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_drain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_all()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_all_v2()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach_all()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_detach_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach_all_v2()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_detach_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_purge()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_purge' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_purge_v2()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_purge' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_by_label(pattern text, grace_ms int4 DEFAULT 0)
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_by_label_v2(pattern text, grace_ms int4 DEFAULT 0)
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
 -- ---- before a restart
 
 CREATE FUNCTION pg_background_drain_server(timeout_ms int4)

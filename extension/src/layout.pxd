@@ -83,6 +83,7 @@ cdef struct Job:
     TimestampTz finished_at     # [W]
     TimestampTz orphaned_at     # [B] when its session was gone and its result unread; 0: not so
     ConditionVariable changed   # broadcast at the end and when a reader lets go
+    dsa_pointer watches         # [B] first in the list of those to be told the end
 
     # memory
     dsa_pointer request         # [L] JobRequest
@@ -145,6 +146,9 @@ cdef struct Session:
     int64_t executed            # how many that is
     uint64_t waits_for          # cookie of the job that this session waits for, or 0
     int32_t waits_for_job
+    dsa_pointer watches         # Watch[watch_count]: jobs that this session waits for together
+    int32_t watch_count
+    cbool waits_for_all         # ... for the end of all of them, else of any
     int32_t pid
 
 cdef struct Totals:
@@ -155,6 +159,13 @@ cdef struct Totals:
     int64_t ended[8]            # by JobState
     double execution_ms
     double queue_ms             # from launch to start
+
+cdef struct Watch:
+    # one of several jobs that a session waits for, in the list of that job
+    dsa_pointer next
+    uint64_t cookie
+    int32_t job                 # entry, -1 once the end was told
+    PGPROC *waiter
 
 cdef struct AheadRequest:
     Oid database

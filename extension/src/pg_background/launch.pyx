@@ -287,6 +287,7 @@ cdef Handle start_job(Launch *launch) noexcept nogil:
         error = catch_error(find_worker_body, &pending, False)
         if error != NULL:
             ConditionVariableCancelSleep()
+            stop_waiting()
             abandon_job(pending.job, pending.cookie)
             ReThrowError(error)
         my_pending_job = NULL
@@ -299,13 +300,8 @@ cdef Datum launch_job(FunctionCallInfo fcinfo, Launch *launch) noexcept nogil:
     """Start the job and return its handle; the SQL functions differ in what they put into `launch`."""
     cdef TupleDesc row = row_type(fcinfo)
     cdef Handle handle = start_job(launch)
-    cdef Datum values[2]
-    cdef cbool nulls[2]
     debug_point("launch_before_return")
-    values[0] = Int32GetDatum(handle.pid)
-    values[1] = Int64GetDatum(<int64_t>handle.cookie)
-    memset(nulls, 0, sizeof(nulls))
-    return HeapTupleGetDatum(heap_form_tuple(row, values, nulls))
+    return handle_datum(row, &handle)
 
 
 cdef void begin_launch(Launch *launch, FunctionCallInfo fcinfo) noexcept nogil:

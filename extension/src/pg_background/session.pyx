@@ -79,6 +79,7 @@ cdef void leave_sessions(int code, Datum arg) noexcept nogil:
     global my_claim
     cdef Job *claimed = my_claim
     release_reservation()
+    stop_watching()
     if my_pending_job != NULL:
         abandon_job(my_pending_job, my_pending_cookie)
     if claimed != NULL:
