@@ -14,6 +14,7 @@ from .server import Server
 HANDLE = "pg_background_handle"
 ROWS = "SETOF record"
 KEY = "pid integer, cookie bigint"
+SET = f"handles {HANDLE}[]"
 MSG = "msg text DEFAULT NULL::text"
 REGISTRY = (
     "OUT entries integer, OUT live integer, OUT unread integer, OUT idle_workers integer,"
@@ -40,6 +41,11 @@ def starting(verb: str) -> list[Function]:
             Function(name, "sql text, queue_size integer, label text", HANDLE, strict=False),
         )
     ]
+
+
+def twins(name: str, arguments: str, result: str, *, strict: bool = True) -> list[Function]:
+    """A function and its form with the suffix."""
+    return [Function(f"{name}{suffix}", arguments, result, strict) for suffix in ("", "_v2")]
 
 
 FUNCTIONS = [
@@ -69,6 +75,16 @@ FUNCTIONS = [
     Function("report_progress", f"pct double precision, {MSG}", "void", strict=False),
     Function("get_progress", KEY, "pg_background_progress_info"),
     Function("get_progress_v2", KEY, "pg_background_progress_info"),
+    *twins("result_info", KEY, "pg_background_result_info"),
+    *twins("error_info", KEY, "pg_background_error"),
+    *twins("full_sql", KEY, "text"),
+    *twins("outcome", "p_pid integer, p_cookie bigint", "pg_background_outcome"),
+    *twins("wait_any", f"{SET}, timeout_ms integer DEFAULT 0", HANDLE),
+    *twins("drain", f"{SET}, timeout_ms integer DEFAULT 0", "SETOF pg_background_outcome"),
+    *twins("cancel_all", "", "integer"),
+    *twins("detach_all", "", "integer"),
+    *twins("purge", "", "integer"),
+    *twins("cancel_by_label", "pattern text, grace_ms integer DEFAULT 0", "integer"),
     Function("registry", REGISTRY, "record"),
 ]
 
@@ -88,6 +104,13 @@ TYPES = {
     " workers_canceled bigint, workers_timed_out bigint, workers_active integer,"
     " avg_execution_ms double precision, max_workers integer",
     "pg_background_progress_info": "progress_pct integer, progress_msg text",
+    "pg_background_result_info": "row_count bigint, command_tag text, completed boolean, has_error boolean,"
+    " started_at timestamp with time zone, finished_at timestamp with time zone",
+    "pg_background_error": "sqlstate text, message text, detail text, hint text, context text,"
+    " schema_name text, table_name text, column_name text, constraint_name text",
+    "pg_background_outcome": "pid integer, cookie bigint, state text, consumed boolean, completed boolean,"
+    " has_error boolean, row_count bigint, command_tag text, sqlstate text, error_message text,"
+    " label text, launched_at timestamp with time zone",
     "pg_background_list": "pid integer, cookie bigint, launched_at timestamp with time zone, user_id oid,"
     " queue_size integer, state text, sql_preview text, last_error text, consumed boolean, label text",
 }

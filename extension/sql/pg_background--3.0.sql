@@ -19,6 +19,17 @@ CREATE TYPE pg_background_stats AS (
 
 CREATE TYPE pg_background_progress_info AS (progress_pct int4, progress_msg text);
 
+CREATE TYPE pg_background_result_info AS (
+  row_count int8, command_tag text, completed bool, has_error bool, started_at timestamptz, finished_at timestamptz);
+
+CREATE TYPE pg_background_error AS (
+  sqlstate text, message text, detail text, hint text, context text, schema_name text, table_name text,
+  column_name text, constraint_name text);
+
+CREATE TYPE pg_background_outcome AS (
+  pid int4, cookie int8, state text, consumed bool, completed bool, has_error bool, row_count int8, command_tag text,
+  sqlstate text, error_message text, label text, launched_at timestamptz);
+
 -- ---- launch, submit
 
 CREATE FUNCTION pg_background_launch(sql text, queue_size int4 DEFAULT 0)
@@ -159,6 +170,70 @@ CREATE FUNCTION pg_background_registry(
   OUT area_bytes int8, OUT spill_bytes int8)
 RETURNS record AS 'MODULE_PATHNAME', 'pgbg_registry' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
+-- ---- what is known of one job
+
+CREATE FUNCTION pg_background_result_info(pid int4, cookie int8)
+RETURNS pg_background_result_info AS 'MODULE_PATHNAME', 'pgbg_result_info' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_result_info_v2(pid int4, cookie int8)
+RETURNS pg_background_result_info AS 'MODULE_PATHNAME', 'pgbg_result_info' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_error_info(pid int4, cookie int8)
+RETURNS pg_background_error AS 'MODULE_PATHNAME', 'pgbg_error_info' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_error_info_v2(pid int4, cookie int8)
+RETURNS pg_background_error AS 'MODULE_PATHNAME', 'pgbg_error_info' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_full_sql(pid int4, cookie int8)
+RETURNS text AS 'MODULE_PATHNAME', 'pgbg_full_sql' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_full_sql_v2(pid int4, cookie int8)
+RETURNS text AS 'MODULE_PATHNAME', 'pgbg_full_sql' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_outcome(p_pid int4, p_cookie int8)
+RETURNS pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_outcome' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_outcome_v2(p_pid int4, p_cookie int8)
+RETURNS pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_outcome' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- ---- several jobs
+
+CREATE FUNCTION pg_background_wait_any(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_wait_any' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_wait_any_v2(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS pg_background_handle AS 'MODULE_PATHNAME', 'pgbg_wait_any' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_drain(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS SETOF pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_drain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_drain_v2(handles pg_background_handle[], timeout_ms int4 DEFAULT 0)
+RETURNS SETOF pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_drain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_all()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_all_v2()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach_all()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_detach_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach_all_v2()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_detach_all' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_purge()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_purge' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_purge_v2()
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_purge' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_by_label(pattern text, grace_ms int4 DEFAULT 0)
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_cancel_by_label_v2(pattern text, grace_ms int4 DEFAULT 0)
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
 -- ---- before a restart
 
 CREATE FUNCTION pg_background_drain_server(timeout_ms int4)
@@ -184,7 +259,11 @@ BEGIN
     'pg_background_cancel_v2(pid int4, cookie text, grace_ms int4 DEFAULT 0) RETURNS void|pgbg_cancel',
     'pg_background_cancel_v2_grace(pid int4, cookie text, grace_ms int4) RETURNS void|pgbg_cancel',
     'pg_background_detach_v2(pid int4, cookie text) RETURNS void|pgbg_detach',
-    'pg_background_get_progress_v2(pid int4, cookie text) RETURNS pg_background_progress_info|pgbg_get_progress']
+    'pg_background_get_progress_v2(pid int4, cookie text) RETURNS pg_background_progress_info|pgbg_get_progress',
+    'pg_background_result_info_v2(pid int4, cookie text) RETURNS pg_background_result_info|pgbg_result_info',
+    'pg_background_error_info_v2(pid int4, cookie text) RETURNS pg_background_error|pgbg_error_info',
+    'pg_background_full_sql_v2(pid int4, cookie text) RETURNS text|pgbg_full_sql',
+    'pg_background_outcome_v2(p_pid int4, p_cookie text) RETURNS pg_background_outcome|pgbg_outcome']
   LOOP
     EXECUTE format('CREATE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
                    split_part(declaration, '|', 1), split_part(declaration, '|', 2));

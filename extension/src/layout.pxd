@@ -59,10 +59,13 @@ cdef struct Job:
     int32_t previous            # [B] in the backlog
     int32_t pid                 # [L] as in the handle: of the worker, or minus the entry's number if it was queued
     int32_t state               # [B] JobState
-    cbool submitted             # [L] rows are dropped at source
+    cbool submitted             # [L] rows and notices are dropped at source
+    cbool discards_rows         # [L] rows are dropped at source, notices kept
     cbool tracked               # [B] false once consumed or detached
+    cbool was_read              # [R] rows were taken from here
     cbool in_history            # [B] the entry may be reused
     cbool canceled              # [B] a cancel was asked for
+    cbool overdue               # [L] ... as the time that its caller gave it was up
     int32_t worker              # [B] -1 unless one has it
     int32_t session             # [L] the launching session's place
     uint64_t session_id         # [L]
@@ -80,6 +83,7 @@ cdef struct Job:
     TimestampTz finished_at     # [W]
     TimestampTz orphaned_at     # [B] when its session was gone and its result unread; 0: not so
     ConditionVariable changed   # broadcast at the end and when a reader lets go
+    dsa_pointer watches         # [B] first in the list of those to be told the end
 
     # memory
     dsa_pointer request         # [L] JobRequest
@@ -142,6 +146,9 @@ cdef struct Session:
     int64_t executed            # how many that is
     uint64_t waits_for          # cookie of the job that this session waits for, or 0
     int32_t waits_for_job
+    dsa_pointer watches         # Watch[watch_count]: jobs that this session waits for together
+    int32_t watch_count
+    cbool waits_for_all         # ... for the end of all of them, else of any
     int32_t pid
 
 cdef struct Totals:
@@ -152,6 +159,13 @@ cdef struct Totals:
     int64_t ended[8]            # by JobState
     double execution_ms
     double queue_ms             # from launch to start
+
+cdef struct Watch:
+    # one of several jobs that a session waits for, in the list of that job
+    dsa_pointer next
+    uint64_t cookie
+    int32_t job                 # entry, -1 once the end was told
+    PGPROC *waiter
 
 cdef struct AheadRequest:
     Oid database

@@ -32,7 +32,9 @@ include "pg_background/execute.pyx"         # run a job's statements
 include "pg_background/rows.pyx"            # rows into messages
 include "pg_background/output.pyx"          # messages into the queue or the file
 include "pg_background/outcome.pyx"         # how a job ended
-include "pg_background/wait.pyx"            # wait; waits that can never end
+include "pg_background/deadlock.pyx"        # waits that can never end
+include "pg_background/wait.pyx"            # wait
+include "pg_background/watch.pyx"           # waiting for several jobs together
 include "pg_background/stream.pyx"          # messages out of the queue or the file
 include "pg_background/convert.pyx"         # the reader's columns against the job's
 include "pg_background/result.pyx"          # result
@@ -42,5 +44,7 @@ include "pg_background/control.pyx"         # cancel, detach
 include "pg_background/drain.pyx"           # drain_server, resume_server
 include "pg_background/progress.pyx"        # progress, get_progress
 include "pg_background/observe.pyx"         # list, stats, registry
+include "pg_background/inspect.pyx"         # result_info, error_info, full_sql, outcome
+include "pg_background/many.pyx"            # wait_any, drain; cancel_all and the like
 include "pg_background/hooks.pyx"           # utility and executor hooks
 include "pg_background/module.pyx"          # _PG_init

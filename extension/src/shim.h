@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_collation_d.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_tablespace_d.h"
 #include "catalog/pg_type_d.h"
@@ -152,6 +153,7 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define arg_array(f, n) DatumGetArrayTypeP((f)->args[n].value)
 #define arg_bool(f, n) DatumGetBool((f)->args[n].value)
 #define arg_name(f, n) NameStr(*DatumGetName((f)->args[n].value))
+#define record_of(datum) DatumGetHeapTupleHeader(datum)
 #define arg_isnull(f, n) ((f)->args[n].isnull)
 #define arg_count(f) ((f)->nargs)
 #define function_oid(f) ((f)->flinfo->fn_oid)
@@ -186,6 +188,14 @@ request_statement_cancel(void)
 	SetLatch(MyLatch);
 }
 
+/* text LIKE pattern, byte for byte: whatever the collation of the database makes equal */
+static inline bool
+is_like(const char *string, text *pattern)
+{
+	return DatumGetBool(DirectFunctionCall2Coll(textlike, C_COLLATION_OID, CStringGetTextDatum(string),
+												PointerGetDatum(pattern)));
+}
+
 /* The pids that block this pid's process or its parallel group: a palloc'd int4[]. */
 static inline ArrayType *
 blocking_pids(int pid)
@@ -193,6 +203,20 @@ blocking_pids(int pid)
 	return DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
 }
 #define array_dimensions(a) ARR_NDIM(a)
+
+/* The elements of an array of any shape, and which of them are NULL; returns their number. */
+static inline int
+array_elements(ArrayType *array, Datum **values, bool **nulls)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			count;
+
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
+	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, values, nulls, &count);
+	return count;
+}
 #define array_length(a) ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a))
 #define array_int32(a, i) (((int32 *) ARR_DATA_PTR(a))[i])
 
@@ -447,6 +471,12 @@ SQL_FUNCTION(pgbg_wait_timeout);
 SQL_FUNCTION(pgbg_await);
 SQL_FUNCTION(pgbg_cancel);
 SQL_FUNCTION(pgbg_detach);
+SQL_FUNCTION(pgbg_wait_any);
+SQL_FUNCTION(pgbg_drain);
+SQL_FUNCTION(pgbg_cancel_all);
+SQL_FUNCTION(pgbg_detach_all);
+SQL_FUNCTION(pgbg_purge);
+SQL_FUNCTION(pgbg_cancel_by_label);
 SQL_FUNCTION(pgbg_drain_server);
 SQL_FUNCTION(pgbg_resume_server);
 SQL_FUNCTION(pgbg_list);
@@ -455,6 +485,10 @@ SQL_FUNCTION(pgbg_report_progress);
 SQL_FUNCTION(pgbg_get_progress);
 SQL_FUNCTION(pgbg_registry);
 SQL_FUNCTION(pgbg_totals);
+SQL_FUNCTION(pgbg_result_info);
+SQL_FUNCTION(pgbg_error_info);
+SQL_FUNCTION(pgbg_full_sql);
+SQL_FUNCTION(pgbg_outcome);
 
 PGDLLEXPORT void pgbg_worker_main(Datum main_arg);
 PGDLLEXPORT void pgbg_keeper_main(Datum main_arg);

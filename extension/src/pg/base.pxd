@@ -28,6 +28,7 @@ cdef extern from "shim.h" nogil:
     cbool VARATT_IS_EXTERNAL_EXPANDED(const void *)
     varlena *detoast_external_attr(varlena *attr)
     char *text_to_cstring(const text *t)
+    cbool is_like(const char *string, text *pattern)
     Size MAXALIGN(Size)
 
     # Datum conversions
@@ -46,16 +47,6 @@ cdef extern from "shim.h" nogil:
     uint64_t DatumGetUInt64(Datum)
     void *DatumGetPointer(Datum)
 
-    # Arrays
-    ctypedef struct ArrayType:
-        pass
-    int array_length(ArrayType *)
-    int32_t array_int32(ArrayType *, int i)
-    int array_dimensions(ArrayType *)
-    void deconstruct_array(ArrayType *array, Oid elmtype, int elmlen, cbool elmbyval, char elmalign, Datum **elemsp,
-                           cbool **nullsp, int *nelemsp)
-    ArrayType *blocking_pids(int pid)
-
     # Function calls
     ctypedef struct FmgrInfo:
         Oid fn_oid
@@ -73,9 +64,9 @@ cdef extern from "shim.h" nogil:
     double arg_float8(FunctionCallInfo, int n)
     text *arg_text(FunctionCallInfo, int n)
     HeapTupleHeader arg_record(FunctionCallInfo, int n)
-    ArrayType *arg_array(FunctionCallInfo, int n)
     cbool arg_bool(FunctionCallInfo, int n)
     const char *arg_name(FunctionCallInfo, int n)
+    HeapTupleHeader record_of(Datum)
     cbool arg_isnull(FunctionCallInfo, int n)
     int arg_count(FunctionCallInfo)
     Oid function_oid(FunctionCallInfo)
@@ -85,6 +76,18 @@ cdef extern from "shim.h" nogil:
     char *OutputFunctionCall(FmgrInfo *flinfo, Datum val)
     Datum InputFunctionCall(FmgrInfo *flinfo, char *str, Oid typioparam, int32_t typmod)
     Datum OidInputFunctionCall(Oid functionId, char *str, Oid typioparam, int32_t typmod)
+
+    # Arrays
+    ctypedef struct ArrayType:
+        pass
+    ArrayType *arg_array(FunctionCallInfo, int n)
+    void deconstruct_array(ArrayType *array, Oid elmtype, int elmlen, cbool elmbyval, char elmalign, Datum **elemsp,
+                           cbool **nullsp, int *nelemsp)
+    int array_elements(ArrayType *, Datum **values, cbool **nulls)
+    int array_length(ArrayType *)
+    int32_t array_int32(ArrayType *, int i)
+    int array_dimensions(ArrayType *)
+    ArrayType *blocking_pids(int pid)
 
     # Memory contexts
     ctypedef struct MemoryContextData:

@@ -210,6 +210,7 @@ cdef void wait_for_worker(Job *job, uint64_t cookie, int32_t timeout) noexcept n
     cdef long left
     cdef long nap
     cdef bint over_limit
+    start_waiting(job, cookie)
     ConditionVariablePrepareToSleep(&job.changed)
     while is_queued(job, cookie):
         nap = DeadlockTimeout
@@ -225,9 +226,10 @@ cdef void wait_for_worker(Job *job, uint64_t cookie, int32_t timeout) noexcept n
             nap = left if left < nap else nap
         if ConditionVariableTimedSleep(&job.changed, nap, PG_WAIT_EXTENSION) and nap == DeadlockTimeout:
             ConditionVariableCancelSleep()
-            check_for_endless_wait(job, cookie)
+            check_for_endless_wait()
             ConditionVariablePrepareToSleep(&job.changed)
     ConditionVariableCancelSleep()
+    stop_waiting()
 
 
 # ---- the keeper's part

@@ -40,6 +40,10 @@ cdef bint signal_worker(Job *job, uint64_t cookie, bint terminate) noexcept nogi
     return running
 
 
+cdef void report_still_running(int32_t pid) noexcept nogil:
+    report(WARNING, b"background job with PID %d still runs", pid)
+
+
 cdef void cancel_job(Job *job, Handle *handle, int32_t grace) noexcept nogil:
     """Cancel the statement; with a grace period in milliseconds wait that long, then end the process too."""
     if not signal_worker(job, handle.cookie, False) or grace <= 0:
@@ -50,7 +54,7 @@ cdef void cancel_job(Job *job, Handle *handle, int32_t grace) noexcept nogil:
     if not signal_worker(job, handle.cookie, True):
         return
     if not wait_for_job(job, handle, 1000, False):
-        report(WARNING, b"background job with PID %d still runs", handle.pid)
+        report_still_running(handle.pid)
 
 
 cdef public Datum pgbg_cancel(FunctionCallInfo fcinfo) noexcept nogil:
@@ -63,16 +67,14 @@ cdef public Datum pgbg_cancel(FunctionCallInfo fcinfo) noexcept nogil:
     return 0
 
 
-cdef public Datum pgbg_detach(FunctionCallInfo fcinfo) noexcept nogil:
-    """Stop tracking: the job goes on, its output is dropped, its handle is unknown from now on."""
-    cdef Handle handle = handle_argument(fcinfo)
+cdef bint detach_job(Job *job, uint64_t cookie) noexcept nogil:
+    """Stop tracking: the job goes on, its output is dropped, its handle is unknown from now on. False when it was."""
     cdef Garbage garbage
-    cdef Job *job
+    cdef bint known
     memset(&garbage, 0, sizeof(garbage))
-    join_sessions()
-    job = find_job(&handle, InvalidOid)
     lock_registry()
-    if is_same_job(job, handle.cookie):
+    known = is_same_job(job, cookie) and job.tracked
+    if known:
         job.tracked = False
         if job.in_history:
             give_up_memory(job, &garbage)
@@ -80,4 +82,11 @@ cdef public Datum pgbg_detach(FunctionCallInfo fcinfo) noexcept nogil:
             settle(job, &garbage)
     unlock_registry()
     dispose(&garbage)
+    return known
+
+
+cdef public Datum pgbg_detach(FunctionCallInfo fcinfo) noexcept nogil:
+    cdef Handle handle = handle_argument(fcinfo)
+    join_sessions()
+    detach_job(find_job(&handle, InvalidOid), handle.cookie)
     return 0

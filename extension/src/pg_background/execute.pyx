@@ -175,10 +175,12 @@ cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint 
     cdef Portal portal
     cdef QueryCompletion completion
     cdef void *parameters = NULL
-    cdef DestReceiver *receiver = rows_receiver() if is_last and not job.submitted else None_Receiver
+    cdef DestReceiver *receiver = None_Receiver
     cdef int tag = CreateCommandTag(statement.stmt)
     # the input functions of parameters may need one too
     cdef bint needs_snapshot = analyze_requires_snapshot(statement) or request.parameters > 0
+    if is_last and not job.submitted and not job.discards_rows:
+        receiver = rows_receiver()
     # a statement before this one may have set another
     use_server_encoding()
     set_ps_display(GetCommandTagName(tag))

@@ -48,24 +48,41 @@ cdef uint64_t parse_cookie(const char *value) noexcept nogil:
     return cookie
 
 
-cdef Handle handle_at(FunctionCallInfo fcinfo, int n) noexcept nogil:
-    """The handle that begins at argument n: (pid int4, cookie int8 or text) or one composite value."""
+cdef Handle composite_handle(HeapTupleHeader record) noexcept nogil:
+    """A value of the type pg_background_handle."""
     cdef Handle handle
     cdef cbool pid_is_null = False
     cdef cbool cookie_is_null = False
-    handle.rest = n + 2
+    memset(&handle, 0, sizeof(handle))
+    handle.pid = DatumGetInt32(GetAttributeByNum(record, 1, &pid_is_null))
+    handle.cookie = <uint64_t>DatumGetInt64(GetAttributeByNum(record, 2, &cookie_is_null))
+    if pid_is_null or cookie_is_null:
+        raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"a background job's handle must not have NULLs")
+    return handle
+
+
+cdef Datum handle_datum(TupleDesc row, Handle *handle) noexcept nogil:
+    cdef Datum values[2]
+    cdef cbool nulls[2]
+    values[0] = Int32GetDatum(handle.pid)
+    values[1] = Int64GetDatum(<int64_t>handle.cookie)
+    memset(nulls, 0, sizeof(nulls))
+    return HeapTupleGetDatum(heap_form_tuple(row, values, nulls))
+
+
+cdef Handle handle_at(FunctionCallInfo fcinfo, int n) noexcept nogil:
+    """The handle that begins at argument n: (pid int4, cookie int8 or text) or one composite value."""
+    cdef Handle handle
     if argument_type(fcinfo, n) == INT4OID:
         handle.pid = arg_int32(fcinfo, n)
         if argument_type(fcinfo, n + 1) == TEXTOID:
             handle.cookie = parse_cookie(text_to_cstring(arg_text(fcinfo, n + 1)))
         else:
             handle.cookie = <uint64_t>arg_int64(fcinfo, n + 1)
+        handle.rest = n + 2
         return handle
+    handle = composite_handle(arg_record(fcinfo, n))
     handle.rest = n + 1
-    handle.pid = DatumGetInt32(GetAttributeByNum(arg_record(fcinfo, n), 1, &pid_is_null))
-    handle.cookie = <uint64_t>DatumGetInt64(GetAttributeByNum(arg_record(fcinfo, n), 2, &cookie_is_null))
-    if pid_is_null or cookie_is_null:
-        raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"a background job's handle must not have NULLs")
     return handle
 
 
@@ -84,6 +101,31 @@ cdef TupleDesc row_type(FunctionCallInfo fcinfo) noexcept nogil:
 
 cdef Datum row_datum(FunctionCallInfo fcinfo, Datum *values, cbool *nulls) noexcept nogil:
     return HeapTupleGetDatum(heap_form_tuple(row_type(fcinfo), values, nulls))
+
+
+cdef Tuplestorestate *open_rows(ReturnSetInfo *info, TupleDesc desc) noexcept nogil:
+    """An empty result of such rows, both of which must live as long as the query."""
+    cdef MemoryContext old = MemoryContextSwitchTo(per_query_memory(info))
+    cdef Tuplestorestate *store = tuplestore_begin_heap((info.allowedModes & SFRM_Materialize_Random) != 0, False,
+                                                        work_mem)
+    info.returnMode = SFRM_Materialize
+    info.setResult = store
+    info.setDesc = desc
+    MemoryContextSwitchTo(old)
+    return store
+
+
+cdef Tuplestorestate *rows_of_declared_type(FunctionCallInfo fcinfo, TupleDesc *desc) noexcept nogil:
+    """An empty result of the rows that the function is declared to return, in FROM or elsewhere."""
+    cdef ReturnSetInfo *info = result_set_info(fcinfo)
+    cdef MemoryContext old
+    if info == NULL or (info.allowedModes & SFRM_Materialize) == 0:
+        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    b"set-valued function called in context that cannot accept a set")
+    old = MemoryContextSwitchTo(per_query_memory(info))
+    desc[0] = CreateTupleDescCopy(row_type(fcinfo))
+    MemoryContextSwitchTo(old)
+    return open_rows(info, desc[0])
 
 
 cdef void raise_unknown(int32_t pid) noexcept nogil:

@@ -20,6 +20,7 @@ cdef struct Launch:
     int32_t parameter_count     # -1: none given
     char preview[481]
     bint submitted
+    bint discards_rows          # keep notices, drop rows at source
     bint each_statement
     OnFull on_full
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
@@ -102,9 +103,12 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.state = JOB_STARTING
     job.session_limit = setting_max_workers
     job.submitted = launch.submitted
+    job.discards_rows = launch.discards_rows
     job.tracked = True
+    job.was_read = False
     job.in_history = False
     job.canceled = False
+    job.overdue = False
     job.worker = -1
     job.session = my_proc_number()
     job.session_id = my_session.id
@@ -258,40 +262,46 @@ cdef void find_worker_body(void *arg) noexcept nogil:
             wait_for_worker(pending.job, pending.cookie, pending.launch.timeout)
 
 
-cdef Datum launch_job(FunctionCallInfo fcinfo, Launch *launch) noexcept nogil:
-    """Start the job and return its handle; the SQL functions differ in what they put into `launch`."""
+cdef Handle start_job(Launch *launch) noexcept nogil:
+    """Start the job in a transaction of its own; raises when that may not or cannot be."""
     global my_pending_job, my_pending_cookie
     cdef Pending pending
+    cdef Handle handle
     cdef ErrorData *error
-    cdef TupleDesc row = row_type(fcinfo)
-    cdef Datum values[2]
-    cdef cbool nulls[2]
     prepare_launch(launch)
     join_sessions()
+    handle.cookie = new_cookie()
     pending.launch = launch
-    pending.cookie = new_cookie()
+    pending.cookie = handle.cookie
     launch.settings_size = serialize_settings()
     launch.libraries_size = serialize_libraries()
     debug_point("launch_before_accept")
     pending.job = accept_job(launch, pending.cookie)
-    values[0] = Int32GetDatum(assigned_pid)
+    handle.pid = assigned_pid
+    handle.rest = 0
     if assigned_pid == 0:
         my_pending_job = pending.job
         my_pending_cookie = pending.cookie
         # by now: once a worker has it, its entry may be another job's
-        values[0] = Int32GetDatum(queued_pid(pending.job))
+        handle.pid = queued_pid(pending.job)
         error = catch_error(find_worker_body, &pending, False)
         if error != NULL:
             ConditionVariableCancelSleep()
+            stop_waiting()
             abandon_job(pending.job, pending.cookie)
             ReThrowError(error)
         my_pending_job = NULL
         if assigned_pid != 0:
-            values[0] = Int32GetDatum(assigned_pid)
+            handle.pid = assigned_pid
+    return handle
+
+
+cdef Datum launch_job(FunctionCallInfo fcinfo, Launch *launch) noexcept nogil:
+    """Start the job and return its handle; the SQL functions differ in what they put into `launch`."""
+    cdef TupleDesc row = row_type(fcinfo)
+    cdef Handle handle = start_job(launch)
     debug_point("launch_before_return")
-    values[1] = Int64GetDatum(<int64_t>pending.cookie)
-    memset(nulls, 0, sizeof(nulls))
-    return HeapTupleGetDatum(heap_form_tuple(row, values, nulls))
+    return handle_datum(row, &handle)
 
 
 cdef void begin_launch(Launch *launch, FunctionCallInfo fcinfo) noexcept nogil:

@@ -110,6 +110,7 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
     if job.orphaned_at != 0:
         job.orphaned_at = now
     count_end(job)
+    tell_watchers(job)
     if session.id != job.session_id:
         return
     session.active -= was_running

@@ -16,19 +16,14 @@ cdef Tuplestorestate *materialized(FunctionCallInfo fcinfo, TupleDesc *wanted) n
     """An empty result in the form that the caller declared; raises 0A000 outside of FROM."""
     cdef ReturnSetInfo *info = result_set_info(fcinfo)
     cdef MemoryContext old
-    cdef Tuplestorestate *store
     if info == NULL or (info.allowedModes & SFRM_Materialize) == 0 or info.expectedDesc == NULL:
         raise_with_hint(ERRCODE_FEATURE_NOT_SUPPORTED,
                         b"Call the function in the FROM clause, with a column definition list.",
                         b"function returning record called in context that cannot accept type record")
     old = MemoryContextSwitchTo(per_query_memory(info))
     wanted[0] = CreateTupleDescCopy(info.expectedDesc)
-    store = tuplestore_begin_heap((info.allowedModes & SFRM_Materialize_Random) != 0, False, work_mem)
-    info.returnMode = SFRM_Materialize
-    info.setResult = store
-    info.setDesc = wanted[0]
     MemoryContextSwitchTo(old)
-    return store
+    return open_rows(info, wanted[0])
 
 
 cdef void start_looking(Job *job, Handle *handle) noexcept nogil:

@@ -79,6 +79,7 @@ cdef void leave_sessions(int code, Datum arg) noexcept nogil:
     global my_claim
     cdef Job *claimed = my_claim
     release_reservation()
+    stop_watching()
     if my_pending_job != NULL:
         abandon_job(my_pending_job, my_pending_cookie)
     if claimed != NULL:
@@ -112,6 +113,7 @@ cdef void let_go(Job *job) noexcept nogil:
     lock_registry()
     if job.reader == READER_READING:
         job.tracked = False
+        job.was_read = True
     if job.worker >= 0:
         worker = proc_latch(registry.workers[job.worker].proc)
     unclaim(job)

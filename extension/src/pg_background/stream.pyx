@@ -114,7 +114,7 @@ cdef void wait_for_output(Stream *stream) noexcept nogil:
         return
     if WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, DeadlockTimeout,
                  PG_WAIT_EXTENSION) & WL_TIMEOUT:
-        check_for_endless_wait(job, stream.cookie)
+        check_for_endless_wait()
     ResetLatch(MyLatch)
     CHECK_FOR_INTERRUPTS()
 

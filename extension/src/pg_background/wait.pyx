@@ -1,8 +1,4 @@
-# wait, and the detection of waits that can never end.
-
-cdef enum:
-    MAX_CHAIN = 128             # processes looked at in one search for a cycle
-
+# wait: until one job is final.
 
 cdef void start_waiting(Job *job, uint64_t cookie) noexcept nogil:
     """Show this session's wait to the searches of others."""
@@ -14,78 +10,6 @@ cdef void start_waiting(Job *job, uint64_t cookie) noexcept nogil:
 cdef void stop_waiting() noexcept nogil:
     if my_session != NULL:
         my_session.waits_for = 0
-
-
-cdef int32_t pid_of_worker(Job *job, uint64_t cookie) noexcept nogil:
-    """The process that runs the job now, or 0."""
-    cdef int32_t pid = 0
-    share_registry()
-    if is_same_job(job, cookie) and job.worker >= 0:
-        pid = registry.workers[job.worker].pid
-    unlock_registry()
-    return pid
-
-
-cdef int32_t pid_waited_for(int32_t waiter) noexcept nogil:
-    """The worker whose job the process `waiter` waits for through pg_background, or 0."""
-    cdef Session *session
-    cdef Job *job
-    cdef int32_t i
-    cdef int32_t pid = 0
-    share_registry()
-    for i in range(registry.sessions_size):
-        session = &registry.sessions[i]
-        if session.id != 0 and session.pid == waiter and session.waits_for != 0:
-            job = &registry.jobs[session.waits_for_job]
-            if is_same_job(job, session.waits_for) and job.worker >= 0:
-                pid = registry.workers[job.worker].pid
-            break
-    unlock_registry()
-    return pid
-
-
-cdef bint add_pid(int32_t *found, int *count, int32_t pid) noexcept nogil:
-    cdef int i
-    if pid == 0 or count[0] >= MAX_CHAIN:
-        return False
-    for i in range(count[0]):
-        if found[i] == pid:
-            return False
-    found[count[0]] = pid
-    count[0] += 1
-    return True
-
-
-cdef bint waits_for_me(int32_t worker_pid) noexcept nogil:
-    """Whether that process waits for this one, through locks, parallel groups and other pg_background waits."""
-    cdef int32_t found[128]
-    cdef int count = 0
-    cdef int at = 0
-    cdef int i
-    cdef ArrayType *blockers
-    add_pid(found, &count, worker_pid)
-    while at < count:
-        if found[at] == MyProcPid:
-            return True
-        blockers = blocking_pids(found[at])
-        for i in range(array_length(blockers)):
-            add_pid(found, &count, array_int32(blockers, i))
-        pfree(blockers)
-        add_pid(found, &count, pid_waited_for(found[at]))
-        at += 1
-    return False
-
-
-cdef void check_for_endless_wait(Job *job, uint64_t cookie) noexcept nogil:
-    """Raise 40P01 when the job waits for what this session holds: the server's own detector cannot see it."""
-    cdef int32_t pid = pid_of_worker(job, cookie)
-    if pid != 0 and waits_for_me(pid):
-        raise_with_detail(
-            ERRCODE_T_R_DEADLOCK_DETECTED,
-            psprintf(b"Process %d waits for the background job of process %d; the job waits for process %d.",
-                     MyProcPid, pid, MyProcPid),
-            b"Commit before waiting for the job, or cancel it.",
-            b"deadlock detected")
 
 
 cdef bint is_finished(Job *job, uint64_t cookie) noexcept nogil:
@@ -121,7 +45,7 @@ cdef void wait_body(void *arg) noexcept nogil:
                 and wait.looks_for_cycles):
             # the search takes locks that wake through the same latch
             ConditionVariableCancelSleep()
-            check_for_endless_wait(wait.job, wait.cookie)
+            check_for_endless_wait()
             ConditionVariablePrepareToSleep(&wait.job.changed)
     wait.finished = True
 

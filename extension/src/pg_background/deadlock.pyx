@@ -1,0 +1,258 @@
+# Waits that can never end: who waits for whom, through locks, parallel groups and waits for jobs.
+#
+# The server's own detector knows nothing of a wait for a job. So the one who waits looks, every deadlock_timeout,
+# whether it waits for itself. Most processes need all of those that they wait for; a session that waits for any of
+# several jobs needs one, and so does a queued job of those that have the workers.
+
+cdef enum:
+    FOR_ANY_WORKER = -1         # instead of a pid: a queued job, when there are no more places
+    FOR_SESSION = -2            # ... and lower, by the session's place: when its session runs as many as it may
+
+cdef struct Waiter:
+    int32_t pid
+    int first                   # of its edges
+    int count
+    bint needs_all              # ... else one of them
+    bint is_free                # goes on, or will
+    bint would_be_free          # ... if this process gave up its wait
+
+
+cdef struct WaitGraph:
+    Waiter *waiters             # [0] is this process
+    int count
+    int capacity
+    int32_t *edges              # pids, and once all is known, numbers of waiters
+    int edge_count
+    int edge_capacity
+
+
+cdef int waiter_of_pid(WaitGraph *graph, int32_t pid) noexcept nogil:
+    """The number of this process, added if need be."""
+    cdef int i
+    cdef Waiter *larger
+    for i in range(graph.count):
+        if graph.waiters[i].pid == pid:
+            return i
+    if graph.count == graph.capacity:
+        larger = <Waiter *>palloc(sizeof(Waiter) * graph.capacity * 2)
+        memcpy(larger, graph.waiters, sizeof(Waiter) * graph.count)
+        pfree(graph.waiters)
+        graph.waiters = larger
+        graph.capacity *= 2
+    memset(&graph.waiters[graph.count], 0, sizeof(Waiter))
+    graph.waiters[graph.count].pid = pid
+    graph.count += 1
+    return graph.count - 1
+
+
+cdef void reserve_edges(WaitGraph *graph, int more) noexcept nogil:
+    cdef int32_t *larger
+    cdef int capacity = graph.edge_capacity
+    while capacity < graph.edge_count + more:
+        capacity *= 2
+    if capacity == graph.edge_capacity:
+        return
+    larger = <int32_t *>palloc(sizeof(int32_t) * capacity)
+    memcpy(larger, graph.edges, sizeof(int32_t) * graph.edge_count)
+    pfree(graph.edges)
+    graph.edges = larger
+    graph.edge_capacity = capacity
+
+
+cdef void add_edge(WaitGraph *graph, Waiter *waiter, int32_t pid) noexcept nogil:
+    """Room was reserved; a process of 0 is a prepared transaction, which waits for nobody."""
+    if pid != 0:
+        graph.edges[graph.edge_count] = pid
+        graph.edge_count += 1
+        waiter.count += 1
+
+
+cdef void add_blockers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
+    """Those whose locks the process or its parallel group waits for."""
+    cdef ArrayType *blockers = blocking_pids(waiter.pid)
+    cdef int n = array_length(blockers)
+    cdef int i
+    reserve_edges(graph, n)
+    for i in range(n):
+        add_edge(graph, waiter, array_int32(blockers, i))
+    waiter.needs_all = True
+    pfree(blockers)
+
+
+cdef int32_t pid_that_runs(int32_t index, uint64_t cookie) noexcept nogil:
+    """The process that runs this job, what stands for one while it is queued, or 0; under the lock."""
+    cdef Job *job = &registry.jobs[index]
+    cdef Load load
+    if is_same_job(job, cookie) and job.state == JOB_QUEUED:
+        memset(&load, 0, sizeof(load))
+        return <int32_t>FOR_ANY_WORKER if may_begin(job, &load) else FOR_SESSION - job.session
+    if is_same_job(job, cookie) and job.worker >= 0:
+        return registry.workers[job.worker].pid
+    return 0
+
+
+cdef Session *session_of_pid(int32_t pid) noexcept nogil:
+    """Under the lock."""
+    cdef int32_t i
+    for i in range(registry.sessions_size):
+        if registry.sessions[i].id != 0 and registry.sessions[i].pid == pid:
+            return &registry.sessions[i]
+    return NULL
+
+
+cdef void add_watched(WaitGraph *graph, Waiter *waiter, Session *session) noexcept nogil:
+    """The workers of the jobs that a session waits for together; under the lock."""
+    cdef Watch *watches = <Watch *>address(session.watches)
+    cdef int32_t i, pid
+    waiter.needs_all = session.waits_for_all
+    for i in range(session.watch_count):
+        pid = pid_that_runs(watches[i].job, watches[i].cookie) if watches[i].job >= 0 else 0
+        if pid == 0 and not waiter.needs_all:
+            # one that has ended, or waits for nobody yet, is enough
+            graph.edge_count -= waiter.count
+            waiter.count = 0
+            return
+        add_edge(graph, waiter, pid)
+
+
+cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
+    """The workers of the jobs that the process waits for by this extension."""
+    cdef Session *session
+    cdef int32_t room = 1
+    # nothing is allocated under the lock; a set of jobs that is larger by then is another wait, seen next time
+    share_registry()
+    session = session_of_pid(waiter.pid)
+    if session != NULL and session.watches != InvalidDsaPointer:
+        room = session.watch_count
+    unlock_registry()
+    reserve_edges(graph, room)
+    share_registry()
+    session = session_of_pid(waiter.pid)
+    if session != NULL and session.watches != InvalidDsaPointer:
+        if session.watch_count <= room:
+            add_watched(graph, waiter, session)
+    elif session != NULL and session.waits_for != 0:
+        waiter.needs_all = True
+        add_edge(graph, waiter, pid_that_runs(session.waits_for_job, session.waits_for))
+    unlock_registry()
+
+
+cdef void add_busy_workers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
+    """Those of which one must end its job before a queued one can begin."""
+    cdef Worker *worker
+    cdef int32_t i
+    waiter.needs_all = False
+    reserve_edges(graph, registry.workers_size)
+    share_registry()
+    if (waiter.pid == FOR_ANY_WORKER and registry.backlog_unserved == 0
+            and registry.live_workers < total_worker_limit()):
+        unlock_registry()
+        return
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if worker.job >= 0:
+            if waiter.pid == FOR_ANY_WORKER or registry.jobs[worker.job].session == FOR_SESSION - waiter.pid:
+                add_edge(graph, waiter, worker.pid)
+        elif waiter.pid == FOR_ANY_WORKER and worker.state != WORKER_FREE:
+            # on its way to the next job, or out
+            graph.edge_count -= waiter.count
+            waiter.count = 0
+            break
+    unlock_registry()
+
+
+cdef void build_graph(WaitGraph *graph) noexcept nogil:
+    """All that this process waits for, directly or through others."""
+    cdef int at = 0
+    cdef int i
+    cdef Waiter waiter
+    memset(graph, 0, sizeof(WaitGraph))
+    graph.capacity = 16
+    graph.waiters = <Waiter *>palloc(sizeof(Waiter) * graph.capacity)
+    graph.edge_capacity = 16
+    graph.edges = <int32_t *>palloc(sizeof(int32_t) * graph.edge_capacity)
+    waiter_of_pid(graph, MyProcPid)
+    while at < graph.count:
+        waiter = graph.waiters[at]
+        waiter.first = graph.edge_count
+        if waiter.pid < 0:
+            add_busy_workers(graph, &waiter)
+        else:
+            if at > 0:
+                add_blockers(graph, &waiter)
+            if waiter.count == 0:
+                add_jobs_waited_for(graph, &waiter)
+        graph.waiters[at] = waiter
+        for i in range(waiter.first, waiter.first + waiter.count):
+            graph.edges[i] = waiter_of_pid(graph, graph.edges[i])
+        at += 1
+
+
+cdef bint goes_on(WaitGraph *graph, Waiter *waiter, bint without_me) noexcept nogil:
+    """Whether what is known of the others lets this one go on."""
+    cdef int i
+    cdef bint one
+    for i in range(waiter.first, waiter.first + waiter.count):
+        one = (graph.waiters[graph.edges[i]].would_be_free if without_me
+               else graph.waiters[graph.edges[i]].is_free)
+        if one != waiter.needs_all:
+            return one
+    return waiter.needs_all or waiter.count == 0
+
+
+cdef void spread_freedom(WaitGraph *graph) noexcept nogil:
+    """From those that wait for nobody to all that they let go on."""
+    cdef bint changed = True
+    cdef Waiter *waiter
+    cdef int i
+    graph.waiters[0].would_be_free = True
+    while changed:
+        changed = False
+        for i in range(graph.count):
+            waiter = &graph.waiters[i]
+            if not waiter.is_free and goes_on(graph, waiter, False):
+                waiter.is_free = True
+                changed = True
+            if not waiter.would_be_free and goes_on(graph, waiter, True):
+                waiter.would_be_free = True
+                changed = True
+
+
+cdef int32_t worker_that_waits_for_me() noexcept nogil:
+    """The worker of a job that this session waits for and that can go on only if it does not, or 0.
+
+    A ring that this process is no part of is left to those that are.
+    """
+    cdef WaitGraph graph
+    cdef Waiter *worker
+    cdef int32_t found = 0
+    cdef int i
+    build_graph(&graph)
+    spread_freedom(&graph)
+    if not graph.waiters[0].is_free:
+        for i in range(graph.waiters[0].count):
+            worker = &graph.waiters[graph.edges[i]]
+            if not worker.is_free and worker.would_be_free and found == 0:
+                found = worker.pid
+    pfree(graph.waiters)
+    pfree(graph.edges)
+    return found
+
+
+cdef void check_for_endless_wait() noexcept nogil:
+    """Raise 40P01 when what this session waits for waits for what this session holds."""
+    cdef int32_t pid = worker_that_waits_for_me()
+    if pid < 0:
+        raise_with_detail(
+            ERRCODE_T_R_DEADLOCK_DETECTED,
+            psprintf(b"Process %d waits for a queued background job; those before it wait for process %d.",
+                     MyProcPid, MyProcPid),
+            b"Commit before waiting for the job, or cancel it.",
+            b"deadlock detected")
+    if pid > 0:
+        raise_with_detail(
+            ERRCODE_T_R_DEADLOCK_DETECTED,
+            psprintf(b"Process %d waits for the background job of process %d; the job waits for process %d.",
+                     MyProcPid, pid, MyProcPid),
+            b"Commit before waiting for the job, or cancel it.",
+            b"deadlock detected")

@@ -1,0 +1,202 @@
+# result_info, error_info, full_sql, outcome: what is known of one job, as rows. All work on a copy of its entry.
+
+cdef enum:
+    OUTCOME_COLUMNS = 12
+    COPY_STEP = 65536           # bytes copied while the lock is held
+
+
+cdef Job *look_up(Handle *handle, Job *copy) noexcept nogil:
+    """The job with a copy of its entry, or NULL; a consumed or detached one too, until its entry is reused."""
+    cdef Job *job
+    share_registry()
+    job = find_by_cookie(handle.cookie)
+    if job != NULL and job.pid == handle.pid:
+        copy[0] = job[0]
+    else:
+        job = NULL
+    unlock_registry()
+    return job
+
+
+cdef Job *look_up_tracked(Handle *handle, Job *copy) noexcept nogil:
+    """As look_up, for those who may look; raises as find_job does."""
+    cdef Job *job
+    join_sessions()
+    find_job(handle, ROLE_PG_READ_ALL_STATS)
+    job = look_up(handle, copy)
+    if job == NULL:
+        raise_unknown(handle.pid)
+    return job
+
+
+cdef char *copy_piece(Job *job, uint64_t cookie, dsa_pointer *piece, uint32_t size) noexcept nogil:
+    """A copy of a piece of the job's memory, or NULL where the job has none or gives it up meanwhile.
+
+    Whoever frees a piece takes it from the entry first, under the lock; a large one is copied in several steps.
+    """
+    cdef dsa_pointer first = piece[0]
+    cdef char *copy
+    cdef uint32_t done = 0
+    cdef uint32_t step
+    cdef bint there
+    if first == InvalidDsaPointer or size == 0:
+        return NULL
+    copy = <char *>MemoryContextAllocExtended(CurrentMemoryContext, size, MCXT_ALLOC_HUGE)
+    while done < size:
+        step = size - done if size - done < COPY_STEP else <uint32_t>COPY_STEP
+        share_registry()
+        there = is_same_job(job, cookie) and piece[0] == first
+        if there:
+            memcpy(copy + done, <char *>address(first) + done, step)
+        unlock_registry()
+        if not there:
+            pfree(copy)
+            return NULL
+        done += step
+        CHECK_FOR_INTERRUPTS()
+    return copy
+
+
+cdef int32_t sqlstate_of(Job *copy) noexcept nogil:
+    """Of a job that failed, also where its process ended before it could say so."""
+    if copy.state == JOB_LOST:
+        return ERRCODE_CONNECTION_FAILURE
+    return copy.sqlstate if copy.sqlstate != 0 else <int32_t>ERRCODE_QUERY_CANCELED
+
+
+cdef inline bint has_failed(Job *copy) noexcept nogil:
+    return is_final(copy.state) and copy.state != JOB_STOPPED
+
+
+cdef ErrorData *error_of_job(Job *job, Job *copy) noexcept nogil:
+    """The error that the job ended with, or NULL. Once the job's memory is gone it is its code and the beginning of
+    its message."""
+    cdef ErrorData *error
+    cdef char *packed
+    if not has_failed(copy):
+        return NULL
+    error = <ErrorData *>palloc0(sizeof(ErrorData))
+    packed = copy_piece(job, copy.cookie, &job.error, copy.error_size)
+    if packed != NULL:
+        unpack_error(packed, error)
+        pfree(packed)
+    if error.message == NULL:
+        error.message = pstrdup(end_reason(copy))
+    error.sqlerrcode = sqlstate_of(copy)
+    return error
+
+
+cdef void set_text(Datum *values, cbool *nulls, int i, const char *text) noexcept nogil:
+    """A column of a row; NULL stays NULL."""
+    nulls[i] = text == NULL
+    if text != NULL:
+        values[i] = CStringGetTextDatum(text)
+
+
+cdef void set_end(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
+    """row_count and command_tag from column i on; a job that failed has neither, as its work was rolled back."""
+    cdef bint known = copy.state == JOB_STOPPED and copy.command_tag[0] != 0
+    values[i] = Int64GetDatum(copy.row_count)
+    nulls[i] = not known
+    set_text(values, nulls, i + 1, copy.command_tag if known else NULL)
+
+
+cdef void set_time(Datum *values, cbool *nulls, int i, TimestampTz time) noexcept nogil:
+    values[i] = TimestampTzGetDatum(time)
+    nulls[i] = time == 0
+
+
+cdef public Datum pgbg_result_info(FunctionCallInfo fcinfo) noexcept nogil:
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job copy
+    cdef Datum values[6]
+    cdef cbool nulls[6]
+    look_up_tracked(&handle, &copy)
+    memset(nulls, 0, sizeof(nulls))
+    set_end(values, nulls, 0, &copy)
+    values[2] = BoolGetDatum(is_final(copy.state))
+    values[3] = BoolGetDatum(has_failed(&copy))
+    set_time(values, nulls, 4, copy.started_at)
+    set_time(values, nulls, 5, copy.finished_at)
+    return row_datum(fcinfo, values, nulls)
+
+
+cdef public Datum pgbg_error_info(FunctionCallInfo fcinfo) noexcept nogil:
+    """One row, of NULLs unless the job has failed."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job copy
+    cdef Job *job = look_up_tracked(&handle, &copy)
+    cdef ErrorData *error = error_of_job(job, &copy)
+    cdef Datum values[9]
+    cdef cbool nulls[9]
+    memset(nulls, 1, sizeof(nulls))
+    if error != NULL:
+        set_text(values, nulls, 0, unpack_sql_state(error.sqlerrcode))
+        set_text(values, nulls, 1, error.message)
+        set_text(values, nulls, 2, error.detail)
+        set_text(values, nulls, 3, error.hint)
+        set_text(values, nulls, 4, error.context)
+        set_text(values, nulls, 5, error.schema_name)
+        set_text(values, nulls, 6, error.table_name)
+        set_text(values, nulls, 7, error.column_name)
+        set_text(values, nulls, 8, error.constraint_name)
+    return row_datum(fcinfo, values, nulls)
+
+
+cdef public Datum pgbg_full_sql(FunctionCallInfo fcinfo) noexcept nogil:
+    """NULL when the job is over and its memory was needed for others."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job copy
+    cdef Job *job = look_up_tracked(&handle, &copy)
+    cdef char *request = copy_piece(job, handle.cookie, &job.request, copy.request_size)
+    if request == NULL:
+        fcinfo.isnull = True
+        return 0
+    return CStringGetTextDatum(request_sql(<JobRequest *>request))
+
+
+# ---- outcome
+
+cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept nogil:
+    """The twelve columns for a job of which something is known."""
+    cdef ErrorData *error = error_of_job(job, copy)
+    memset(nulls, 0, OUTCOME_COLUMNS * sizeof(cbool))
+    values[0] = Int32GetDatum(copy.pid)
+    values[1] = Int64GetDatum(<int64_t>copy.cookie)
+    set_text(values, nulls, 2, state_name(copy.state))
+    values[3] = BoolGetDatum(copy.was_read or copy.reader == READER_READING)
+    values[4] = BoolGetDatum(is_final(copy.state))
+    values[5] = BoolGetDatum(error != NULL)
+    set_end(values, nulls, 6, copy)
+    set_text(values, nulls, 8, unpack_sql_state(error.sqlerrcode) if error != NULL else NULL)
+    set_text(values, nulls, 9, error.message if error != NULL else NULL)
+    set_text(values, nulls, 10, copy.label if copy.label[0] != 0 else NULL)
+    values[11] = TimestampTzGetDatum(copy.launched_at)
+
+
+cdef void set_unknown_outcome(Datum *values, cbool *nulls, Handle *handle) noexcept nogil:
+    """That nothing is known: neither a state nor whether it failed."""
+    memset(nulls, 1, OUTCOME_COLUMNS * sizeof(cbool))
+    values[0] = Int32GetDatum(handle.pid)
+    values[1] = Int64GetDatum(<int64_t>handle.cookie)
+    values[4] = BoolGetDatum(False)
+    nulls[0] = False
+    nulls[1] = False
+    nulls[4] = False
+
+
+cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
+    """Never an error for a handle, whatever has become of it: of a stranger's job nothing is known either."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job copy
+    cdef Job *job
+    cdef Datum values[12]
+    cdef cbool nulls[12]
+    join_sessions()
+    job = look_up(&handle, &copy)
+    if job != NULL and (has_privs_of_role(GetUserId(), copy.user)
+                        or has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS)):
+        set_outcome(values, nulls, job, &copy)
+    else:
+        set_unknown_outcome(values, nulls, &handle)
+    return row_datum(fcinfo, values, nulls)

@@ -1,0 +1,167 @@
+# Several jobs in one call: wait_any and drain by their handles, the others over the jobs of this session.
+
+cdef WaitForSet set_and_timeout(FunctionCallInfo fcinfo, JobSet *set, bint all) noexcept nogil:
+    """The arguments (handles, timeout_ms = 0): no limit at 0 or less."""
+    cdef WaitForSet wait
+    join_sessions()
+    set[0] = read_set(fcinfo)
+    wait.set = set
+    wait.all = all
+    wait.timeout = arg_int32(fcinfo, 1) if arg_int32(fcinfo, 1) > 0 else -1
+    return wait
+
+
+cdef public Datum pgbg_wait_any(FunctionCallInfo fcinfo) noexcept nogil:
+    """The first of the handles whose job has ended; NULL when the time is up, or of no handles."""
+    cdef JobSet set
+    cdef WaitForSet wait = set_and_timeout(fcinfo, &set, False)
+    if set.count > 0:
+        wait_for_set(&wait)
+        if wait.finished >= 0:
+            return handle_datum(row_type(fcinfo), &set.handles[wait.finished])
+    fcinfo.isnull = True
+    return 0
+
+
+cdef public Datum pgbg_drain(FunctionCallInfo fcinfo) noexcept nogil:
+    """Wait for all; an outcome each, in their order. Those that have ended are detached, once all rows are made."""
+    cdef JobSet set
+    cdef WaitForSet wait
+    cdef TupleDesc desc = NULL
+    cdef Tuplestorestate *store = rows_of_declared_type(fcinfo, &desc)
+    cdef Job copy
+    cdef Job *job
+    cdef bint *ended
+    cdef Datum values[12]
+    cdef cbool nulls[12]
+    cdef int i
+    wait = set_and_timeout(fcinfo, &set, True)
+    wait_for_set(&wait)
+    ended = <bint *>palloc0(sizeof(bint) * (set.count + 1))
+    for i in range(set.count):
+        job = look_up(&set.handles[i], &copy)
+        if job != NULL:
+            set_outcome(values, nulls, job, &copy)
+            ended[i] = is_final(copy.state)
+        else:
+            set_unknown_outcome(values, nulls, &set.handles[i])
+        tuplestore_putvalues(store, desc, values, nulls)
+    for i in range(set.count):
+        if ended[i]:
+            detach_job(set.jobs[i], set.handles[i].cookie)
+    return 0
+
+
+# ---- the jobs of this session
+
+cdef enum Which:
+    WHICH_ALL = 0
+    WHICH_LIVE
+    WHICH_FINAL
+
+cdef struct OwnJob:
+    Job *job
+    Handle handle
+    Oid user
+    char label[257]
+
+
+cdef inline bint is_own(int32_t i, Which which) noexcept nogil:
+    """Under the lock."""
+    return is_listed(i) and (which == WHICH_ALL or is_final(registry.jobs[i].state) == (which == WHICH_FINAL))
+
+
+cdef OwnJob *own_jobs(Which which, int *count) noexcept nogil:
+    """This session's tracked jobs that the current role may act on."""
+    cdef OwnJob *found
+    cdef Job *job
+    cdef int room = 0
+    cdef int kept = 0
+    cdef int32_t i
+    join_sessions()
+    share_registry()
+    # only this session adds to its jobs; but they may end meanwhile
+    for i in range(registry.jobs_size):
+        room += is_own(i, WHICH_ALL)
+    unlock_registry()
+    found = <OwnJob *>MemoryContextAllocExtended(CurrentMemoryContext, sizeof(OwnJob) * (room + 1), MCXT_ALLOC_HUGE)
+    count[0] = 0
+    share_registry()
+    for i in range(registry.jobs_size):
+        if count[0] < room and is_own(i, which):
+            job = &registry.jobs[i]
+            found[count[0]].job = job
+            found[count[0]].handle.pid = job.pid
+            found[count[0]].handle.cookie = job.cookie
+            found[count[0]].user = job.user
+            memcpy(found[count[0]].label, job.label, LABEL_BYTES)
+            count[0] += 1
+    unlock_registry()
+    for i in range(count[0]):
+        if has_privs_of_role(GetUserId(), found[i].user):
+            found[kept] = found[i]
+            kept += 1
+    count[0] = kept
+    return found
+
+
+cdef int32_t cancel_jobs(OwnJob *jobs, int count, int32_t grace) noexcept nogil:
+    """Cancel all at once; with a grace period in milliseconds wait that long for all together, then end the
+    processes of those that still run. Returns how many jobs were live."""
+    cdef LiveJob *live = <LiveJob *>palloc(sizeof(LiveJob) * (count + 1))
+    cdef int32_t canceled = 0
+    cdef int i
+    for i in range(count):
+        live[i].job = jobs[i].job
+        live[i].cookie = jobs[i].handle.cookie
+        if not is_finished(live[i].job, live[i].cookie):
+            canceled += 1
+            cancel_job(jobs[i].job, &jobs[i].handle, 0)
+    if grace <= 0:
+        return canceled
+    wait_for_all(live, count, grace if grace < MAX_GRACE_MS else MAX_GRACE_MS)
+    end_all(live, count, True)
+    for i in range(count):
+        if not is_finished(live[i].job, live[i].cookie):
+            report_still_running(jobs[i].handle.pid)
+    return canceled
+
+
+cdef int32_t detach_jobs(Which which) noexcept nogil:
+    cdef int count = 0
+    cdef OwnJob *jobs = own_jobs(which, &count)
+    cdef int32_t detached = 0
+    cdef int i
+    for i in range(count):
+        detached += detach_job(jobs[i].job, jobs[i].handle.cookie)
+    return detached
+
+
+cdef public Datum pgbg_cancel_all(FunctionCallInfo fcinfo) noexcept nogil:
+    cdef int count = 0
+    cdef OwnJob *jobs = own_jobs(WHICH_LIVE, &count)
+    return Int32GetDatum(cancel_jobs(jobs, count, 0))
+
+
+cdef public Datum pgbg_cancel_by_label(FunctionCallInfo fcinfo) noexcept nogil:
+    """cancel_by_label(pattern, grace_ms = 0): those whose label is LIKE it."""
+    cdef text *pattern = arg_text(fcinfo, 0)
+    cdef int count = 0
+    cdef int matching = 0
+    cdef OwnJob *jobs = own_jobs(WHICH_LIVE, &count)
+    cdef int i
+    # all before the first is canceled: a bad pattern raises
+    for i in range(count):
+        if jobs[i].label[0] != 0 and is_like(jobs[i].label, pattern):
+            jobs[matching] = jobs[i]
+            matching += 1
+    return Int32GetDatum(cancel_jobs(jobs, matching, arg_int32(fcinfo, 1)))
+
+
+cdef public Datum pgbg_detach_all(FunctionCallInfo fcinfo) noexcept nogil:
+    return Int32GetDatum(detach_jobs(WHICH_ALL))
+
+
+cdef public Datum pgbg_purge(FunctionCallInfo fcinfo) noexcept nogil:
+    """Detach those that have ended."""
+    return Int32GetDatum(detach_jobs(WHICH_FINAL))
