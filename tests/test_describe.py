@@ -63,9 +63,13 @@ def test_what_describe_tells_makes_a_column_list(conn: Connection) -> None:
     conn.execute("CREATE TYPE pg_temp.jsonb AS ENUM ('decoy')")
     handle = launch(
         conn,
-        "SELECT 1::int8, 'a'::\"char\", 'b'::char(3), '{}'::pg_catalog.jsonb, now()::time(2), 'fine'::apart.mood",
+        "SELECT 1::int8, 'a'::\"char\", 'b'::char(3), '{}'::pg_catalog.jsonb, now()::time(2), "
+        "'fine'::apart.mood",
     )
-    query = "SELECT string_agg(format('%%I %%s', 'c' || ordinal, type_name), ', ') FROM pg_background_describe(%s, %s)"
+    query = (
+        "SELECT string_agg(format('%%I %%s', 'c' || ordinal, type_name), ', ') "
+        "FROM pg_background_describe(%s, %s)"
+    )
     row = conn.execute(query, handle).fetchone()
     assert row is not None
     columns = "SELECT count(*) FROM pg_background_result(%s, %s) AS (" + row[0] + ")"

@@ -165,6 +165,39 @@ CREATE FUNCTION pg_background_get_progress_v2(pid int4, cookie int8)
 RETURNS pg_background_progress_info AS 'MODULE_PATHNAME', 'pgbg_get_progress'
 LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
+-- ---- all jobs of the server
+
+CREATE FUNCTION pg_background_all_jobs(
+  OUT pid int4, OUT cookie int8, OUT worker_pid int4, OUT database oid, OUT role oid, OUT label text, OUT state text,
+  OUT queued_at timestamptz, OUT started_at timestamptz, OUT finished_at timestamptz, OUT row_count int8,
+  OUT command_tag text, OUT sqlstate text, OUT error_message text, OUT sql_preview text, OUT progress_pct int4,
+  OUT progress_msg text, OUT result_bytes int8, OUT temp_bytes int8)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_jobs' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE VIEW pg_background_jobs AS
+SELECT j.pid, j.cookie, j.worker_pid, d.datname AS database, r.rolname AS role, j.label, j.state,
+       j.queued_at, j.started_at, j.finished_at, j.row_count, j.command_tag, j.sqlstate, j.error_message,
+       j.sql_preview, j.progress_pct, j.progress_msg, a.wait_event_type, a.wait_event,
+       CASE WHEN a.wait_event_type = 'Lock' THEN pg_catalog.pg_blocking_pids(j.worker_pid) ELSE '{}' END AS blocked_by,
+       j.result_bytes, j.temp_bytes
+FROM pg_background_all_jobs() AS j
+LEFT JOIN pg_catalog.pg_database AS d ON d.oid = j.database
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = j.role
+LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = j.worker_pid
+ORDER BY j.queued_at, j.pid;
+
+CREATE FUNCTION pg_background_all_totals(
+  OUT database oid, OUT role oid, OUT launched int8, OUT completed int8, OUT failed int8, OUT canceled int8,
+  OUT timed_out int8, OUT lost int8, OUT execution_ms float8, OUT queue_ms float8, OUT since timestamptz)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_totals' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE VIEW pg_background_totals AS
+SELECT d.datname AS database, r.rolname AS role, t.launched, t.completed, t.failed, t.canceled, t.timed_out, t.lost,
+       t.execution_ms, t.queue_ms, t.since
+FROM pg_background_all_totals() AS t
+LEFT JOIN pg_catalog.pg_database AS d ON d.oid = t.database
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = t.role;
+
 CREATE FUNCTION pg_background_registry(
   OUT entries int4, OUT live int4, OUT unread int4, OUT idle_workers int4, OUT busy_workers int4,
   OUT area_bytes int8, OUT spill_bytes int8)
@@ -301,3 +334,8 @@ FROM pgbackground_role;
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
 REVOKE ALL ON pg_background_list FROM PUBLIC;
 GRANT SELECT ON pg_background_list TO pgbackground_role;
+
+-- who may look at all sessions in pg_stat_activity may look at all jobs
+REVOKE ALL ON pg_background_jobs, pg_background_totals FROM PUBLIC;
+GRANT SELECT ON pg_background_jobs, pg_background_totals TO pgbackground_role, pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pg_background_all_jobs(), pg_background_all_totals() TO pg_read_all_stats;

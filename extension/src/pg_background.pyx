@@ -43,6 +43,8 @@ include "pg_background/describe.pyx"        # describe
 include "pg_background/control.pyx"         # cancel, detach
 include "pg_background/drain.pyx"           # drain_server, resume_server
 include "pg_background/progress.pyx"        # progress, get_progress
+include "pg_background/command_progress.pyx"  # of commands that the server follows itself
+include "pg_background/jobs.pyx"            # the jobs of the whole server
 include "pg_background/observe.pyx"         # list, stats, registry
 include "pg_background/inspect.pyx"         # result_info, error_info, full_sql, outcome
 include "pg_background/many.pyx"            # wait_any, drain; cancel_all and the like

@@ -24,6 +24,7 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/prepare.h"
+#include "commands/progress.h"
 #include "commands/sequence.h"
 #include "commands/tablespace.h"
 #include "common/hashfn.h"
@@ -61,6 +62,8 @@
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/backend_progress.h"
+#include "utils/backend_status.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/dsa.h"
@@ -376,6 +379,33 @@ lossy_to_server(char *text, int encoding)
 	return result.data;
 }
 
+/* ---- what other processes do; the copy of it is kept until the transaction's end, too long for one that polls */
+#define forget_backend_snapshot() pgstat_clear_backend_activity_snapshot()
+#if PG_VERSION_NUM >= 160000
+#define backend_of_snapshot(i) pgstat_get_local_beentry_by_index(i)
+#else
+#define backend_of_snapshot(i) pgstat_fetch_stat_local_beentry(i)
+#endif
+
+/* The command that the server follows in this process, with its counters. */
+static inline int
+progress_of_backend(int pid, int64 *counters)
+{
+	int			count = pgstat_fetch_stat_numbackends();
+
+	for (int i = 1; i <= count; i++)
+	{
+		PgBackendStatus *status = &backend_of_snapshot(i)->backendStatus;
+
+		if (status->st_procpid != pid)
+			continue;
+		memcpy(counters, status->st_progress_param, sizeof(int64) * PGSTAT_NUM_PROGRESS_PARAM);
+		return status->st_progress_command;
+	}
+	return PROGRESS_COMMAND_INVALID;
+}
+StaticAssertDecl(PGSTAT_NUM_PROGRESS_PARAM == 20, "the size of the counters that our parts pass");
+
 /* ---- versions: the newest API for all */
 #if PG_VERSION_NUM >= 180000
 #define portal_run(p, dest, alt, qc) PortalRun(p, FETCH_ALL, true, dest, alt, qc)
@@ -485,6 +515,7 @@ SQL_FUNCTION(pgbg_report_progress);
 SQL_FUNCTION(pgbg_get_progress);
 SQL_FUNCTION(pgbg_registry);
 SQL_FUNCTION(pgbg_totals);
+SQL_FUNCTION(pgbg_jobs);
 SQL_FUNCTION(pgbg_result_info);
 SQL_FUNCTION(pgbg_error_info);
 SQL_FUNCTION(pgbg_full_sql);

@@ -109,7 +109,8 @@ cdef TupleDesc sent_descriptor(WireColumn *sent, int count) noexcept nogil:
     return desc
 
 
-cdef void plan_conversion(Conversion *conversion, WireColumn *sent, int count, TupleDesc wanted, Job *job) noexcept nogil:
+cdef void plan_conversion(Conversion *conversion, WireColumn *sent, int count, TupleDesc wanted,
+                          Job *job) noexcept nogil:
     """After check_columns; allocates in the current memory context."""
     cdef int i, live
     cdef Oid function = InvalidOid

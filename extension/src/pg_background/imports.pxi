@@ -10,5 +10,6 @@ from pg.errors cimport *
 from pg.executor cimport *
 from pg.files cimport *
 from pg.process cimport *
+from pg.progress cimport *
 from pg.session cimport *
 from pg.shared cimport *

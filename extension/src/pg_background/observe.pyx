@@ -60,14 +60,10 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     values[3] = ObjectIdGetDatum(job.user)
     values[4] = Int32GetDatum(job.queue_size)
     values[5] = CStringGetTextDatum(state_name(job.state))
-    values[6] = CStringGetTextDatum(job.preview)
-    values[7] = 0
-    nulls[7] = not is_final(job.state) or job.state == JOB_STOPPED
-    if not nulls[7]:
-        values[7] = CStringGetTextDatum(end_reason(job))
+    set_job_text(values, nulls, 6, job, job.preview)
+    set_text(values, nulls, 7, end_reason(job) if has_failed(job) else NULL)
     values[8] = BoolGetDatum(job.reader == READER_READING)
-    values[9] = CStringGetTextDatum(job.label)
-    nulls[9] = job.label[0] == 0
+    set_job_text(values, nulls, 9, job, job.label if job.label[0] != 0 else NULL)
     tuplestore_putvalues(store, desc, values, nulls)
 
 

@@ -73,8 +73,8 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
             p += packed.length[n] + 1
 
 
-cdef void unpack_error(void *place, ErrorData *error) noexcept nogil:
-    """Copies into the current memory context."""
+cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nogil:
+    """Copies into the current memory context, and this database's encoding."""
     cdef JobError *packed = <JobError *>place
     cdef char *p = <char *>place + sizeof(JobError)
     cdef int n
@@ -82,7 +82,7 @@ cdef void unpack_error(void *place, ErrorData *error) noexcept nogil:
     error.internalpos = packed.internalpos
     for n in range(ERROR_TEXTS):
         if packed.length[n] >= 0:
-            set_error_text(error, n, pstrdup(p))
+            set_error_text(error, n, lossy_to_server(pstrdup(p), encoding))
             p += packed.length[n] + 1
 
 
@@ -187,7 +187,7 @@ cdef void raise_lost(int32_t pid) noexcept nogil:
 cdef const char *end_reason(Job *job) noexcept nogil:
     """Why a job did not succeed, also where its process ended before it could say so."""
     if job.message[0] != 0:
-        return job.message
+        return lossy_to_server(job.message, job.encoding)
     if job.state == JOB_CANCELED:
         return "terminating background job due to cancel request"
     if job.state == JOB_TIMED_OUT:
@@ -205,12 +205,13 @@ cdef void raise_job_error(Job *job, int32_t pid) noexcept nogil:
     error.elevel = ERROR
     error.sqlerrcode = job.sqlstate if job.sqlstate != 0 else ERRCODE_QUERY_CANCELED
     if job.error != InvalidDsaPointer:
-        unpack_error(address(job.error), error)
+        unpack_error(address(job.error), error, job.encoding)
     else:
         error.message = pstrdup(end_reason(job))
     if error.cursorpos > 0 and error.internalquery == NULL and job.request != InvalidDsaPointer:
         error.internalpos = error.cursorpos
-        error.internalquery = pstrdup(request_sql(<JobRequest *>address(job.request)))
+        error.internalquery = lossy_to_server(pstrdup(request_sql(<JobRequest *>address(job.request))),
+                                              job.encoding)
     error.cursorpos = 0
     if error.context != NULL:
         error.context = psprintf(b"%s\n%s", error.context, place)

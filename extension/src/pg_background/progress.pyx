@@ -54,29 +54,28 @@ cdef public Datum pgbg_report_progress(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
-    """One row, of NULLs when nothing was reported or the handle is unknown."""
+    """One row: what the job has reported, else what the server knows of its command; of NULLs when that is nothing, or
+    the handle is unknown."""
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job *job
+    cdef Job copy
     cdef Datum values[2]
     cdef cbool nulls[2]
-    cdef char message[256]
-    cdef int32_t percent = -1
-    cdef bint has_text = False
+    cdef int32_t worker_pid = 0
     cdef bint known
-    memset(values, 0, sizeof(values))
     nulls[0] = True
     nulls[1] = True
     join_sessions()
     share_registry()
     job = find_by_cookie(handle.cookie)
     known = job != NULL and job.pid == handle.pid and job.tracked
+    if known:
+        copy = job[0]
+        if copy.worker >= 0:
+            worker_pid = registry.workers[copy.worker].pid
     unlock_registry()
     if known:
         job = find_job(&handle, ROLE_PG_READ_ALL_STATS)
-        if read_progress(job, &percent, message, &has_text) and is_same_job(job, handle.cookie):
-            values[0] = Int32GetDatum(percent)
-            nulls[0] = False
-            if has_text:
-                values[1] = CStringGetTextDatum(message)
-                nulls[1] = False
+        forget_backend_snapshot()
+        set_progress(values, nulls, 0, job, &copy, worker_pid)
     return row_datum(fcinfo, values, nulls)
