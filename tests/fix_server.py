@@ -27,6 +27,9 @@ _COMPARISONS = {
     "<": operator.lt,
 }
 
+#: Of 14 the tests have an early release, whose shared memory areas lose memory for good once they were full.
+fills_job_memory = pytest.mark.pg(">= 15")
+
 _installation_key = pytest.StashKey[Installation]()
 
 
@@ -57,6 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "pg(versions): run only on these versions, as in '>= 14, < 18'")
+    config.addinivalue_line(
+        "markers", "contrib(name): run only on servers that have this module of PostgreSQL's own"
+    )
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
     try:
         config.stash[_installation_key] = (
@@ -74,10 +80,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    major = item.config.stash[_installation_key].major
+    installation = item.config.stash[_installation_key]
     for marker in item.iter_markers("pg"):
-        if not satisfies(major, marker.args[0]):
+        if not satisfies(installation.major, marker.args[0]):
             pytest.skip(f"for PostgreSQL {marker.args[0]}")
+    for marker in item.iter_markers("contrib"):
+        if not (installation.pkglibdir / f"{marker.args[0]}.so").exists():
+            pytest.skip(f"this PostgreSQL has no {marker.args[0]}")
 
 
 def satisfies(major: int, versions: str) -> bool:
