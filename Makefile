@@ -7,9 +7,15 @@ PG ?= 18
 PG_CONFIG ?=
 # Passed on to pytest: make test TESTS='tests/test_wait.py -x'
 TESTS ?=
+# Test processes at once, each with servers of its own. Tests mostly wait, so there may be more than processors;
+# with 1 they run in pytest's own process, as --pdb and -s need it.
+JOBS ?= 4
 PYTHON ?= python3
 
 BIN := .venv/bin
+
+# Neighbours stay together, so that few processes make the servers that several files share.
+PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test bench-quick lint clean
@@ -23,8 +29,8 @@ build: $(BIN)/.installed ## Set up .venv and build the extension (PG=18, or PG_C
 demo: build ## Start a server and walk through what the extension is for
 	@$(BIN)/python -m examples.demo
 
-test: build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config)
-	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' $(BIN)/python -m pytest $(TESTS)
+test: build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 bench-quick: build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))

@@ -2,6 +2,7 @@
 
 pytest_plugins = (
     "pytester",
+    "tests.fix_folders",
     "tests.fix_crash",
     "tests.fix_server",
     "tests.fix_db",

@@ -43,12 +43,12 @@ class Cli:
 
 
 @pytest.fixture
-def cli(installation: Installation, open_tmp_path: Path) -> Cli:
-    """Runs the command line on the session's PostgreSQL, with builds and copies of its own."""
+def cli(installation: Installation, cache: Path) -> Cli:
+    """Runs the command line on the session's PostgreSQL, with builds and copies of the tests' own."""
     return Cli(
         {
             **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
-            "PG_BACKGROUND_CACHE": str(open_tmp_path / "cache"),
+            "PG_BACKGROUND_CACHE": str(cache),
             "PG_BACKGROUND_PG_CONFIG": str(installation.pg_config),
             # Wide, so that help and messages are not wrapped where a test looks.
             "COLUMNS": "200",

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
+@pytest.mark.contrib("dblink")
 def test_one_round(installation: Installation, tmp_path: Path) -> None:
     if not all((installation.bindir / name).exists() for name in ("pgbench", "psql")):
         pytest.skip("this PostgreSQL has no pgbench")

@@ -231,6 +231,7 @@ def test_settings(conn: Connection, setting: tuple[str | None, ...]) -> None:
     assert value(conn, "SELECT short_desc FROM pg_settings WHERE name = %s", name)
 
 
+@pytest.mark.pg(">= 15")
 def test_settings_of_no_such_name(conn: Connection) -> None:
     assert sqlstate(conn, "SET pg_background.max_wrokers = 5") in ("42602", "42704")
     assert value(conn, "SELECT count(*) FROM pg_settings WHERE name ~ '^pg_background'") == len(SETTINGS)

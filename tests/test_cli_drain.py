@@ -73,7 +73,7 @@ def test_interrupted(cli: Cli, server: Server, connect: Connect, db: str) -> Non
     wait_until_sql(
         conn,
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg-background' "
-        "AND query LIKE '%%drain_server%%' AND state = 'active' AND wait_event IS NOT NULL",
+        "AND query LIKE '%%drain_server%%' AND state = 'active' AND wait_event_type = 'Extension'",
         expected=1,
     )
     drain.send_signal(signal.SIGINT)

@@ -10,6 +10,7 @@ import pytest
 from psycopg import errors as e
 
 from .calls import wait_until_in_extension
+from .fix_server import fills_job_memory
 from .jobs import Handle, cancel, closed_gate, detach, launch, state, wait
 from .points import ERROR, FATAL, PAUSE, Outcome, Scene, outcome
 from .registry import registry
@@ -156,6 +157,7 @@ def launch_big(scene: Scene) -> Handle:
     return launch(scene.launcher, JOB, queue_size=1 << 20)
 
 
+@fills_job_memory
 @pytest.mark.parametrize("what", [ERROR, FATAL])
 def test_mover_that_fails(scene: Scene, full: list[Handle], what: str) -> None:
     """The launch did not happen; the results are all there."""
@@ -169,6 +171,7 @@ def test_mover_that_fails(scene: Scene, full: list[Handle], what: str) -> None:
     scene.assert_nothing_is_left()
 
 
+@fills_job_memory
 @pytest.mark.parametrize("what", ["terminate", "cancel", "detach", "read"])
 def test_what_happens_while_a_mover_is_held(scene: Scene, full: list[Handle], what: str) -> None:
     with scene.point("mover_before_write") as point, scene.calls() as call:

@@ -52,9 +52,9 @@ def after(text: str, title: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in block.splitlines())
 
 
-def test_demo(data: Path, open_tmp_path: Path) -> None:
+def test_demo(data: Path, cache: Path) -> None:
     for _ in range(2):
-        done = run_demo(data, open_tmp_path / "cache", "--orders", str(ORDERS))
+        done = run_demo(data, cache, "--orders", str(ORDERS))
         assert (done.returncode, done.stderr) == (0, "")
         shown = done.stdout
         assert "\x1b" not in shown
@@ -80,16 +80,16 @@ def test_demo(data: Path, open_tmp_path: Path) -> None:
     assert Cluster(data).status() is Status.STOPPED
 
 
-def test_demo_on_a_folder_of_something_else(data: Path, open_tmp_path: Path) -> None:
+def test_demo_on_a_folder_of_something_else(data: Path, cache: Path) -> None:
     data.mkdir()
     (data / "letter.txt").write_text("dear")
-    done = run_demo(data, open_tmp_path / "cache")
+    done = run_demo(data, cache)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
 
 
-def test_demo_refuses_too_small_a_shop(data: Path, open_tmp_path: Path) -> None:
-    done = run_demo(data, open_tmp_path / "cache", "--orders", "10")
+def test_demo_refuses_too_small_a_shop(data: Path, cache: Path) -> None:
+    done = run_demo(data, cache, "--orders", "10")
     assert done.returncode == 2
     assert "at least" in done.stderr

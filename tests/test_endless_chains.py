@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from .calls import at_the_same_time, failure, query, value, wait_until_blocked, wait_until_in_extension
 from .fix_db import Connect, Connection
+from .fix_server import FreshServer
 from .jobs import Handle, has_ended, launch, result, state, wait, wait_for_state, wait_until_asleep
 from .waiting import wait_until_sql
 
@@ -170,6 +173,55 @@ def test_each_session_of_a_ring_is_told(connect: Connect, way: str) -> None:
     for conn, handle in zip(ring, handles, strict=True):
         if state(conn, handle) is not None:
             assert wait(conn, handle)
+
+
+def test_through_a_crowd(fresh_server: FreshServer) -> None:
+    """A hundred and fifty sessions queue for the lock; the waiter comes last in the search."""
+    with ExitStack() as stack:
+        server = fresh_server({"max_connections": 180})
+        session, holder, *crowd = (server.connect() for _ in range(152))
+        for conn in (session, holder, *crowd):
+            # Not as context managers: the crowd's have statements under way.
+            stack.callback(conn.close)
+        query(session, "SET deadlock_timeout = '50ms'")
+        query(holder, "SET deadlock_timeout = '1h'")
+        lock(session, 1)
+        lock(holder, 2)
+        for conn in crowd:
+            conn.pgconn.send_query(b"SET deadlock_timeout = '1h'; SELECT pg_advisory_xact_lock(2)")
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        wait_until_sql(session, blocked, expected=len(crowd))
+        handle = launch(session, f"SET deadlock_timeout = '1h'; {take(2)}")
+        wait_until_blocked(session, handle.pid)
+        with at_the_same_time(holder) as call:
+            waiting = call(lock, holder, 1)
+            wait_until_blocked(session, holder.info.backend_pid)
+            assert_endless(session, handle)
+            unlock(session, 1)
+            waiting.result()
+        unlock(holder, 2)
+        assert result(session, handle) == [("got 2",)]
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_snapshot_that_waits_for_the_waiter(session: Connection, way: str) -> None:
+    """A deferrable transaction begins when no serializable one can harm it; no lock shows that wait."""
+    query(session, "CREATE TABLE parts (n int)")
+    query(
+        session,
+        "SET default_transaction_isolation = serializable; SET default_transaction_read_only = on;"
+        "SET default_transaction_deferrable = on",
+    )
+    session.execute("BEGIN READ WRITE NOT DEFERRABLE")
+    query(session, "INSERT INTO parts VALUES (1); SAVEPOINT waiting")
+    handle = launch(session, "SELECT n::text FROM parts")
+    wait_until_asleep(session, handle.pid, "SafeSnapshot")
+    assert failure(session, way, *handle).sqlstate == "40P01"
+    session.execute("ROLLBACK TO waiting")
+    assert not has_ended(session, handle)
+    session.execute("COMMIT")
+    # Its snapshot is of before.
+    assert result(session, handle) == []
 
 
 # ---- jobs that launch and wait

@@ -12,7 +12,7 @@ import pytest
 
 from .calls import failure, query, value
 from .fix_db import Connection
-from .fix_server import FreshServer
+from .fix_server import FreshServer, fills_job_memory
 from .jobs import FOREVER, Handle, cancel, closed_gate, detach, launch, result, run, wait, wait_until_asleep
 from .registry import registry, wait_until_quiet
 from .server import Server
@@ -206,6 +206,7 @@ def test_parallel_query_in_every_job_of_a_full_pool(fresh_server: FreshServer) -
 
 
 @pytest.mark.slow
+@fills_job_memory
 def test_parallel_query_beside_a_thousand_unread_results(fresh_server: FreshServer) -> None:
     """They hold none of the segments that it needs."""
     server = fresh_server({"pg_background.max_jobs": 1100})

@@ -8,7 +8,7 @@ import pytest
 from psycopg import errors as e
 
 from .fix_db import Connection
-from .fix_server import FreshServer
+from .fix_server import FreshServer, fills_job_memory
 from .jobs import FOREVER, Handle, cancel, detach, launch, result, run, submit, wait
 from .registry import registry, wait_until_quiet
 
@@ -23,6 +23,7 @@ def small(fresh_server: FreshServer) -> Iterator[Connection]:
         yield conn
 
 
+@fills_job_memory
 def test_unread_results_move_to_files(small: Connection) -> None:
     handles = []
     for n in range(300):
@@ -38,6 +39,7 @@ def test_unread_results_move_to_files(small: Connection) -> None:
     assert small.execute("SELECT count(*) FROM pg_ls_tmpdir()").fetchone() == (0,)
 
 
+@fills_job_memory
 def test_moved_errors_stay_what_they_were(small: Connection) -> None:
     failed = launch(small, "SELECT 1 / 0")
     assert wait(small, failed)
@@ -51,6 +53,7 @@ def test_moved_errors_stay_what_they_were(small: Connection) -> None:
         detach(small, handle)
 
 
+@fills_job_memory
 def test_running_jobs_use_it_up(small: Connection) -> None:
     handles: list[Handle] = []
 

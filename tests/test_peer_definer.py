@@ -101,6 +101,70 @@ def test_no_way_out_after_a_transactions_end(
     assert query(conn, "SELECT state FROM pg_background_list") == [("error",)]
 
 
+#: Expressions that PL/pgSQL evaluates by itself, without starting a statement.
+BARE = {
+    "RESET": "was := set_config('role', NULL, false)",
+    "NONE": "was := set_config('role', 'none', false)",
+    "LOCAL": "IF set_config('role', 'postgres', true) IS NOT NULL THEN was := 'yes'; END IF",
+    "session": "was := set_config('session_authorization', 'postgres', false)",
+}
+
+
+@pytest.mark.parametrize("endings", ["ROLLBACK", "COMMIT", "COMMIT AND CHAIN", "ROLLBACK; COMMIT; ROLLBACK"])
+@pytest.mark.parametrize("escape", BARE.values(), ids=BARE)
+def test_no_way_out_before_the_first_statement(
+    conn: Connection, definer: str, endings: str, escape: str
+) -> None:
+    """The second time with the plans of the first."""
+    job = f"""DO $$ DECLARE was text; refused int := 0; BEGIN
+      FOR n IN 1..2 LOOP
+        {endings};
+        BEGIN
+          {escape};
+        EXCEPTION WHEN insufficient_privilege THEN
+          refused := refused + 1;
+        END;
+      END LOOP;
+      INSERT INTO seen VALUES (refused, current_user, session_user);
+    END $$"""
+    query(conn, "SELECT pg_background_wait(pid, cookie) FROM start(%s)", job)
+    assert query(conn, "SELECT last_error FROM pg_background_list") == [(None,)]
+    assert query(conn, "SELECT step, cu FROM seen") == [("2", definer)]
+
+
+def test_a_job_of_the_job_is_the_definers_too(conn: Connection, definer: str) -> None:
+    """It inherits what its launcher may not leave, also in a later transaction."""
+    inner = SEEN.format("inner").replace("'", "''")
+    job = f"""DO $$ DECLARE h pg_background_handle; BEGIN
+      COMMIT;
+      h := pg_background_launch('RESET ROLE; {inner}');
+      PERFORM pg_background_wait(h.pid, h.cookie);
+      COMMIT;
+      h := pg_background_launch('{inner}');
+      PERFORM pg_background_wait(h.pid, h.cookie);
+    END $$"""
+    query(conn, "SELECT pg_background_wait(pid, cookie) FROM start(%s)", job)
+    assert query(conn, "SELECT state, last_error FROM pg_background_list") == [("stopped", None)]
+    assert query(conn, "SELECT step, cu FROM seen") == [("inner", definer)]
+
+
+@pytest.mark.parametrize(
+    ("job", "tag"),
+    [
+        ("VACUUM own", "VACUUM"),
+        ("CREATE INDEX CONCURRENTLY ON own (n)", "CREATE INDEX"),
+        ("REINDEX TABLE CONCURRENTLY own", "REINDEX"),
+    ],
+)
+def test_statements_of_several_transactions(conn: Connection, definer: str, job: str, tag: str) -> None:
+    query(conn, f"CREATE TABLE own (n int PRIMARY KEY); ALTER TABLE own OWNER TO {definer}")
+    query(conn, f"GRANT CREATE ON SCHEMA public TO {definer}")
+    query(conn, "SELECT start(%s)", job)
+    ((pid, cookie),) = query(conn, "SELECT pid, cookie FROM pg_background_list")
+    query(conn, "CALL pg_background_await(%s, %s)", pid, cookie)
+    assert query(conn, "SELECT * FROM pg_background_result(%s, %s) AS (tag text)", pid, cookie) == [(tag,)]
+
+
 def test_the_next_job_of_the_worker_is_nobody_elses(conn: Connection, definer: str) -> None:
     """What a job was goes with it, in a process that serves several."""
     for _ in range(5):

@@ -79,6 +79,7 @@ def test_log_min_error_statement_and_messages_apply(conn: Connection, server: Se
     assert "AS unseen" not in _of_jobs(server.log.since(mark), conn)
 
 
+@pytest.mark.contrib("auto_explain")
 def test_auto_explain(conn: Connection, server: Server) -> None:
     """Loaded by the session, and set by it."""
     query(conn, "LOAD 'auto_explain'")
@@ -89,6 +90,7 @@ def test_auto_explain(conn: Connection, server: Server) -> None:
     server.log.wait_for(rf"\[{handle.pid}\].*LOG:  duration: [\d.]+ ms  plan:\n\s*Query Text:.*needle", mark)
 
 
+@pytest.mark.contrib("auto_explain")
 def test_auto_explain_loaded_for_all_sessions(connect: Connect, server: Server) -> None:
     settings = {"session_preload_libraries": "auto_explain"}
     with server.alter_system(settings):
@@ -102,6 +104,7 @@ def test_auto_explain_loaded_for_all_sessions(connect: Connect, server: Server) 
         )
 
 
+@pytest.mark.contrib("pg_stat_statements")
 @pytest.mark.parametrize(
     "libraries", ["pg_stat_statements,pg_background", "pg_background,pg_stat_statements"]
 )

@@ -11,10 +11,10 @@ from pg_background.server.places import CACHE_VARIABLE
 
 
 @pytest.fixture(autouse=True)
-def _environment(installation: Installation, open_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment(installation: Installation, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session's PostgreSQL, and builds in a cache of the tests' own."""
     monkeypatch.setenv("PG_BACKGROUND_PG_CONFIG", str(installation.pg_config))
-    monkeypatch.setenv(CACHE_VARIABLE, str(open_tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
 
 
 def test_a_database_for_each_test(pytester: pytest.Pytester) -> None:

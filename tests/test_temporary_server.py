@@ -21,9 +21,9 @@ from pg_background.server.postmaster import Postmaster
 
 
 @pytest.fixture(autouse=True)
-def folder(open_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(open_tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the servers' folders are made."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(open_tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
     folder = open_tmp_path / "tmp"
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)

@@ -142,6 +142,7 @@ def test_workers_log_nothing_of_their_own(server: Server, connect: Connect) -> N
     assert [line for line in lines if any(f"[{pid}]" in line for pid in workers)] == []
 
 
+@pytest.mark.contrib("auto_explain")
 @pytest.mark.parametrize("where", ["launcher", "job"])
 def test_auto_explain_by_load(conn: Connection, server: Server, where: str) -> None:
     conn.execute(
@@ -155,6 +156,7 @@ def test_auto_explain_by_load(conn: Connection, server: Server, where: str) -> N
     server.log.wait_for(r"Function Scan on generate_series .*actual", mark)
 
 
+@pytest.mark.contrib("auto_explain")
 def test_auto_explain_by_session_preload(conn: Connection, server: Server, connect: Connect, db: str) -> None:
     conn.execute(f"ALTER DATABASE \"{db}\" SET session_preload_libraries = 'auto_explain'".encode())
     conn.execute(f'ALTER DATABASE "{db}" SET auto_explain.log_min_duration = 0'.encode())
@@ -165,6 +167,7 @@ def test_auto_explain_by_session_preload(conn: Connection, server: Server, conne
     server.log.wait_for(rf"\[{handle.pid}\].* LOG:  duration: [\d.]+ ms  plan:", mark)
 
 
+@pytest.mark.contrib("pg_stat_statements")
 def test_pg_stat_statements(fresh_server: FreshServer) -> None:
     server = fresh_server({"shared_preload_libraries": "pg_stat_statements,pg_background"})
     with server.connect() as conn:

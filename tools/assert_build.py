@@ -16,9 +16,8 @@ from pathlib import Path
 
 from pg_background.server import Installation, InstallationError, ServerError
 from pg_background.server.places import cache_directory
-from pg_background.server.runtime import make_readable_folder
 
-from .sources import complete, empty_folder_for, run
+from .sources import complete, empty_folder_for, make_once, run
 
 #: Where Debian keeps the sources of its releases; the signatures are checked with the machine's own keys.
 MIRROR = "http://deb.debian.org/debian"
@@ -55,8 +54,7 @@ class AssertBuild:
             ServerError: the sources can't be had, or don't compile.
         """
         folder = cache_directory() / "servers" / f"postgresql-{major}-assert"
-        if not folder.exists():
-            self._build(major, folder)
+        make_once(folder, lambda new: self._build(major, new))
         found = complete(folder / "bin" / "pg_config", major)
         if "--enable-cassert" not in run([str(found.pg_config), "--configure"]):
             raise InstallationError(f'the server in "{folder}" was built without assertions')
@@ -67,8 +65,6 @@ class AssertBuild:
             if shutil.which(tool) is None:
                 raise InstallationError(f"there is no {tool} to build PostgreSQL with")
         work = empty_folder_for(folder)
-        # The server's user has to reach what is installed there.
-        make_readable_folder(folder.parent)
         with tarfile.open(self.tarball or _debian_tarball(major, work)) as archive:
             archive.extractall(work)
         (source,) = (path.parent for path in work.glob("*/configure"))

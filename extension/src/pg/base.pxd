@@ -88,6 +88,7 @@ cdef extern from "shim.h" nogil:
     int32_t array_int32(ArrayType *, int i)
     int array_dimensions(ArrayType *)
     ArrayType *blocking_pids(int pid)
+    ArrayType *safe_snapshot_blocking_pids(int pid)
 
     # Memory contexts
     ctypedef struct MemoryContextData:

@@ -1,6 +1,8 @@
 """Roles, settings and the state of a session (miscadmin.h, utils/guc.h, utils/acl.h, commands/*.h)."""
 
-from .base cimport cbool, Oid, Size
+from libc.stdint cimport uint32_t
+
+from .base cimport cbool, Datum, Oid, Size
 
 cdef extern from "shim.h" nogil:
     # Roles
@@ -15,6 +17,14 @@ cdef extern from "shim.h" nogil:
     void GetUserIdAndSecContext(Oid *userid, int *sec_context)
     void SetUserIdAndSecContext(Oid userid, int sec_context)
     cbool InSecurityRestrictedOperation()
+    # ... from one transaction of a job to the next
+    enum:
+        XACT_EVENT_COMMIT, XACT_EVENT_ABORT
+        OWN_INVALIDATION_CACHE
+    void RegisterXactCallback(void (*callback)(int event, void *arg) noexcept nogil, void *arg)
+    void CacheRegisterSyscacheCallback(int cacheid, void (*func)(Datum, int, uint32_t) noexcept nogil, Datum arg)
+    void send_own_invalidation()
+    cbool is_own_invalidation(uint32_t hash_value)
     char *GetUserNameFromId(Oid roleid, cbool noerr)
     cbool superuser_arg(Oid roleid)
     cbool has_privs_of_role(Oid member, Oid role)

@@ -67,16 +67,20 @@ cdef void add_edge(WaitGraph *graph, Waiter *waiter, int32_t pid) noexcept nogil
         waiter.count += 1
 
 
-cdef void add_blockers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
-    """Those whose locks the process or its parallel group waits for."""
-    cdef ArrayType *blockers = blocking_pids(waiter.pid)
-    cdef int n = array_length(blockers)
+cdef void add_edges(WaitGraph *graph, Waiter *waiter, ArrayType *pids) noexcept nogil:
+    cdef int n = array_length(pids)
     cdef int i
     reserve_edges(graph, n)
     for i in range(n):
-        add_edge(graph, waiter, array_int32(blockers, i))
+        add_edge(graph, waiter, array_int32(pids, i))
+    pfree(pids)
+
+
+cdef void add_blockers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
+    """Those whose locks the process or its parallel group waits for, or whose end its deferrable transaction does."""
     waiter.needs_all = True
-    pfree(blockers)
+    add_edges(graph, waiter, blocking_pids(waiter.pid))
+    add_edges(graph, waiter, safe_snapshot_blocking_pids(waiter.pid))
 
 
 cdef int32_t pid_that_runs(int32_t index, uint64_t cookie) noexcept nogil:

@@ -38,7 +38,7 @@ cdef void transaction_body(void *arg) noexcept nogil:
     show_application_name(job)
     pgstat_report_activity(STATE_RUNNING, sql)
     # before the transaction starts: after a ROLLBACK in a procedure the user of that moment comes back
-    SetUserIdAndSecContext(job.user, job.security_context)
+    SetUserIdAndSecContext(job.user, 0)
     if setting_worker_timeout > 0:
         enable_timeout_after(job_timeout, setting_worker_timeout)
     MemoryContextSwitchTo(job_context)
@@ -115,6 +115,7 @@ cdef bint run_statements(Job *job, JobRequest *request) noexcept nogil:
     cdef int i, count
     cdef MemoryContext context
     StartTransactionCommand()
+    keep_security_context(job)
     start_statement_timeout()
     MemoryContextSwitchTo(job_context)
     statements = pg_parse_query(sql)

@@ -75,6 +75,7 @@ cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, i
                        void *environment, DestReceiver *receiver, QueryCompletion *completion) noexcept nogil:
     cdef const char *database = database_to_be_alone_with(planned.utilityStmt)
     end_if_cancel_was_swallowed()
+    enter_security_context()
     if database != NULL:
         empty_database_of_idle_workers(database)
     if previous_utility != NULL:
@@ -85,6 +86,7 @@ cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, i
 
 cdef void executor_start_hook(QueryDesc *query, int flags) noexcept nogil:
     end_if_cancel_was_swallowed()
+    enter_security_context()
     if previous_executor_start != NULL:
         previous_executor_start(query, flags)
     else:

@@ -151,6 +151,7 @@ cdef void connect() noexcept nogil:
     job_context = create_context(TopMemoryContext, "pg_background job")
     set_up_messages()
     set_up_rows()
+    set_up_identity()
 
 
 cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from . import toolchain
 from .errors import BuildError
 from .installation import Installation
+from .lock import hold_lock
 from .places import CACHE_VARIABLE, cache_directory
 
 #: Relative to this file: in an installed wheel, and in a checkout.
@@ -93,7 +93,7 @@ def build(
     source = sources()
     folder = folder or default_folder(installation, options)
     library = folder / "pg_background.so"
-    with _locked(folder):
+    with _hold_lock(folder):
         # Asked before the tools are looked for: what is built runs without them.
         inputs = _inputs(source, installation, options)
         stamp = folder / _STAMP
@@ -191,17 +191,12 @@ def _digest(parts: Mapping[str, bytes]) -> str:
     return whole.hexdigest()
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _hold_lock(folder: Path) -> TextIO:
     """Keep two builds of one folder apart."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = folder.with_name(f"{folder.name}.lock").open("w")
+        return hold_lock(folder)
     except OSError as error:
         raise BuildError(
             f'can\'t write the build folder "{folder.parent}": {error.strerror}',
             hint="make it writable, or set PG_BACKGROUND_CACHE to a folder that is",
         ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
