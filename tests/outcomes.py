@@ -105,3 +105,21 @@ def drain(conn: Connection, some: str, timeout_ms: int = 0) -> list[Outcome]:
     """Wait for all of several jobs, and detach those that have ended."""
     query = f"SELECT * FROM pg_background_drain({HANDLES}, %s)"
     return [Outcome(*row) for row in conn.execute(query.encode(), [some, timeout_ms])]
+
+
+class RunResult(NamedTuple):
+    """The row of pg_background_run()."""
+
+    outcome: Outcome
+    timed_out: bool
+    elapsed_ms: int
+
+
+def call_run(
+    conn: Connection, job: str, *, queue_size: int = 0, timeout_ms: int = 0, label: str | None = None
+) -> RunResult:
+    """Run a job to its end by pg_background_run()."""
+    query = "SELECT * FROM pg_background_run(%s, %s, %s, %s)"
+    row = conn.execute(query, (job, queue_size, timeout_ms, label)).fetchone()
+    assert row is not None
+    return RunResult(Outcome(*row[:-2]), *row[-2:])

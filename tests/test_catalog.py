@@ -15,6 +15,7 @@ HANDLE = "pg_background_handle"
 ROWS = "SETOF record"
 KEY = "pid integer, cookie bigint"
 SET = f"handles {HANDLE}[]"
+RUN = "sql text, queue_size integer DEFAULT 0, timeout_ms integer DEFAULT 0, label text DEFAULT NULL::text"
 MSG = "msg text DEFAULT NULL::text"
 REGISTRY = (
     "OUT entries integer, OUT live integer, OUT unread integer, OUT idle_workers integer,"
@@ -79,6 +80,8 @@ FUNCTIONS = [
     *twins("error_info", KEY, "pg_background_error"),
     *twins("full_sql", KEY, "text"),
     *twins("outcome", "p_pid integer, p_cookie bigint", "pg_background_outcome"),
+    *twins("run", RUN, "pg_background_run_result", strict=False),
+    *twins("run_query", f"{RUN}, col_def text DEFAULT NULL::text", ROWS, strict=False),
     *twins("wait_any", f"{SET}, timeout_ms integer DEFAULT 0", HANDLE),
     *twins("drain", f"{SET}, timeout_ms integer DEFAULT 0", "SETOF pg_background_outcome"),
     *twins("cancel_all", "", "integer"),
@@ -108,6 +111,10 @@ TYPES = {
     " started_at timestamp with time zone, finished_at timestamp with time zone",
     "pg_background_error": "sqlstate text, message text, detail text, hint text, context text,"
     " schema_name text, table_name text, column_name text, constraint_name text",
+    "pg_background_run_result": "pid integer, cookie bigint, state text, consumed boolean,"
+    " completed boolean, has_error boolean, row_count bigint, command_tag text, sqlstate text,"
+    " error_message text, label text, launched_at timestamp with time zone, timed_out boolean,"
+    " elapsed_ms bigint",
     "pg_background_outcome": "pid integer, cookie bigint, state text, consumed boolean, completed boolean,"
     " has_error boolean, row_count bigint, command_tag text, sqlstate text, error_message text,"
     " label text, launched_at timestamp with time zone",

@@ -30,6 +30,10 @@ CREATE TYPE pg_background_outcome AS (
   pid int4, cookie int8, state text, consumed bool, completed bool, has_error bool, row_count int8, command_tag text,
   sqlstate text, error_message text, label text, launched_at timestamptz);
 
+CREATE TYPE pg_background_run_result AS (
+  pid int4, cookie int8, state text, consumed bool, completed bool, has_error bool, row_count int8, command_tag text,
+  sqlstate text, error_message text, label text, launched_at timestamptz, timed_out bool, elapsed_ms int8);
+
 -- ---- launch, submit
 
 CREATE FUNCTION pg_background_launch(sql text, queue_size int4 DEFAULT 0)
@@ -228,6 +232,24 @@ RETURNS pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_outcome' LANGUAGE C ST
 
 CREATE FUNCTION pg_background_outcome_v2(p_pid int4, p_cookie int8)
 RETURNS pg_background_outcome AS 'MODULE_PATHNAME', 'pgbg_outcome' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- ---- launch, wait and forget in one call
+
+CREATE FUNCTION pg_background_run(
+  sql text, queue_size int4 DEFAULT 0, timeout_ms int4 DEFAULT 0, label text DEFAULT NULL)
+RETURNS pg_background_run_result AS 'MODULE_PATHNAME', 'pgbg_run' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_run_v2(
+  sql text, queue_size int4 DEFAULT 0, timeout_ms int4 DEFAULT 0, label text DEFAULT NULL)
+RETURNS pg_background_run_result AS 'MODULE_PATHNAME', 'pgbg_run' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_run_query(
+  sql text, queue_size int4 DEFAULT 0, timeout_ms int4 DEFAULT 0, label text DEFAULT NULL, col_def text DEFAULT NULL)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_run_query' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_run_query_v2(
+  sql text, queue_size int4 DEFAULT 0, timeout_ms int4 DEFAULT 0, label text DEFAULT NULL, col_def text DEFAULT NULL)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_run_query' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 -- ---- several jobs
 

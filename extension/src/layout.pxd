@@ -163,6 +163,7 @@ cdef struct Totals:
 cdef struct Watch:
     # one of several jobs that a session waits for, in the list of that job
     dsa_pointer next
+    dsa_pointer previous
     uint64_t cookie
     int32_t job                 # entry, -1 once the end was told
     PGPROC *waiter

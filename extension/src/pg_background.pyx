@@ -47,6 +47,8 @@ include "pg_background/command_progress.pyx"  # of commands that the server foll
 include "pg_background/jobs.pyx"            # the jobs of the whole server
 include "pg_background/observe.pyx"         # list, stats, registry
 include "pg_background/inspect.pyx"         # result_info, error_info, full_sql, outcome
+include "pg_background/columns.pyx"         # column definitions as text
+include "pg_background/run.pyx"             # run, run_query
 include "pg_background/many.pyx"            # wait_any, drain; cancel_all and the like
 include "pg_background/hooks.pyx"           # utility and executor hooks
 include "pg_background/module.pyx"          # _PG_init

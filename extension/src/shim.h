@@ -39,6 +39,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "parser/analyze.h"
+#include "parser/parse_type.h"
 #include "pgstat.h"
 #include "postmaster/autovacuum.h"
 #include "postmaster/bgworker.h"
@@ -468,8 +469,10 @@ may_log_in(Oid role)
 #endif
 
 #if PG_VERSION_NUM >= 160000
+#define parse_type(text, type, typmod) ((void) parseTypeString(text, type, typmod, NULL))
 #define may_connect(db, role) (object_aclcheck(DatabaseRelationId, db, role, ACL_CONNECT) == ACLCHECK_OK)
 #else
+#define parse_type(text, type, typmod) parseTypeString(text, type, typmod, false)
 #define may_connect(db, role) (pg_database_aclcheck(db, role, ACL_CONNECT) == ACLCHECK_OK)
 #endif
 
@@ -529,6 +532,8 @@ SQL_FUNCTION(pgbg_wait_timeout);
 SQL_FUNCTION(pgbg_await);
 SQL_FUNCTION(pgbg_cancel);
 SQL_FUNCTION(pgbg_detach);
+SQL_FUNCTION(pgbg_run);
+SQL_FUNCTION(pgbg_run_query);
 SQL_FUNCTION(pgbg_wait_any);
 SQL_FUNCTION(pgbg_drain);
 SQL_FUNCTION(pgbg_cancel_all);

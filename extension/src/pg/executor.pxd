@@ -120,6 +120,7 @@ cdef extern from "shim.h" nogil:
                             int32_t typmod, int attdim)
     TupleDesc BlessTupleDesc(TupleDesc tupdesc)
     char get_typtype(Oid typid)
+    void parse_type(const char *text, Oid *type, int32_t *typmod)
     int16_t get_typlen(Oid typid)
     char *type_name(Oid type_oid, int32_t typemod)
     Oid getBaseType(Oid typid)

@@ -44,6 +44,15 @@ cdef void report_still_running(int32_t pid) noexcept nogil:
     report(WARNING, b"background job with PID %d still runs", pid)
 
 
+cdef void end_overdue_job(Job *job, uint64_t cookie, bint terminate) noexcept nogil:
+    """Cancel a job as its caller's time is up, which is no cancel in its state and in the statistics."""
+    lock_registry()
+    if is_same_job(job, cookie) and not is_final(job.state):
+        job.overdue = True
+    unlock_registry()
+    signal_worker(job, cookie, terminate)
+
+
 cdef void cancel_job(Job *job, Handle *handle, int32_t grace) noexcept nogil:
     """Cancel the statement; with a grace period in milliseconds wait that long, then end the process too."""
     if not signal_worker(job, handle.cookie, False) or grace <= 0:

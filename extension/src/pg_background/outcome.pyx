@@ -90,12 +90,16 @@ cdef int final_state(ErrorData *error) noexcept nogil:
     if error == NULL:
         return JOB_STOPPED
     if error.sqlerrcode == ERRCODE_QUERY_CANCELED:
-        if timeout_seen:
+        if timeout_seen or my_job.overdue:
             return JOB_TIMED_OUT
         # a statement_timeout has the same code, but nobody asked for it
         if cancel_seen or my_worker.cancel_cookie == my_job.cookie:
             return JOB_CANCELED
     return JOB_ERROR
+
+
+cdef const char *timeout_name(Job *job) noexcept nogil:
+    return b"the timeout of its caller" if job.overdue else b"pg_background.worker_timeout"
 
 
 cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
@@ -143,8 +147,8 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         if error.message == NULL:
             error.message = pstrdup(b"missing error text")
         if state == JOB_TIMED_OUT:
-            error.message = pstrdup(b"canceling background job due to pg_background.worker_timeout")
-            report(LOG, b"canceling background job due to pg_background.worker_timeout")
+            error.message = psprintf(b"canceling background job due to %s", timeout_name(job))
+            report(LOG, b"%s", error.message)
         copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES)
         packed_size = <uint32_t>packed_error_size(error)
         # where there is no room, the code and the start of the message in the entry have to do
@@ -191,7 +195,7 @@ cdef const char *end_reason(Job *job) noexcept nogil:
     if job.state == JOB_CANCELED:
         return "terminating background job due to cancel request"
     if job.state == JOB_TIMED_OUT:
-        return "terminating background job due to pg_background.worker_timeout"
+        return psprintf(b"terminating background job due to %s", timeout_name(job))
     return psprintf(b"lost connection to worker process with PID %d", job.pid)
 
 

@@ -5,6 +5,8 @@ cdef Session *my_session
 cdef Job *my_claim                  # the job whose output this backend reads or moves
 cdef Job *my_pending_job            # registered by a launch that still looks for a worker
 cdef uint64_t my_pending_cookie
+cdef Job *my_run                    # the job that this backend waits for in run or run_query, and ends if it does
+cdef uint64_t my_run_cookie
 cdef Worker *my_reservation         # the worker that this backend starts for its own job
 cdef bint my_reservation_is_asked_for       # of the postmaster
 cdef uint64_t random_pool[64]
@@ -77,9 +79,12 @@ cdef void end_session() noexcept nogil:
 
 cdef void leave_sessions(int code, Datum arg) noexcept nogil:
     global my_claim
-    cdef Job *claimed = my_claim
+    cdef Job *claimed
     release_reservation()
     stop_watching()
+    if my_run != NULL:
+        end_run(True)
+    claimed = my_claim
     if my_pending_job != NULL:
         abandon_job(my_pending_job, my_pending_cookie)
     if claimed != NULL:

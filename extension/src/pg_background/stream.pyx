@@ -13,6 +13,10 @@ cdef struct Stream:
     char *buffer                # of the current message
     Size capacity
     MemoryContext context       # of the buffer
+    TimestampTz deadline        # of the reader; 0: none
+    int overdue_steps           # taken since the first deadline passed
+    bint gives_up_quietly       # ... the last of them is no error
+    bint given_up
     # the current message
     uint32_t kind
     uint32_t count
@@ -101,6 +105,8 @@ cdef bint read_exactly(Stream *stream, char *to, Size size) noexcept nogil:
         if got == 0:
             if final:
                 return False
+            if stream.given_up:
+                return False
             make_room_in_ring(stream)
             wait_for_output(stream)
         done += got
@@ -109,19 +115,42 @@ cdef bint read_exactly(Stream *stream, char *to, Size size) noexcept nogil:
 
 cdef void wait_for_output(Stream *stream) noexcept nogil:
     cdef Job *job = stream.job
+    cdef long nap = DeadlockTimeout
+    cdef long left
+    if stream.deadline != 0:
+        left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), stream.deadline)
+        nap = left if left < nap else nap
     # once more after the reader is known to the worker, which looks for it after each message
     if is_final(job.state) or stream.at < pg_atomic_read_u64(&job.produced):
         return
-    if WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, DeadlockTimeout,
-                 PG_WAIT_EXTENSION) & WL_TIMEOUT:
+    if WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, nap,
+                 PG_WAIT_EXTENSION) & WL_TIMEOUT and nap == DeadlockTimeout:
         check_for_endless_wait()
     ResetLatch(MyLatch)
     CHECK_FOR_INTERRUPTS()
+    enforce_deadline(stream)
+
+
+cdef void enforce_deadline(Stream *stream) noexcept nogil:
+    """Past it the job is canceled, a second later ended with its process, and after one more no longer waited for."""
+    if stream.deadline == 0 or stream.given_up or GetCurrentTimestamp() < stream.deadline:
+        return
+    stream.deadline = GetCurrentTimestamp() + 1000000
+    stream.overdue_steps += 1
+    if stream.overdue_steps <= 2:
+        end_overdue_job(stream.job, stream.cookie, stream.overdue_steps == 2)
+    elif stream.gives_up_quietly:
+        stream.given_up = True
+    else:
+        raise_error(ERRCODE_QUERY_CANCELED, b"background job with PID %d still runs after its caller's timeout",
+                    stream.pid)
 
 
 cdef bint next_message(Stream *stream) noexcept nogil:
     """Read the next whole message; False after the last one of a final job."""
     cdef MessageHeader header
+    # a job that always has output must not outrun it
+    enforce_deadline(stream)
     if not read_exactly(stream, <char *>&header, sizeof(header)):
         return False
     stream.kind = header.kind & 0xff

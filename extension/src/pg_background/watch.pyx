@@ -41,6 +41,16 @@ cdef inline bint has_ended(JobSet *set, int i) noexcept nogil:
 
 # ---- the lists
 
+cdef void link_watch(Job *job, dsa_pointer piece) noexcept nogil:
+    """Under the lock."""
+    cdef Watch *watch = <Watch *>address(piece)
+    watch.previous = InvalidDsaPointer
+    watch.next = job.watches
+    if job.watches != InvalidDsaPointer:
+        (<Watch *>address(job.watches)).previous = piece
+    job.watches = piece
+
+
 cdef void start_watching(JobSet *set, bint all) noexcept nogil:
     """Enter this session with all that have not ended, and show what it waits for to the searches of others."""
     global my_watches, my_watch_count
@@ -65,8 +75,7 @@ cdef void start_watching(JobSet *set, bint all) noexcept nogil:
         watches[i].job = -1
         if not has_ended(set, i):
             watches[i].job = job_index(job)
-            watches[i].next = job.watches
-            job.watches = my_watches + i * sizeof(Watch)
+            link_watch(job, my_watches + i * sizeof(Watch))
     my_session.watches = my_watches
     my_session.watch_count = my_watch_count
     my_session.waits_for_all = all
@@ -76,10 +85,12 @@ cdef void start_watching(JobSet *set, bint all) noexcept nogil:
 cdef void unlink_watch(dsa_pointer piece) noexcept nogil:
     """Under the lock; the job has not ended, or its end would have emptied the list."""
     cdef Watch *watch = <Watch *>address(piece)
-    cdef dsa_pointer *place = &registry.jobs[watch.job].watches
-    while place[0] != piece:
-        place = &(<Watch *>address(place[0])).next
-    place[0] = watch.next
+    if watch.previous != InvalidDsaPointer:
+        (<Watch *>address(watch.previous)).next = watch.next
+    else:
+        registry.jobs[watch.job].watches = watch.next
+    if watch.next != InvalidDsaPointer:
+        (<Watch *>address(watch.next)).previous = watch.previous
 
 
 cdef void stop_watching() noexcept nogil:

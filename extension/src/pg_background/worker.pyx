@@ -119,7 +119,7 @@ cdef bint is_refusal_passing() noexcept nogil:
 
 
 cdef int end_of_dead_job(Job *job) noexcept nogil:
-    if timeout_seen and job == my_job:
+    if job.overdue or (timeout_seen and job == my_job):
         return JOB_TIMED_OUT
     if job.canceled:
         return JOB_CANCELED
