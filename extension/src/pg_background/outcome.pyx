@@ -137,7 +137,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     cdef uint32_t packed_size = 0
     cdef int state = final_state(error)
     cdef Turn turn = NO_TURN
-    cdef bint orphan, others_wait
+    cdef bint others_wait
     memset(&garbage, 0, sizeof(garbage))
     if error != NULL:
         if error.message == NULL:
@@ -157,7 +157,6 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         job.error = packed
         job.error_size = packed_size
     end_job(job, state, error.sqlerrcode if error != NULL else 0)
-    orphan = job.orphaned_at != 0
     reader = job.reader_proc
     settle(job, &garbage)
     my_job = NULL
@@ -176,7 +175,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     unlock_registry()
     wake_waiters(job, reader)
     dispose(&garbage)
-    if orphan or others_wait:
+    if others_wait:
         wake_keeper()
 
 
