@@ -246,6 +246,8 @@ cdef void abandon_job(Job *job, uint64_t cookie) noexcept nogil:
         settle(job, &garbage)
         signal_locked(job, False)
     unlock_registry()
+    # a drain may wait for it
+    wake_waiters(job, NULL)
     dispose(&garbage)
 
 
