@@ -21,6 +21,7 @@ cdef struct Launch:
     char preview[481]
     bint submitted
     bint discards_rows          # keep notices, drop rows at source
+    bint session_user_is_superuser
     bint each_statement
     OnFull on_full
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
@@ -275,6 +276,8 @@ cdef Handle start_job(Launch *launch) noexcept nogil:
     handle.cookie = new_cookie()
     pending.launch = launch
     pending.cookie = handle.cookie
+    # may wait and raise: before the job memory is taken
+    launch.session_user_is_superuser = superuser_arg(GetSessionUserId())
     launch.settings_size = serialize_settings()
     launch.libraries_size = serialize_libraries()
     debug_point("launch_before_accept")

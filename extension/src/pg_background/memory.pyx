@@ -177,7 +177,7 @@ cdef void move_to_file(Job *job) noexcept nogil:
         job.ring = InvalidDsaPointer
         job.ring_size = 0
     unclaim(job)
-    # a detach meanwhile has left it to the mover, and so has the keeper
+    # a detach meanwhile has left it to the mover
     settle(job, &rest)
     unlock_registry()
     wake_waiters(job, NULL)
