@@ -78,7 +78,7 @@ cdef ErrorData *error_of_job(Job *job, Job *copy) noexcept nogil:
     error = <ErrorData *>palloc0(sizeof(ErrorData))
     packed = copy_piece(job, copy.cookie, &job.error, copy.error_size)
     if packed != NULL:
-        unpack_error(packed, error)
+        unpack_error(packed, error, copy.encoding)
         pfree(packed)
     if error.message == NULL:
         error.message = pstrdup(end_reason(copy))
@@ -152,7 +152,7 @@ cdef public Datum pgbg_full_sql(FunctionCallInfo fcinfo) noexcept nogil:
     if request == NULL:
         fcinfo.isnull = True
         return 0
-    return CStringGetTextDatum(request_sql(<JobRequest *>request))
+    return CStringGetTextDatum(lossy_to_server(request_sql(<JobRequest *>request), copy.encoding))
 
 
 # ---- outcome
@@ -170,7 +170,7 @@ cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept
     set_end(values, nulls, 6, copy)
     set_text(values, nulls, 8, unpack_sql_state(error.sqlerrcode) if error != NULL else NULL)
     set_text(values, nulls, 9, error.message if error != NULL else NULL)
-    set_text(values, nulls, 10, copy.label if copy.label[0] != 0 else NULL)
+    set_text(values, nulls, 10, lossy_to_server(copy.label, copy.encoding) if copy.label[0] != 0 else NULL)
     values[11] = TimestampTzGetDatum(copy.launched_at)
 
 

@@ -60,13 +60,13 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     values[3] = ObjectIdGetDatum(job.user)
     values[4] = Int32GetDatum(job.queue_size)
     values[5] = CStringGetTextDatum(state_name(job.state))
-    values[6] = CStringGetTextDatum(job.preview)
+    values[6] = CStringGetTextDatum(lossy_to_server(job.preview, job.encoding))
     values[7] = 0
     nulls[7] = not is_final(job.state) or job.state == JOB_STOPPED
     if not nulls[7]:
         values[7] = CStringGetTextDatum(end_reason(job))
     values[8] = BoolGetDatum(job.reader == READER_READING)
-    values[9] = CStringGetTextDatum(job.label)
+    values[9] = CStringGetTextDatum(lossy_to_server(job.label, job.encoding))
     nulls[9] = job.label[0] == 0
     tuplestore_putvalues(store, desc, values, nulls)
 

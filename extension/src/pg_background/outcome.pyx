@@ -73,7 +73,15 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
             p += packed.length[n] + 1
 
 
-cdef void unpack_error(void *place, ErrorData *error) noexcept nogil:
+cdef void bring_error_here(ErrorData *error, int encoding) noexcept nogil:
+    """Bring its texts from a job's encoding into this database's: a ? stands for what that lacks."""
+    cdef int n
+    for n in range(ERROR_TEXTS):
+        if error_text(error, n) != NULL:
+            set_error_text(error, n, lossy_to_server(error_text(error, n), encoding))
+
+
+cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nogil:
     """Copies into the current memory context."""
     cdef JobError *packed = <JobError *>place
     cdef char *p = <char *>place + sizeof(JobError)
@@ -84,6 +92,7 @@ cdef void unpack_error(void *place, ErrorData *error) noexcept nogil:
         if packed.length[n] >= 0:
             set_error_text(error, n, pstrdup(p))
             p += packed.length[n] + 1
+    bring_error_here(error, encoding)
 
 
 cdef int final_state(ErrorData *error) noexcept nogil:
@@ -186,7 +195,7 @@ cdef void raise_lost(int32_t pid) noexcept nogil:
 cdef const char *end_reason(Job *job) noexcept nogil:
     """Why a job did not succeed, also where its process ended before it could say so."""
     if job.message[0] != 0:
-        return job.message
+        return lossy_to_server(job.message, job.encoding)
     if job.state == JOB_CANCELED:
         return "terminating background job due to cancel request"
     if job.state == JOB_TIMED_OUT:
@@ -204,12 +213,12 @@ cdef void raise_job_error(Job *job, int32_t pid) noexcept nogil:
     error.elevel = ERROR
     error.sqlerrcode = job.sqlstate if job.sqlstate != 0 else ERRCODE_QUERY_CANCELED
     if job.error != InvalidDsaPointer:
-        unpack_error(address(job.error), error)
+        unpack_error(address(job.error), error, job.encoding)
     else:
         error.message = pstrdup(end_reason(job))
     if error.cursorpos > 0 and error.internalquery == NULL and job.request != InvalidDsaPointer:
         error.internalpos = error.cursorpos
-        error.internalquery = pstrdup(request_sql(<JobRequest *>address(job.request)))
+        error.internalquery = pstrdup(lossy_to_server(request_sql(<JobRequest *>address(job.request)), job.encoding))
     error.cursorpos = 0
     if error.context != NULL:
         error.context = psprintf(b"%s\n%s", error.context, place)

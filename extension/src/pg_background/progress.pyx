@@ -77,6 +77,6 @@ cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
             values[0] = Int32GetDatum(percent)
             nulls[0] = False
             if has_text:
-                values[1] = CStringGetTextDatum(message)
+                values[1] = CStringGetTextDatum(lossy_to_server(message, job.encoding))
                 nulls[1] = False
     return row_datum(fcinfo, values, nulls)
