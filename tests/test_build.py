@@ -8,10 +8,11 @@ import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pg_background.server import Build, BuildError, Installation, InstallationError, build, toolchain
-from pg_background.server.build import default_folder
+from pg_background.server.build import default_folder, sources
 
 
 def test_the_library_needs_no_python(extension: Build) -> None:
@@ -20,6 +21,20 @@ def test_the_library_needs_no_python(extension: Build) -> None:
     ).stdout
     assert "palloc" in symbols
     assert [line for line in symbols.splitlines() if line.split()[-1].startswith(("Py", "_Py"))] == []
+
+
+def test_the_build_fails_for_a_library_that_needs_python(tmp_path: Path) -> None:
+    """Or that it cannot look into."""
+    python = next(Path(psycopg.__file__).parents[1].glob("psycopg_binary/pq*.so"))
+    for library, said in {python: "needs symbols of CPython", tmp_path / "none.so": "No such file"}.items():
+        done = subprocess.run(
+            ["sh", sources() / "check_no_python.sh", library, tmp_path / "found"],
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert said in done.stderr
 
 
 def test_same_inputs_are_not_built_again(installation: Installation, extension: Build) -> None:

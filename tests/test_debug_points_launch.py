@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors as e
 
-from .calls import query, value
+from .calls import query, value, wait_until_in_extension
 from .jobs import launch, run
 from .points import ERROR, FATAL, PAUSE, Scene
 from .registry import registry
@@ -138,4 +138,21 @@ def test_worker_that_ends_while_its_launch_is_held(scene: Scene) -> None:
             ran = 0
     settled(scene)
     assert scene.ran() == ran
+    scene.assert_nothing_is_left()
+
+
+def test_drain_does_not_wait_for_a_launch_that_was_given_up(scene: Scene) -> None:
+    with scene.calls() as call, scene.point("worker_before_checkin") as point:
+        launching = call(launch, scene.launcher, JOB)
+        point.reached()
+        draining = call(query, scene.waiter, "SELECT running FROM pg_background_drain_server(3600000)")
+        try:
+            wait_until_in_extension(scene.watcher, scene.waiter)
+            scene.launcher.cancel()
+            assert launching.failure().sqlstate == "57014"
+            assert draining.result() == [(0,)]
+        finally:
+            query(scene.watcher, "SELECT pg_background_resume_server()")
+    settled(scene)
+    assert scene.ran() == 0
     scene.assert_nothing_is_left()

@@ -11,7 +11,7 @@ from psycopg import errors as e
 
 from .calls import wait_until_in_extension
 from .fix_server import fills_job_memory
-from .jobs import Handle, cancel, closed_gate, detach, launch, state, wait
+from .jobs import Handle, cancel, closed_gate, detach, launch, result, state, wait
 from .points import ERROR, FATAL, PAUSE, Outcome, Scene, outcome
 from .registry import registry
 from .waiting import wait_until
@@ -199,4 +199,20 @@ def test_what_happens_while_a_mover_is_held(scene: Scene, full: list[Handle], wh
         gone = handle == moved and what in ("detach", "read")
         assert outcome(scene.reader, handle) == (UNKNOWN if gone else STOPPED)
     wait_until(lambda: registry(scene.watcher).live == 0)
+    scene.assert_nothing_is_left()
+
+
+def test_reader_that_gives_up_what_its_session_left(scene: Scene) -> None:
+    """The retention of a result that was being looked at ends with the look."""
+    handle, other = [launch(scene.launcher, JOB) for _ in range(2)]
+    assert wait(scene.launcher, handle)
+    assert wait(scene.launcher, other)
+    with scene.calls() as call:
+        with scene.point("reader_before_columns") as point:
+            reading = call(result, scene.reader, handle, "n int")
+            point.reached()
+            scene.launcher.close()
+            wait_until(lambda: registry(scene.watcher).unread == 1, what="the other result expired")
+        assert reading.failure().sqlstate == "42804"
+    wait_until(lambda: registry(scene.watcher).unread == 0)
     scene.assert_nothing_is_left()

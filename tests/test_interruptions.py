@@ -5,10 +5,11 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from .calls import query
-from .fix_db import Connect, Connection
+from .calls import at_the_same_time, query, wait_until_blocked
+from .fix_db import Connect, Connection, MakeRole
 from .fix_server import FreshServer
 from .jobs import launch, result, run, state, wait
+from .registry import registry
 from .server import Server
 from .waiting import wait_until
 from .workers import only_worker
@@ -85,6 +86,26 @@ def test_a_request_larger_than_all_job_memory(fresh_server: FreshServer) -> None
         with pytest.raises(psycopg.errors.OutOfMemory, match="out of job memory"):
             launch(conn, "SELECT 1 -- " + "x" * 5_000_000)
         assert query(conn, "SELECT area_bytes FROM pg_background_registry()") == before
+
+
+def test_a_launch_that_is_canceled_while_it_looks_up_its_session_user(
+    connect: Connect, make_role: MakeRole
+) -> None:
+    """It holds no job memory yet."""
+    role = make_role("SUPERUSER LOGIN")
+    session, other, watcher = connect(), connect(), connect()
+    query(session, f"SET SESSION AUTHORIZATION {role}")
+    query(session, "SET ROLE postgres")
+    assert run(session, "SELECT 1", "n int") == [(1,)]
+    before = registry(watcher).area_bytes
+    query(other, f"ALTER ROLE {role} VALID UNTIL 'infinity'")
+    with at_the_same_time(session) as call, other.transaction():
+        query(other, "LOCK TABLE pg_authid")
+        launching = call(launch, session, "SELECT 1")
+        wait_until_blocked(watcher, session.info.backend_pid)
+        session.cancel()
+        assert launching.failure().sqlstate == "57014"
+    assert registry(watcher).area_bytes == before
 
 
 def test_encoding_after_a_job_that_set_it(connect: Connect, server: Server) -> None:

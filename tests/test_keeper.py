@@ -9,7 +9,7 @@ import pytest
 
 from .fix_db import Connect, Connection
 from .fix_server import FreshServer
-from .jobs import FOREVER, cancel, launch, run, submit, wait
+from .jobs import FOREVER, cancel, launch, run, submit, wait, wait_for_state, wait_until_gone
 from .processes import keeper_pid, pids_titled
 from .registry import registry, wait_until_quiet
 from .server import Server
@@ -50,6 +50,20 @@ def test_it_expires_results_after_it_came_back(fresh_server: FreshServer) -> Non
             before = keeper_pid(server)
             os.kill(before, signal.SIGTERM)
         keeper_pid(server, other_than=before)
+        wait_until_quiet(watcher, area_bytes=0)
+
+
+def test_it_expires_the_end_of_a_lost_job_that_nobody_reads(fresh_server: FreshServer) -> None:
+    """The process that dies tells it, when the launching session no longer can."""
+    # One worker: another, started ahead, would wake the keeper when it leaves.
+    server = fresh_server({"pg_background.result_retention": 0, "pg_background.max_total_workers": 1})
+    with server.connect() as watcher:
+        with server.connect() as conn:
+            handle = launch(conn, FOREVER)
+            wait_for_state(conn, handle, "running")
+            backend = conn.info.backend_pid
+        wait_until_gone(watcher, backend)
+        watcher.execute("SELECT pg_terminate_backend(%s)", [handle.pid])
         wait_until_quiet(watcher, area_bytes=0)
 
 

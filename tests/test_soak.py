@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from .fix_server import FreshServer
 from .jobs import Connection
+from .processes import keeper_pid
 from .registry import registry, wait_until_quiet
 from .server import Server
 from .workers import pids
@@ -18,6 +20,9 @@ pytestmark = pytest.mark.slow
 
 JOBS = 20_000
 SESSIONS = 8
+
+#: Jobs after which no process may grow.
+WARM_UP = 1000
 
 #: What a process may grow by after its first thousand jobs; one lost byte per job and session would show
 #: as memory of a new page of an allocator sooner or later, and a lost kilobyte at once.
@@ -105,6 +110,18 @@ def prepared(server: Server) -> Connection:
     return conn
 
 
+class Memory:
+    """What processes have now, to see that they have no more later."""
+
+    def __init__(self, processes: Iterable[int]) -> None:
+        self._before = {pid: private_bytes(pid) for pid in processes}
+
+    def assert_not_grown(self) -> None:
+        after = {pid: private_bytes(pid) for pid in self._before}
+        grown = {pid: after[pid] - before for pid, before in self._before.items()}
+        assert max(grown.values()) <= TOLERANCE, f"{grown} more than {self._before}"
+
+
 def assert_all_done(conn: Connection, jobs: int) -> None:
     """Each submitted job was done once, and nothing is left of any."""
     wait_until_quiet(conn)
@@ -123,16 +140,14 @@ def test_from_one_session(fresh_server: FreshServer) -> None:
     server = fresh_server({"pg_background.worker_idle_timeout": "10min"})
     with prepared(server) as conn:
         assert registry(conn)[:3] == (0, 0, 0)
-        assert soak(conn, 1, 1000) == 0
-        processes = [conn.info.backend_pid, *pids(conn)]
-        before = {pid: private_bytes(pid) for pid in processes}
-        assert soak(conn, 1001, JOBS) == 0
-        after = {pid: private_bytes(pid) for pid in processes}
-        grown = {pid: after[pid] - before[pid] for pid in processes if after[pid] - before[pid] > TOLERANCE}
-        assert not grown, f"of {before}"
+        assert soak(conn, 1, WARM_UP) == 0
+        workers = pids(conn)
+        memory = Memory([conn.info.backend_pid, keeper_pid(server), *workers])
+        assert soak(conn, WARM_UP + 1, JOBS) == 0
+        memory.assert_not_grown()
         assert_all_done(conn, JOBS)
         # One session's jobs one after the other need one worker, and one in advance.
-        assert pids(conn) == set(processes[1:])
+        assert pids(conn) == workers
         stats = conn.execute(
             "SELECT workers_launched, workers_completed, workers_failed, workers_active "
             "FROM pg_background_stats()"
@@ -154,15 +169,25 @@ def test_from_one_session(fresh_server: FreshServer) -> None:
 def test_from_eight_sessions(
     fresh_server: FreshServer, settings: dict[str, object], jobs: int, may_refuse: bool
 ) -> None:
-    server = fresh_server(settings)
+    server = fresh_server({"pg_background.worker_idle_timeout": "10min", **settings})
     with prepared(server) as conn, ThreadPoolExecutor(SESSIONS) as threads:
         sessions = [server.connect() for _ in range(SESSIONS)]
-        share = jobs // SESSIONS
-        calls = [
-            threads.submit(soak, session, 1 + n * share, (n + 1) * share, 100)
-            for n, session in enumerate(sessions)
-        ]
-        refused = sum(call.result() for call in calls)
+
+        def soak_all(first: int, last: int) -> int:
+            """Share the jobs out, and return how many launches were refused."""
+            share = (last - first + 1) // SESSIONS
+            calls = [
+                threads.submit(soak, session, first + n * share, first + (n + 1) * share - 1, 100)
+                for n, session in enumerate(sessions)
+            ]
+            return sum(call.result() for call in calls)
+
+        refused = soak_all(1, WARM_UP)
+        memory = Memory(
+            [*(session.info.backend_pid for session in sessions), keeper_pid(server), *pids(conn)]
+        )
+        refused += soak_all(WARM_UP + 1, jobs)
+        memory.assert_not_grown()
         for session in sessions:
             session.close()
         print(f"{refused} of {jobs + refused} launches were refused")

@@ -374,7 +374,8 @@ lossy_to_server(char *text, int encoding)
 	StringInfoData result;
 	unsigned char *buffer;
 
-	if (encoding == here || pg_is_ascii(text))
+	/* without an encoding, a database takes what comes */
+	if (encoding == here || here == PG_SQL_ASCII || pg_is_ascii(text))
 		return text;
 	conversion = FindDefaultConversionProc(encoding, here);
 	initStringInfo(&result);
@@ -392,7 +393,9 @@ lossy_to_server(char *text, int encoding)
 		else if (!IS_HIGHBIT_SET(*text))
 		{
 			appendStringInfoChar(&result, *text);
-			used = 1;
+			text++;
+			size--;
+			continue;
 		}
 		text += used;
 		size -= used;

@@ -62,11 +62,12 @@ cdef void raise_mismatch(const char *detail, const char *hint) noexcept nogil:
 cdef void check_known_here(WireColumn *sent, int i, Job *job) noexcept nogil:
     """Raise 42804 for a column that means nothing in this database."""
     if job.database != MyDatabaseId and not is_known_elsewhere(sent):
-        raise_mismatch(psprintf(b"Column %d is \"%s\" of a type that only the job's database knows.", i + 1, sent.name),
+        raise_mismatch(psprintf(b"Column %d is \"%s\" of a type that only the job's database knows.", i + 1,
+                                lossy_to_server(sent.name, job.encoding)),
                        "Cast it to text in the job, or read the result in that database.")
     if job.encoding != GetDatabaseEncoding() and not is_encoding_known(sent):
         raise_mismatch(psprintf(b"Column %d is \"%s\" of type %s in the encoding of another database.", i + 1,
-                                sent.name, type_name(sent.type, sent.typmod)),
+                                lossy_to_server(sent.name, job.encoding), type_name(sent.type, sent.typmod)),
                        "Cast it to text in the job.")
 
 
@@ -97,7 +98,8 @@ cdef void check_columns(WireColumn *sent, int count, TupleDesc wanted, Job *job)
             continue
         as_text = ", which is read as text," if sent[i].wire_type != sent[i].type else ","
         raise_mismatch(psprintf(b"Column %d is \"%s\" of type %s in the query%s type %s in the column list.", i + 1,
-                                sent[i].name, type_name(sent[i].type, sent[i].typmod), as_text,
+                                lossy_to_server(sent[i].name, job.encoding),
+                                type_name(sent[i].type, sent[i].typmod), as_text,
                                 type_name(declared.atttypid, declared.atttypmod)), NULL)
 
 

@@ -21,6 +21,7 @@ cdef struct Launch:
     char preview[481]
     bint submitted
     bint discards_rows          # keep notices, drop rows at source
+    bint session_user_is_superuser
     bint each_statement
     OnFull on_full
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
@@ -83,15 +84,25 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     check_connect(launch.database)
     copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS)
     pack_parameters(launch)
+    convert_for_job(launch)
+
+
+cdef void convert_for_job(Launch *launch) noexcept nogil:
+    """Bring the texts into the encoding of the job's database; what needs no conversion stays where it is, the SQL
+    without a NUL at its end."""
+    cdef const char *converted
     if launch.encoding == GetDatabaseEncoding():
         return
-    launch.sql = pg_server_to_any(launch.sql, <int>launch.sql_size, launch.encoding)
-    launch.sql_size = <uint32_t>strlen(launch.sql)
+    converted = pg_server_to_any(launch.sql, <int>launch.sql_size, launch.encoding)
+    if converted != launch.sql:
+        launch.sql = converted
+        launch.sql_size = <uint32_t>strlen(converted)
     if launch.label != NULL:
         launch.label = pg_server_to_any(launch.label, <int>strlen(launch.label), launch.encoding)
-    # the buffer holds as many characters of any encoding
-    snprintf(launch.preview, PREVIEW_BYTES, b"%s",
-             pg_server_to_any(launch.preview, <int>strlen(launch.preview), launch.encoding))
+    converted = pg_server_to_any(launch.preview, <int>strlen(launch.preview), launch.encoding)
+    if converted != launch.preview:
+        # the buffer holds as many characters of any encoding
+        snprintf(launch.preview, PREVIEW_BYTES, b"%s", converted)
 
 
 cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
@@ -246,6 +257,8 @@ cdef void abandon_job(Job *job, uint64_t cookie) noexcept nogil:
         settle(job, &garbage)
         signal_locked(job, False)
     unlock_registry()
+    # a drain may wait for it
+    wake_waiters(job, NULL)
     dispose(&garbage)
 
 
@@ -273,6 +286,8 @@ cdef Handle start_job(Launch *launch) noexcept nogil:
     handle.cookie = new_cookie()
     pending.launch = launch
     pending.cookie = handle.cookie
+    # may wait and raise: before the job memory is taken
+    launch.session_user_is_superuser = superuser_arg(GetSessionUserId())
     launch.settings_size = serialize_settings()
     launch.libraries_size = serialize_libraries()
     debug_point("launch_before_accept")

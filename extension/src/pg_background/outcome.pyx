@@ -73,8 +73,16 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
             p += packed.length[n] + 1
 
 
+cdef void bring_error_here(ErrorData *error, int encoding) noexcept nogil:
+    """Bring its texts from a job's encoding into this database's: a ? stands for what that lacks."""
+    cdef int n
+    for n in range(ERROR_TEXTS):
+        if error_text(error, n) != NULL:
+            set_error_text(error, n, lossy_to_server(error_text(error, n), encoding))
+
+
 cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nogil:
-    """Copies into the current memory context, and this database's encoding."""
+    """Copies into the current memory context."""
     cdef JobError *packed = <JobError *>place
     cdef char *p = <char *>place + sizeof(JobError)
     cdef int n
@@ -82,8 +90,9 @@ cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nog
     error.internalpos = packed.internalpos
     for n in range(ERROR_TEXTS):
         if packed.length[n] >= 0:
-            set_error_text(error, n, lossy_to_server(pstrdup(p), encoding))
+            set_error_text(error, n, pstrdup(p))
             p += packed.length[n] + 1
+    bring_error_here(error, encoding)
 
 
 cdef int final_state(ErrorData *error) noexcept nogil:
@@ -141,7 +150,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     cdef uint32_t packed_size = 0
     cdef int state = final_state(error)
     cdef Turn turn = NO_TURN
-    cdef bint orphan, others_wait
+    cdef bint others_wait
     memset(&garbage, 0, sizeof(garbage))
     if error != NULL:
         if error.message == NULL:
@@ -161,7 +170,6 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         job.error = packed
         job.error_size = packed_size
     end_job(job, state, error.sqlerrcode if error != NULL else 0)
-    orphan = job.orphaned_at != 0
     reader = job.reader_proc
     settle(job, &garbage)
     my_job = NULL
@@ -180,7 +188,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     unlock_registry()
     wake_waiters(job, reader)
     dispose(&garbage)
-    if orphan or others_wait:
+    if others_wait:
         wake_keeper()
 
 

@@ -205,3 +205,6 @@ cdef void wake_waiters(Job *job, PGPROC *reader) noexcept nogil:
     ConditionVariableBroadcast(&job.changed)
     if reader != NULL:
         SetLatch(proc_latch(reader))
+    if job.orphaned_at != 0:
+        # its retention begins with its end, and goes on when a reader or mover lets go of it
+        wake_keeper()

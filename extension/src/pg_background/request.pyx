@@ -52,7 +52,7 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     request.parameters = launch.parameter_count
     request.each_statement = launch.each_statement
     request.session_user = GetSessionUserId()
-    request.session_user_is_superuser = superuser_arg(GetSessionUserId())
+    request.session_user_is_superuser = launch.session_user_is_superuser
     request.role = GetCurrentRoleId()
     settings = request_settings(request)
     memcpy(settings, settings_buffer, launch.settings_size)

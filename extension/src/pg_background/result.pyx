@@ -77,14 +77,8 @@ cdef void check_only_notices(Reading *reading) noexcept nogil:
                         b"remote query did not return a result set, but result rowtype is not a single text column")
 
 
-cdef char *in_this_encoding(char *text, int encoding) noexcept nogil:
-    """Of a notice or error, which may come from another database: what cannot be converted becomes a question mark."""
-    return NULL if text == NULL else lossy_to_server(text, encoding)
-
-
 cdef void replay_notice(Stream *stream) noexcept nogil:
     """Report a notice of the job to this session, with its severity."""
-    cdef int encoding = stream.job.encoding
     cdef StringInfoData message
     cdef ErrorData notice
     memset(&notice, 0, sizeof(notice))
@@ -95,10 +89,7 @@ cdef void replay_notice(Stream *stream) noexcept nogil:
     pq_parse_errornotice(&message, &notice)
     if notice.elevel >= ERROR:
         notice.elevel = WARNING
-    notice.message = in_this_encoding(notice.message, encoding)
-    notice.detail = in_this_encoding(notice.detail, encoding)
-    notice.hint = in_this_encoding(notice.hint, encoding)
-    notice.context = in_this_encoding(notice.context, encoding)
+    bring_error_here(&notice, stream.job.encoding)
     # a position in the job's SQL says nothing about the statement that reads it
     notice.cursorpos = 0
     ThrowErrorData(&notice)

@@ -1,0 +1,164 @@
+"""Jobs of a database with another encoding than the reader's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from .calls import Failure, query, result_error, result_failure, value
+from .fix_db import Connect, Connection
+from .jobs import Handle, launch, result, wait
+from .server import Server
+
+#: é, which both encodings have, as each writes it; € and 你 are in UTF8 only.
+E_ACUTE = "U&'\\00E9'"
+EURO = "U&'caf\\00E9 \\20AC\\4F60'"
+
+Pair = tuple[Connection, Connection]
+
+
+@pytest.fixture
+def latin(server: Server, connect: Connect) -> Iterator[Connection]:
+    """A session on a database of the encoding LATIN1."""
+    server.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        conn = connect("latin", client_encoding="UTF8")
+        query(conn, "CREATE EXTENSION pg_background")
+        yield conn
+        conn.close()
+    finally:
+        server.execute("DROP DATABASE latin WITH (FORCE)")
+
+
+@pytest.fixture(params=["to UTF8", "to LATIN1"])
+def pair(
+    request: pytest.FixtureRequest, latin: Connection, conn: Connection
+) -> tuple[Connection, Connection]:
+    """The launching session and the reading one."""
+    return (latin, conn) if request.param == "to UTF8" else (conn, latin)
+
+
+def test_rows(pair: Pair) -> None:
+    launcher, reader = pair
+    columns = {
+        "t text": E_ACUTE,
+        "v varchar(3)": f"({E_ACUTE} || 'ab')::varchar(3)",
+        "n name": f"{E_ACUTE}::name",
+        "j json": f"json_build_object({E_ACUTE}, {E_ACUTE})",
+        "b bytea": "'\\x00e9ff'::bytea",
+        "d numeric": "1.50",
+        "i int": "7",
+        "z text": "NULL::text",
+    }
+    sql = ", ".join(columns.values())
+    handle = launch(launcher, f"SELECT {sql} FROM generate_series(1, 3)")
+    expected = [("é", "éab", "é", {"é": "é"}, b"\x00\xe9\xff", 7)] * 3
+    wait(launcher, handle)
+    found = query(
+        reader,
+        f"SELECT t, v, n, j, b, i FROM pg_background_result(%s, %s) AS ({', '.join(columns)})",
+        *handle,
+    )
+    assert found == expected
+
+
+def test_rows_are_text_of_the_readers_database(pair: Pair) -> None:
+    """Not merely shown as such."""
+    launcher, reader = pair
+    handle = launch(launcher, f"SELECT {E_ACUTE}")
+    query(
+        reader,
+        f"CREATE TEMP TABLE t AS "
+        f"SELECT * FROM pg_background_result({handle.pid}, {handle.cookie}) AS (t text)",
+    )
+    assert query(reader, f"SELECT length(t), t = {E_ACUTE} FROM t") == [(1, True)]
+
+
+def test_error_and_notice(pair: Pair) -> None:
+    launcher, reader = pair
+    notices: list[str | None] = []
+    reader.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary))
+    query(launcher, f"SET my.text = {E_ACUTE}")
+    raising = "RAISE {} USING MESSAGE = current_setting('my.text'), HINT = current_setting('my.text')"
+    job = f"DO $$ BEGIN {raising.format('NOTICE')}; {raising.format('EXCEPTION')}; END $$"
+    handle = launch(launcher, job)
+    wait(launcher, handle)
+    assert result_failure(reader, handle) == Failure("P0001", "é", None, "é")
+    assert notices == ["é"]
+
+
+def test_progress(pair: Pair) -> None:
+    launcher, reader = pair
+    handle = launch(launcher, f"SELECT pg_background_progress(5, {E_ACUTE})")
+    wait(launcher, handle)
+    progress = "SELECT progress_msg FROM pg_background_get_progress(%s, %s)"
+    assert value(reader, progress, *handle) == "é"
+
+
+def test_column_name_of_a_mismatch(pair: Pair) -> None:
+    launcher, reader = pair
+    handle = launch(launcher, 'SELECT 1 AS U&"\\00E9"')
+    wait(launcher, handle)
+    detail = result_failure(reader, handle).detail
+    assert detail is not None
+    assert detail.startswith('Column 1 is "é" of type integer')
+    assert result(reader, handle, "i int") == [(1,)]
+
+
+def test_row_that_the_readers_encoding_lacks(conn: Connection, latin: Connection) -> None:
+    handle = launch(conn, f"SELECT {EURO}")
+    wait(conn, handle)
+    assert isinstance(result_error(latin, handle), psycopg.errors.UntranslatableCharacter)
+
+
+def test_error_that_the_readers_encoding_lacks(conn: Connection, latin: Connection) -> None:
+    """The job's own error comes, as far as it can be written."""
+    query(conn, f"SET my.text = {EURO}")
+    handle = launch(conn, "DO $$ BEGIN RAISE USING MESSAGE = current_setting('my.text'); END $$")
+    wait(conn, handle)
+    assert result_failure(latin, handle)[:2] == ("P0001", "café ??")
+
+
+def test_caret_of_an_error(conn: Connection, latin: Connection) -> None:
+    """It points into the job's SQL, which comes as far as it can be written."""
+    handle = launch(conn, "SELECT '€', nothing")
+    wait(conn, handle)
+    diag = result_error(latin, handle).diag
+    assert (diag.sqlstate, diag.internal_query, diag.internal_position) == (
+        "42703",
+        "SELECT '?', nothing",
+        "13",
+    )
+
+
+def test_start_in_a_database_of_another_encoding(conn: Connection, latin: Connection) -> None:
+    """Its SQL and label are there what they are here."""
+    ((pid, cookie),) = query(
+        conn,
+        "SELECT pid, cookie FROM pg_background_start("
+        "'SELECT length(''é''), ''é''::text', label => 'é', database => 'latin')",
+    )
+    listed = "SELECT label, sql_preview FROM pg_background_list"
+    assert query(conn, listed) == [("é", "SELECT length('é'), 'é'::text")]
+    assert result(conn, Handle(pid, cookie), "n int, t text") == [(1, "é")]
+
+
+def test_start_in_a_database_without_an_encoding(conn: Connection, server: Server) -> None:
+    """Nothing is converted then."""
+    server.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    try:
+        handles = query(
+            conn,
+            "SELECT h.pid, h.cookie FROM generate_series(1, 100) n, pg_background_start("
+            "'SELECT ' || n || repeat('0', n % 7), label => n || 'é', database => 'ascii', "
+            "on_full => 'queue') h",
+        )
+        listed = "SELECT min(label), left(sql_preview, 7) FROM pg_background_list GROUP BY 2"
+        # Its label cannot be told from any other bytes.
+        assert query(conn, listed) == [("100??", "SELECT ")]
+        read = [result(conn, Handle(*handle), "n int") for handle in handles]
+        assert read == [[(int(str(n) + "0" * (n % 7)),)] for n in range(1, 101)]
+    finally:
+        server.execute("DROP DATABASE ascii WITH (FORCE)")
