@@ -219,6 +219,27 @@ def test_a_job_whose_database_was_dropped_meanwhile_fails(conn: Connection, serv
     cancel(conn, busy[1])
 
 
+def test_a_job_whose_role_was_dropped_meanwhile_fails(conn: Connection, server: Server) -> None:
+    conn.execute("CREATE ROLE goes")
+    conn.execute("GRANT pgbackground_role TO goes")
+    conn.execute(
+        "CREATE FUNCTION as_definer() RETURNS pg_background_handle LANGUAGE sql SECURITY DEFINER "
+        "AS 'SELECT pg_background_start(''SELECT 1'', on_full => ''queue'')'"
+    )
+    conn.execute("GRANT CREATE ON SCHEMA public TO goes")
+    conn.execute("ALTER FUNCTION as_definer OWNER TO goes")
+    busy = fill(conn)
+    row = conn.execute("SELECT pid, cookie FROM as_definer()").fetchone()
+    assert row is not None
+    conn.execute("ALTER FUNCTION as_definer OWNER TO postgres")
+    conn.execute("REVOKE CREATE ON SCHEMA public FROM goes")
+    conn.execute("DROP ROLE goes")
+    cancel(conn, busy[0])
+    with pytest.raises(errors.UndefinedObject, match="role with OID .* does not exist"):
+        result(conn, Handle(*row), "n int")
+    cancel(conn, busy[1])
+
+
 def test_fresh_processes_serve_the_line_too(server: Server, connect: Connect) -> None:
     settings = {"pg_background.max_total_workers": 2, "pg_background.worker_idle_timeout": 0}
     with server.alter_system(settings):

@@ -115,6 +115,7 @@ cdef bint run_statements(Job *job, JobRequest *request) noexcept nogil:
     cdef int i, count
     cdef MemoryContext context
     StartTransactionCommand()
+    require_role(job.user)
     keep_security_context(job)
     start_statement_timeout()
     MemoryContextSwitchTo(job_context)

@@ -86,6 +86,12 @@ cdef void assume_session_user(JobRequest *request) noexcept nogil:
         SetSessionAuthorization(request.session_user, request.session_user_is_superuser)
 
 
+cdef void require_role(Oid role) noexcept nogil:
+    """Raise 42704 when the job's role was dropped while it waited: PUBLIC's rights would be left of it."""
+    if GetUserNameFromId(role, True) == NULL:
+        raise_error(ERRCODE_UNDEFINED_OBJECT, b"role with OID %u does not exist", role)
+
+
 cdef void show_application_name(Job *job) noexcept nogil:
     """The label in pg_stat_activity; without one, the launcher's application_name."""
     global appname_has_label
