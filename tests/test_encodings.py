@@ -9,7 +9,7 @@ import pytest
 
 from .calls import Failure, query, result_error, result_failure, value
 from .fix_db import Connect, Connection
-from .jobs import Handle, launch, result, wait
+from .jobs import FOREVER, Handle, launch, result, start, wait
 from .server import Server
 
 #: é, which both encodings have, as each writes it; € and 你 are in UTF8 only.
@@ -162,3 +162,10 @@ def test_start_in_a_database_without_an_encoding(conn: Connection, server: Serve
         assert read == [[(int(str(n) + "0" * (n % 7)),)] for n in range(1, 101)]
     finally:
         server.execute("DROP DATABASE ascii WITH (FORCE)")
+
+
+def test_a_label_is_compared_in_the_encoding_of_its_reader(conn: Connection, latin: Connection) -> None:
+    handle = start(conn, FOREVER, database=latin.info.dbname, label="çedille")
+    assert conn.execute("SELECT pg_background_cancel_by_label('%d', 0)").fetchone() == (0,)
+    assert conn.execute("SELECT pg_background_cancel_by_label('ç%', 0)").fetchone() == (1,)
+    assert wait(conn, handle)

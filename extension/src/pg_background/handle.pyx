@@ -132,6 +132,22 @@ cdef void raise_unknown(int32_t pid) noexcept nogil:
     raise_error(ERRCODE_UNDEFINED_OBJECT, b"PID %d is not attached to this session", pid)
 
 
+cdef bint has_right(Oid owner, Oid also_allowed) noexcept nogil:
+    """Whether the current role may use the jobs of this one; `also_allowed` as in find_job."""
+    if has_privs_of_role(GetUserId(), owner):
+        return True
+    if also_allowed == InvalidOid or not has_privs_of_role(GetUserId(), also_allowed):
+        return False
+    # as in pg_cancel_backend
+    return also_allowed != ROLE_PG_SIGNAL_BACKEND or not superuser_arg(owner)
+
+
+cdef void require_right(Oid owner, Oid also_allowed, int32_t pid) noexcept nogil:
+    if not has_right(owner, also_allowed):
+        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    b"permission denied for background worker with PID \"%d\"", pid)
+
+
 cdef Job *find_job(Handle *handle, Oid also_allowed) noexcept nogil:
     """The tracked job of this handle; raises 42704, 55000 or 42501. Join the sessions first.
 
@@ -155,10 +171,5 @@ cdef Job *find_job(Handle *handle, Oid also_allowed) noexcept nogil:
             raise_with_hint(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, b"The handle is stale.",
                             b"cookie mismatch for PID %d", handle.pid)
         raise_unknown(handle.pid)
-    if not (has_privs_of_role(GetUserId(), owner)
-            or (also_allowed != InvalidOid and has_privs_of_role(GetUserId(), also_allowed)
-                # as in pg_cancel_backend
-                and not (also_allowed == ROLE_PG_SIGNAL_BACKEND and superuser_arg(owner)))):
-        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                    b"permission denied for background worker with PID \"%d\"", handle.pid)
+    require_right(owner, also_allowed, handle.pid)
     return job

@@ -199,8 +199,7 @@ cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
     cdef cbool nulls[12]
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and (has_privs_of_role(GetUserId(), copy.user)
-                        or has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS)):
+    if job != NULL and has_right(copy.user, ROLE_PG_READ_ALL_STATS):
         set_outcome(values, nulls, job, &copy)
     else:
         set_unknown_outcome(values, nulls, &handle)

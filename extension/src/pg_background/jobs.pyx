@@ -5,17 +5,6 @@ cdef enum:
     JOBS_COLUMNS = 19
 
 
-cdef inline bint may_see(Job *copy) noexcept nogil:
-    return (has_privs_of_role(GetUserId(), copy.user)
-            or has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
-
-
-cdef inline bint may_cancel(Job *copy) noexcept nogil:
-    """As find_job decides for cancel."""
-    return (has_privs_of_role(GetUserId(), copy.user)
-            or (has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) and not superuser_arg(copy.user)))
-
-
 cdef void set_progress(Datum *values, cbool *nulls, int i, Job *job, Job *copy, int32_t worker_pid) noexcept nogil:
     """What the job has reported, else what the server knows of its command."""
     cdef char message[256]
@@ -37,11 +26,11 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
     cdef Datum values[19]
     cdef cbool nulls[19]
     cdef bint failed = has_failed(copy)
-    cdef bint visible = may_see(copy)
+    cdef bint visible = has_right(copy.user, ROLE_PG_READ_ALL_STATS)
     memset(nulls, 0, sizeof(nulls))
     values[0] = Int32GetDatum(copy.pid)
     values[1] = Int64GetDatum(<int64_t>copy.cookie)
-    nulls[1] = not may_cancel(copy)
+    nulls[1] = not has_right(copy.user, ROLE_PG_SIGNAL_BACKEND)
     values[2] = Int32GetDatum(worker_pid)
     nulls[2] = worker_pid == 0
     values[3] = ObjectIdGetDatum(copy.database)

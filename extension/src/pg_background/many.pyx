@@ -63,6 +63,7 @@ cdef struct OwnJob:
     Job *job
     Handle handle
     Oid user
+    int32_t encoding
     char label[257]
 
 
@@ -94,6 +95,7 @@ cdef OwnJob *own_jobs(Which which, int *count) noexcept nogil:
             found[count[0]].handle.pid = job.pid
             found[count[0]].handle.cookie = job.cookie
             found[count[0]].user = job.user
+            found[count[0]].encoding = job.encoding
             memcpy(found[count[0]].label, job.label, LABEL_BYTES)
             count[0] += 1
     unlock_registry()
@@ -152,7 +154,7 @@ cdef public Datum pgbg_cancel_by_label(FunctionCallInfo fcinfo) noexcept nogil:
     cdef int i
     # all before the first is canceled: a bad pattern raises
     for i in range(count):
-        if jobs[i].label[0] != 0 and is_like(jobs[i].label, pattern):
+        if jobs[i].label[0] != 0 and is_like(lossy_to_server(jobs[i].label, jobs[i].encoding), pattern):
             jobs[matching] = jobs[i]
             matching += 1
     return Int32GetDatum(cancel_jobs(jobs, matching, arg_int32(fcinfo, 1)))

@@ -75,7 +75,7 @@ cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
             worker_pid = registry.workers[copy.worker].pid
     unlock_registry()
     if known:
-        job = find_job(&handle, ROLE_PG_READ_ALL_STATS)
+        require_right(copy.user, ROLE_PG_READ_ALL_STATS, handle.pid)
         forget_backend_snapshot()
         set_progress(values, nulls, 0, job, &copy, worker_pid)
     return row_datum(fcinfo, values, nulls)
