@@ -16,6 +16,7 @@ ROWS = "SETOF record"
 KEY = "pid integer, cookie bigint"
 SET = f"handles {HANDLE}[]"
 RUN = "sql text, queue_size integer DEFAULT 0, timeout_ms integer DEFAULT 0, label text DEFAULT NULL::text"
+PRIVILEGES = "role_name text, print_commands boolean DEFAULT false"
 MSG = "msg text DEFAULT NULL::text"
 REGISTRY = (
     "OUT entries integer, OUT live integer, OUT unread integer, OUT idle_workers integer,"
@@ -54,9 +55,11 @@ FUNCTIONS = [
     *starting("submit"),
     Function("result", KEY, ROWS),
     Function("result", f"handle {HANDLE}", ROWS),
+    Function("result", "pid integer", ROWS),
     Function("result_v2", KEY, ROWS),
     Function("detach", KEY, "void"),
     Function("detach", f"handle {HANDLE}", "void"),
+    Function("detach", "pid integer", "void"),
     Function("detach_v2", KEY, "void"),
     Function("cancel", f"{KEY}, grace_ms integer DEFAULT 0", "void"),
     Function("cancel", f"handle {HANDLE}", "void"),
@@ -89,6 +92,13 @@ FUNCTIONS = [
     *twins("purge", "", "integer"),
     *twins("cancel_by_label", "pattern text, grace_ms integer DEFAULT 0", "integer"),
     Function("registry", REGISTRY, "record"),
+    Function("pid", f"handle {HANDLE}", "integer"),
+    Function("worker_pid", KEY, "integer"),
+    Function("grant_privileges", PRIVILEGES, "boolean"),
+    Function("revoke_privileges", PRIVILEGES, "boolean"),
+    Function("grant_pg_background_privileges", PRIVILEGES, "boolean"),
+    Function("revoke_pg_background_privileges", PRIVILEGES, "boolean"),
+    Function("drop_executor_role", "", "void", strict=False),
 ]
 
 #: Where int8 does not read hexadecimal.
@@ -99,7 +109,17 @@ TEXT_COOKIES = [
 ]
 
 #: Not for the members of pgbackground_role.
-RESTRICTED = {"pg_background_registry", "pg_background_drain_server", "pg_background_resume_server"}
+RESTRICTED = {
+    "pg_background_registry",
+    "pg_background_drain_server",
+    "pg_background_resume_server",
+    "pg_background_change_privileges",
+    "pg_background_grant_privileges",
+    "pg_background_revoke_privileges",
+    "pg_background_drop_executor_role",
+    "grant_pg_background_privileges",
+    "revoke_pg_background_privileges",
+}
 
 TYPES = {
     "pg_background_handle": "pid integer, cookie bigint",
@@ -118,6 +138,11 @@ TYPES = {
     "pg_background_outcome": "pid integer, cookie bigint, state text, consumed boolean, completed boolean,"
     " has_error boolean, row_count bigint, command_tag text, sqlstate text, error_message text,"
     " label text, launched_at timestamp with time zone",
+    "pg_background_activity": "pid integer, cookie bigint, launched_at timestamp with time zone,"
+    " user_id oid, queue_size integer, pgbg_state text, sql_preview text, last_error text,"
+    " consumed boolean, label text, backend_state text, wait_event_type text, wait_event text,"
+    " xact_start timestamp with time zone, query_start timestamp with time zone,"
+    " backend_start timestamp with time zone, query text",
     "pg_background_list": "pid integer, cookie bigint, launched_at timestamp with time zone, user_id oid,"
     " queue_size integer, state text, sql_preview text, last_error text, consumed boolean, label text",
 }
@@ -178,6 +203,30 @@ def test_no_other_overload_takes_the_same_call(conn: Connection) -> None:
 def test_how_functions_may_be_called(conn: Connection) -> None:
     found = query(conn, "SELECT DISTINCT provolatile, proparallel, prosecdef" + MEMBERS + " AND prolang = 13")
     assert found == [("v", "u", False)]
+
+
+def test_how_functions_in_sql_are_bound(conn: Connection) -> None:
+    """Those in SQL by what they named when they were made, those in PL/pgSQL by a pinned search_path."""
+    rows = query(
+        conn,
+        "SELECT proname, l.lanname, prosqlbody IS NOT NULL, array_to_string(proconfig, ';')"
+        + MEMBERS.replace("WHERE", "JOIN pg_language l ON l.oid = prolang WHERE")
+        + " AND l.lanname <> 'c'",
+    )
+    assert rows
+    for name, language, has_body, settings in rows:
+        assert has_body or language == "plpgsql", name
+        assert settings == "search_path=pg_catalog, pg_temp", name
+    assert value(conn, "SELECT count(*)" + MEMBERS + " AND prosecdef AND proconfig IS NULL") == 0
+
+
+def test_the_cast(conn: Connection) -> None:
+    row = query(
+        conn,
+        "SELECT castcontext, castfunc::regproc::text, provolatile"
+        " FROM pg_cast JOIN pg_proc p ON p.oid = castfunc WHERE castsource = 'pg_background_handle'::regtype AND casttarget = 'int4'::regtype",
+    )
+    assert row == [("a", "pg_background_pid", "v")]
 
 
 def test_symbols_are_our_own(conn: Connection) -> None:

@@ -289,6 +289,35 @@ RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLA
 CREATE FUNCTION pg_background_cancel_by_label_v2(pattern text, grace_ms int4 DEFAULT 0)
 RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
+-- ---- what the process of a running job does
+
+CREATE FUNCTION pg_background_worker_pid(pid int4, cookie int8)
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_worker_pid' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+-- The process may run another job by the time that it is looked at: so it must run this one before and after that, and
+-- an activity that the transaction has looked at earlier must not be older than the job. No process has the pid 0.
+CREATE VIEW pg_background_activity AS
+SELECT l.pid, l.cookie, l.launched_at, l.user_id, l.queue_size, l.state AS pgbg_state, l.sql_preview, l.last_error,
+  l.consumed, l.label, a.state AS backend_state, a.wait_event_type, a.wait_event, a.xact_start, a.query_start,
+  a.backend_start, a.query
+FROM pg_background_list AS l
+CROSS JOIN LATERAL (SELECT pg_background_worker_pid(l.pid, l.cookie) AS pid OFFSET 0) AS w
+LEFT JOIN LATERAL (SELECT * FROM pg_stat_get_activity(COALESCE(w.pid, 0)) OFFSET 0) AS a
+  ON a.query_start >= l.launched_at AND pg_background_worker_pid(l.pid, l.cookie) = w.pid;
+
+-- ---- callers that know a job by its pid alone
+
+CREATE FUNCTION pg_background_pid(handle pg_background_handle)
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_pid' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE CAST (pg_background_handle AS int4) WITH FUNCTION pg_background_pid(pg_background_handle) AS ASSIGNMENT;
+
+CREATE FUNCTION pg_background_result(pid int4)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_result' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION pg_background_detach(pid int4)
+RETURNS void AS 'MODULE_PATHNAME', 'pgbg_detach' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
 -- ---- before a restart
 
 CREATE FUNCTION pg_background_drain_server(timeout_ms int4)
@@ -325,7 +354,81 @@ BEGIN
   END LOOP;
 END $$;
 
--- ---- nothing for PUBLIC
+-- ---- privileges
+
+-- Names the extension's own functions, whichever the version of the server made it create, with the server's own
+-- quoting: outside of search_path they come with their schema.
+CREATE FUNCTION pg_background_change_privileges(verb text, role_name text, print_commands bool)
+RETURNS bool LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  preposition text := CASE verb WHEN 'GRANT' THEN 'TO' ELSE 'FROM' END;
+  command text;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+    RAISE undefined_object USING MESSAGE = format('role "%s" does not exist', role_name);
+  END IF;
+  FOR command IN
+    SELECT format('%s %s %s %I', verb, target, preposition, role_name)
+    FROM pg_extension AS e
+    JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+    LEFT JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+      -- these are for superusers and those whom they name
+      AND p.proname !~ '^pg_background_(registry|drain_server|resume_server)$'
+      AND p.proname !~ '(_privileges|_executor_role)$'
+    LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind = 'v'
+    CROSS JOIN LATERAL COALESCE('EXECUTE ON ROUTINE ' || p.oid::regprocedure, 'SELECT ON ' || c.oid::regclass) AS target
+    WHERE e.extname = 'pg_background' AND target IS NOT NULL
+    ORDER BY target
+  LOOP
+    IF print_commands THEN
+      RAISE INFO '%', command;
+    END IF;
+    EXECUTE command;
+  END LOOP;
+  RETURN true;
+END $$;
+
+CREATE FUNCTION pg_background_grant_privileges(role_name text, print_commands bool DEFAULT false)
+RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT pg_background_change_privileges('GRANT', role_name, print_commands);
+END;
+
+CREATE FUNCTION pg_background_revoke_privileges(role_name text, print_commands bool DEFAULT false)
+RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT pg_background_change_privileges('REVOKE', role_name, print_commands);
+END;
+
+CREATE FUNCTION grant_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
+RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT pg_background_change_privileges('GRANT', role_name, print_commands);
+END;
+
+CREATE FUNCTION revoke_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
+RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT pg_background_change_privileges('REVOKE', role_name, print_commands);
+END;
+
+-- What it owns, and what it holds in other databases, keeps it: the error names them.
+CREATE FUNCTION pg_background_drop_executor_role()
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbackground_role') THEN
+    RAISE NOTICE 'role "pgbackground_role" does not exist, skipping';
+    RETURN;
+  END IF;
+  IF NOT EXISTS (
+    SELECT FROM pg_shdepend
+    WHERE refclassid = 'pg_authid'::regclass AND refobjid = 'pgbackground_role'::regrole AND deptype = 'o'
+  ) THEN
+    -- its privileges in this database, those of pg_init_privs among them
+    DROP OWNED BY pgbackground_role;
+  END IF;
+  DROP ROLE pgbackground_role;
+END $$;
 
 DO $$
 BEGIN
@@ -334,11 +437,11 @@ BEGIN
   END IF;
 END $$;
 
+-- nothing for PUBLIC
 DO $$
 DECLARE
   member regprocedure;
 BEGIN
-  -- the extension's own functions, whichever the version of the server made it create
   FOR member IN
     SELECT d.objid::regprocedure
     FROM pg_catalog.pg_depend d
@@ -347,17 +450,12 @@ BEGIN
       AND d.deptype = 'e' AND e.extname = 'pg_background'
   LOOP
     EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
-    EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO pgbackground_role', member);
   END LOOP;
+  PERFORM pg_background_grant_privileges('pgbackground_role');
 END $$;
 
-REVOKE ALL ON FUNCTION pg_background_registry(), pg_background_drain_server(int4), pg_background_resume_server()
-FROM pgbackground_role;
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
-REVOKE ALL ON pg_background_list FROM PUBLIC;
-GRANT SELECT ON pg_background_list TO pgbackground_role;
 
 -- who may look at all sessions in pg_stat_activity may look at all jobs
-REVOKE ALL ON pg_background_jobs, pg_background_totals FROM PUBLIC;
-GRANT SELECT ON pg_background_jobs, pg_background_totals TO pgbackground_role, pg_read_all_stats;
+GRANT SELECT ON pg_background_jobs, pg_background_totals TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pg_background_all_jobs(), pg_background_all_totals() TO pg_read_all_stats;

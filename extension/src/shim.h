@@ -535,6 +535,8 @@ SQL_FUNCTION(pgbg_wait_timeout);
 SQL_FUNCTION(pgbg_await);
 SQL_FUNCTION(pgbg_cancel);
 SQL_FUNCTION(pgbg_detach);
+SQL_FUNCTION(pgbg_pid);
+SQL_FUNCTION(pgbg_worker_pid);
 SQL_FUNCTION(pgbg_run);
 SQL_FUNCTION(pgbg_run_query);
 SQL_FUNCTION(pgbg_wait_any);

@@ -87,7 +87,9 @@ cdef Handle handle_at(FunctionCallInfo fcinfo, int n) noexcept nogil:
 
 
 cdef Handle handle_argument(FunctionCallInfo fcinfo) noexcept nogil:
-    """The handle that a call begins with."""
+    """The handle that a call begins with; a bare pid where it is all that there is."""
+    if arg_count(fcinfo) == 1 and argument_type(fcinfo, 0) == INT4OID:
+        return bare_pid_handle(arg_int32(fcinfo, 0))
     return handle_at(fcinfo, 0)
 
 

@@ -160,6 +160,26 @@ cdef public Datum pgbg_full_sql(FunctionCallInfo fcinfo) noexcept nogil:
     return CStringGetTextDatum(lossy_to_server(request_sql(<JobRequest *>request), copy.encoding))
 
 
+cdef inline bint may_look(Job *copy) noexcept nogil:
+    return has_right(copy.user, ROLE_PG_READ_ALL_STATS)
+
+
+cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
+    """The process that runs the job now, else NULL: the view pg_background_activity looks at that one only."""
+    cdef Handle handle = handle_argument(fcinfo)
+    cdef Job copy
+    cdef Job *job
+    cdef int32_t pid = 0
+    join_sessions()
+    job = look_up(&handle, &copy)
+    if job != NULL and copy.state == JOB_RUNNING and may_look(&copy):
+        share_registry()
+        pid = pid_that_runs(job_index(job), handle.cookie)
+        unlock_registry()
+    fcinfo.isnull = pid <= 0
+    return Int32GetDatum(pid)
+
+
 # ---- outcome
 
 cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept nogil:
@@ -199,7 +219,7 @@ cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
     cdef cbool nulls[12]
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and has_right(copy.user, ROLE_PG_READ_ALL_STATS):
+    if job != NULL and may_look(&copy):
         set_outcome(values, nulls, job, &copy)
     else:
         set_unknown_outcome(values, nulls, &handle)

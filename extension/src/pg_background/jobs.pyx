@@ -26,7 +26,7 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
     cdef Datum values[19]
     cdef cbool nulls[19]
     cdef bint failed = has_failed(copy)
-    cdef bint visible = has_right(copy.user, ROLE_PG_READ_ALL_STATS)
+    cdef bint visible = may_look(copy)
     memset(nulls, 0, sizeof(nulls))
     values[0] = Int32GetDatum(copy.pid)
     values[1] = Int64GetDatum(<int64_t>copy.cookie)

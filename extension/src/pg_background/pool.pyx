@@ -30,7 +30,7 @@ cdef Worker *choose_idle_worker(Job *job, uint64_t settings) noexcept nogil:
     cdef int best_rank = 0
     for i in range(registry.workers_size):
         worker = &registry.workers[i]
-        if not fits(worker, job):
+        if not fits(worker, job) or is_pinned(worker):
             continue
         rank = readiness(worker)
         if rank > 0 and worker.settings == settings:

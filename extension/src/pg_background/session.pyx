@@ -71,6 +71,7 @@ cdef void end_session() noexcept nogil:
             any_left = True
     my_session.id = 0
     my_session.waits_for = 0
+    forget_pins()
     unlock_registry()
     my_session = NULL
     if any_left:
