@@ -76,6 +76,13 @@ def test_ends_jobs_that_swallow_cancels(connect: Connect) -> None:
     wait_for_state(launcher, handle, "canceled")
 
 
+@pytest.mark.usefixtures("resumed")
+def test_in_a_job(conn: Connection) -> None:
+    """It neither waits for itself nor cancels itself."""
+    job = launch(conn, "SELECT * FROM pg_background_drain_server(3600000)")
+    assert result(conn, job, "finished int, canceled int, running int") == [(0, 0, 0)]
+
+
 def test_only_superusers(connect: Connect, make_role: MakeRole, conn: Connection) -> None:
     role = make_role(member_of=("pgbackground_role",))
     conn.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from .calls import query, value
@@ -230,3 +231,21 @@ def test_with_idle_time_a_loaded_library_stays_but_its_settings_do_not(conn: Con
     assert wait(conn, dirty)
     wait_until_idle(conn, pid)
     assert job(conn, shown) == (pid, "error")
+
+
+def test_a_backup_ends_with_its_job(conn: Connection, server: Server) -> None:
+    """With its process, since nothing else ends it."""
+    begin = (
+        "pg_backup_start('left over', true)"
+        if server.major >= 15
+        else ("pg_start_backup('left over', true, false)")
+    )
+    dirty = launch(conn, f"SELECT {begin}::text")
+    assert wait(conn, dirty)
+    wait_until_gone(conn, dirty.pid)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        run(
+            conn,
+            "SELECT pg_backup_stop()::text" if server.major >= 15 else "SELECT pg_stop_backup(false)::text",
+        )
+    assert len(run(conn, f"SELECT {begin}::text")) == 1

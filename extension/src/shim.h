@@ -14,6 +14,7 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_collation_d.h"
@@ -260,6 +261,8 @@ reset_replication_origin(void)
 	replorigin_session_reset();
 	replorigin_session_origin = InvalidRepOriginId;
 }
+
+#define session_has_backup() (get_backup_status() != SESSION_BACKUP_NONE)
 
 /* As the server does after an error and at a session's end: acquired and temporary slots. */
 static inline void

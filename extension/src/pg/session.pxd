@@ -68,6 +68,7 @@ cdef extern from "shim.h" nogil:
     void ResetPlanCache()
     void reset_replication_origin()
     void release_replication_slots()
+    cbool session_has_backup()
     void GetTempNamespaceState(Oid *tempNamespaceId, Oid *tempToastNamespaceId)
 
     # Activity

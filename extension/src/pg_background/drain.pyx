@@ -23,13 +23,14 @@ cdef void set_draining(bint draining) noexcept nogil:
 
 
 cdef LiveJob *live_jobs(int *count) noexcept nogil:
-    """All jobs that have not ended."""
+    """All jobs that have not ended, but for the one that this is called in."""
     cdef LiveJob *live = <LiveJob *>palloc(sizeof(LiveJob) * registry.jobs_size)
     cdef int32_t i
     count[0] = 0
     share_registry()
     for i in range(registry.jobs_size):
-        if registry.cookies[i] != 0 and not is_final(registry.jobs[i].state):
+        if (registry.cookies[i] != 0 and not is_final(registry.jobs[i].state)
+                and &registry.jobs[i] != my_job):
             live[count[0]].job = &registry.jobs[i]
             live[count[0]].cookie = registry.cookies[i]
             count[0] += 1

@@ -175,8 +175,10 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     my_job = NULL
     my_worker.job = -1
     my_worker.cookie = 0
-    # a process that is to end, as by a terminate that came too late for this job, must not get the next one
-    if setting_worker_idle_timeout == 0 or ProcDiePending or my_worker.terminate_cookie == job.cookie:
+    # a process that is to end, as by a terminate that came too late for this job, must not get the next one; nor must
+    # one in which the job has left a backup, which only the process's end ends
+    if (setting_worker_idle_timeout == 0 or ProcDiePending or my_worker.terminate_cookie == job.cookie
+            or session_has_backup()):
         my_worker.state = WORKER_LEAVING
     else:
         my_worker.state = WORKER_RESETTING
