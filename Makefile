@@ -38,6 +38,7 @@ bench-quick: build ## Measure launch, result and wait, in about a minute (PG=18)
 lint: $(BIN)/.installed ## Run the linters and the type checker
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/python -m tools.async_to_sync --check
 	@$(BIN)/mypy
 	@# It looks for pycodestyle in PATH.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint extension/src

@@ -8,4 +8,5 @@ pytest_plugins = (
     "tests.fix_db",
     "tests.fix_cli",
     "tests.fix_points",
+    "tests.fix_client",
 )

@@ -1,1 +1,75 @@
-"""SQL in PostgreSQL background workers: the Python side of the extension of the same name."""
+"""SQL in PostgreSQL background workers.
+
+    with pg_background.connect("postgresql://…") as client:
+        job = client.launch("SELECT region, sum(amount) FROM orders WHERE year = %s GROUP BY 1", [2026])
+        for row in job.result(timeout=30):
+            ...
+
+The names below are the client's public interface; docs/client.md is its guide.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client.client import Client
+    from .client.client_async import AsyncClient
+    from .client.errors import ConnectionLost, JobCancelled, JobLost, JobTimeout
+    from .client.executor import Executor, JobFuture
+    from .client.job import Job
+    from .client.job_async import AsyncJob
+    from .client.model import Handle, JobColumn, JobInfo, JobState, Progress, Stats
+    from .client.result import Result
+
+    connect = Client.connect
+
+__all__ = [
+    "AsyncClient",
+    "AsyncJob",
+    "Client",
+    "ConnectionLost",
+    "Executor",
+    "Handle",
+    "Job",
+    "JobCancelled",
+    "JobColumn",
+    "JobFuture",
+    "JobInfo",
+    "JobLost",
+    "JobState",
+    "JobTimeout",
+    "Progress",
+    "Result",
+    "Stats",
+    "connect",
+]
+
+#: Where the names come from: loaded when one is used, as the command line and the pytest plugin use none.
+_MODULES = {
+    "client": ("Client",),
+    "client_async": ("AsyncClient",),
+    "errors": ("ConnectionLost", "JobCancelled", "JobLost", "JobTimeout"),
+    "executor": ("Executor", "JobFuture"),
+    "job": ("Job",),
+    "job_async": ("AsyncJob",),
+    "model": ("Handle", "JobColumn", "JobInfo", "JobState", "Progress", "Stats"),
+    "result": ("Result",),
+}
+
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "connect":
+        return __getattr__("Client").connect
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".client.{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

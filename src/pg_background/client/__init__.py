@@ -1,0 +1,1 @@
+"""The client: see `pg_background` for what of it is public."""

@@ -1,0 +1,71 @@
+"""What threads and asyncio call by different names: each pair is one thing in the source and in its twin."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+AEvent = asyncio.Event
+Event = threading.Event
+
+ALock = asyncio.Lock
+Lock = threading.Lock
+
+ATask: TypeAlias = "asyncio.Task[None]"
+Task: TypeAlias = threading.Thread
+
+#: how a caller is told to stop
+AInterrupted = asyncio.CancelledError
+Interrupted = KeyboardInterrupt
+
+
+def aspawn(name: str, function: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    """Run a function beside the caller."""
+    return asyncio.create_task(function(), name=name)
+
+
+def spawn(name: str, function: Callable[[], None]) -> threading.Thread:
+    """Run a function beside the caller; the interpreter's end does not wait for it."""
+    thread = threading.Thread(target=function, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+async def ajoin(task: asyncio.Task[None]) -> None:
+    """End what was spawned: a task is cancelled."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def join(thread: threading.Thread) -> None:
+    """End what was spawned: a thread has been told to, and ends soon."""
+    if thread is not threading.current_thread():
+        thread.join()
+
+
+async def await_event(event: asyncio.Event, timeout: float | None) -> bool:
+    """Wait until the event is set, at most so many seconds; return whether it is."""
+    if timeout is not None and timeout <= 0:
+        return event.is_set()
+    try:
+        await asyncio.wait_for(event.wait(), timeout)
+    except (TimeoutError, asyncio.TimeoutError):
+        return event.is_set()
+    return True
+
+
+def wait_event(event: threading.Event, timeout: float | None) -> bool:
+    """Wait until the event is set, at most so many seconds; return whether it is."""
+    return event.wait(None if timeout is None else max(timeout, 0))
+
+
+async def ashielded(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run it to its end even if the caller is cancelled meanwhile."""
+    await asyncio.shield(function())
+
+
+def shielded(function: Callable[[], None]) -> None:
+    """Run it: threads are not cancelled."""
+    function()

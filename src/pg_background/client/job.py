@@ -1,0 +1,347 @@
+# Made from job_async.py by tools/async_to_sync.py: edit that one.
+"""A job, as the session that launched it, or any other of the same role, holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic
+
+import psycopg
+
+from . import reading
+from .acompat import Interrupted, Lock, shielded, wait_event
+from .bars import BAR_SECONDS, ProgressDisplay, bars
+from .errors import JobLost
+from .model import FINAL, Handle, JobColumn, JobState, Progress
+from .notebook import card_of
+from .pauses import Deadline
+from .result import Result, Row
+from .watch import Watch
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+    from psycopg.rows import RowFactory
+    from typing_extensions import Self
+
+    from .client import Client
+
+
+class Job(Generic[Row]):
+    """A job. Made by `Client.launch` and its like; `await job` is `await job.result()`.
+
+    As a context manager: an exception in the block, or its cancellation, cancels the job; otherwise it is
+    forgotten at the block's end, finished or not, unless its result was read.
+
+    It pickles to its handle, which `Client.attach` takes in another process.
+
+    Attributes:
+        handle: pid and cookie.
+        label: as given at the launch; None if there was none or it is not known here.
+        query: the SQL; None if it is not known here.
+    """
+
+    def __init__(
+        self,
+        client: Client[Any],
+        handle: Handle,
+        row_factory: RowFactory[Row],
+        *,
+        label: str | None = None,
+        query: str | None = None,
+        has_rows: bool = True,
+    ) -> None:
+        self.handle = handle
+        self.label = label
+        self.query = query
+        self._client = client
+        self._row_factory = row_factory
+        self._has_rows = has_rows
+        self._watch: Watch | None = None
+        self._is_detached = False
+        self._state: JobState | None = None
+        self._progress = Progress(None, None)
+        self._result: Result[Row] | None = None
+        self._error: Exception | None = None
+        self._reading = Lock()
+
+    @property
+    def pid(self) -> int:
+        """Of the worker that took the job at its launch; negative if it was queued."""
+        return self.handle.pid
+
+    @property
+    def cookie(self) -> int:
+        """What tells the job from all others that ever had this pid."""
+        return self.handle.cookie
+
+    @property
+    def name(self) -> str:
+        """Its label, or else its pid."""
+        return self.label or f"job {self.pid}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known here that it has ended; the server is not asked."""
+        return (
+            self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.over.is_set())
+        )
+
+    @property
+    def last_state(self) -> str:
+        """Its state as far as it is known here; the server is not asked."""
+        if self._watch is not None and self._watch.outcome is not None:
+            return self._watch.outcome.state or "unknown"
+        return self._state or "launched"
+
+    @property
+    def state(self) -> JobState:
+        """Its state now, asked from the server until it is final.
+
+        Raises:
+            JobLost: the server does not know the handle.
+        """
+        if self._state not in FINAL:
+            self._require_attached()
+            outcome = self._client._outcome(self.handle)
+            self._state = reading.known(outcome).state
+        assert self._state is not None
+        return self._state
+
+    @property
+    def progress(self) -> Progress:
+        """What it has reported by pg_background_progress(), asked from the server."""
+        (self._progress,) = self._client._progress([self.handle])
+        return self._progress
+
+    def done(self) -> bool:
+        """Tell whether it has ended, in whatever way.
+
+        Raises:
+            JobLost: the server does not know the handle.
+        """
+        return self._is_read() or self.state in FINAL
+
+    def wait(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> bool:
+        """Wait until it has ended, and tell whether it has.
+
+        Takes up neither the client nor a session in the server.
+
+        Args:
+            timeout: in seconds; None waits for ever.
+            progress: a bar, see `bars`.
+
+        Raises:
+            JobLost: the server does not know the handle.
+            ConnectionLost: the end can't be learned.
+        """
+        if self._is_read():
+            return True
+        watch = self._watched()
+        with bars(progress, [self]) as bar:
+            for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
+                if wait_event(watch.over, pause):
+                    break
+                if bar:
+                    bar.show(self, self.progress)
+            if bar and watch.over.is_set():
+                bar.show(self, self.progress, over=True)
+        if not watch.over.is_set():
+            return False
+        if watch.error is not None:
+            # The next wait asks again.
+            self._watch = None
+            raise watch.error
+        assert watch.outcome is not None
+        self._state = reading.known(watch.outcome).state
+        return True
+
+    def result(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> Result[Row]:
+        """Wait for the end, and return the rows of the last statement, the same at each call.
+
+        The server forgets them once they are read. If the call is cancelled or interrupted, so is the job.
+
+        Args:
+            timeout: how long to wait for the end, in seconds; None waits for ever.
+            progress: a bar, see `bars`.
+
+        Raises:
+            TimeoutError: the job goes on.
+            JobCancelled: it was cancelled.
+            JobTimeout: it ran into its own time limit.
+            JobLost: there is nothing to be had of it any more.
+            psycopg.Error: any other error in it, as the class of its SQLSTATE.
+        """
+        try:
+            self._finish(timeout, progress)
+        except Interrupted:
+            shielded(self.cancel_quietly)
+            raise
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Wait for the end, and return what `result` would raise; None if it has rows for us.
+
+        Raises:
+            TimeoutError: the job goes on.
+        """
+        self._finish(timeout, None)
+        return self._error
+
+    def fetch(self, size: int = 1000) -> Iterator[list[Row]]:
+        """Wait for the end, and iterate over the rows in lists of so many, without having all in memory.
+
+        They can be read once. A client made from a connection has no second one to read from: there libpq has
+        all in memory.
+
+        Raises:
+            ValueError: size is not positive.
+            psycopg.Error: as `result`.
+        """
+        if size < 1:
+            raise ValueError("size must be at least 1")
+        return self._pages(size)
+
+    def cancel(self, grace: float = 0) -> None:
+        """Cancel it, and return at once; cancelling a finished job changes nothing.
+
+        Args:
+            grace: seconds after which its process is ended too, if it has not stopped; this waits for it.
+
+        Raises:
+            JobLost: the server does not know the handle.
+        """
+        self._client._control("cancel", self.handle, round(grace * 1000))
+
+    def detach(self) -> None:
+        """Forget it: it goes on and commits, but nothing more can be learned of it.
+
+        Raises:
+            JobLost: the server does not know the handle.
+        """
+        self._client._control("detach", self.handle)
+        self._is_detached = True
+
+    def describe(self) -> tuple[JobColumn, ...]:
+        """Return the result's columns, as soon as they are known; empty before, and for a job without rows.
+
+        Raises:
+            JobLost: the server does not know the handle.
+        """
+        return self._client._describe(self.handle)
+
+    def add_done_callback(self, callback: Callable[[Job[Row]], object]) -> None:
+        """Call it with this job when the job has ended, or at once if it has; what it returns is ignored.
+
+        It must not block: other jobs' ends wait meanwhile.
+        """
+        if self._is_read():
+            callback(self)
+        else:
+            self._watched().when_over(lambda: callback(self))
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return `result()` as an Arrow table; needs the extra `arrow`."""
+        return (self.result()).to_arrow()
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return `result()` as a polars DataFrame; needs the extra `polars`."""
+        return (self.result()).to_polars()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return `result()` as a pandas DataFrame; needs the extra `pandas`."""
+        return (self.result()).to_pandas()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            shielded(self._detach_quietly)
+        else:
+            shielded(self.discard)
+
+    def __reduce__(self) -> tuple[type[Handle], tuple[int, int]]:
+        return Handle, (self.pid, self.cookie)
+
+    def __repr__(self) -> str:
+        name = "" if self.label is None else f" {self.label!r}"
+        return f"<{type(self).__name__}{name} pid={self.pid} cookie={self.cookie} {self.last_state}>"
+
+    def _repr_html_(self) -> str:
+        return card_of(self.name, self.last_state, self.query, self._progress)
+
+    # ---- inside
+
+    def _is_read(self) -> bool:
+        return self._result is not None or self._error is not None
+
+    def _require_attached(self) -> None:
+        # The server may still know how it goes, but not for long.
+        if self._is_detached:
+            raise JobLost(f"{self.name} was detached")
+
+    def _watched(self) -> Watch:
+        self._require_attached()
+        if self._watch is None:
+            self._watch = self._client._watcher.add(self.handle)
+        return self._watch
+
+    def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
+        """Wait for the end and read what there is, once."""
+        if self._is_read():
+            return
+        if not self.wait(timeout, progress=progress):
+            raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
+        with self._reading:
+            if not self._is_read():
+                self._read()
+
+    def _pages(self, size: int) -> Iterator[list[Row]]:
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        if self._result is not None:
+            for start in range(0, len(self._result), size):
+                yield list(self._result[start : start + size])
+            return
+        assert self._watch is not None
+        assert self._watch.outcome is not None
+        yield from reading.pages(self._client, self._watch.outcome, self._row_factory, size)
+
+    def _read(self) -> None:
+        assert self._watch is not None
+        assert self._watch.outcome is not None
+        read = reading.read(self._client, self._watch.outcome, self._row_factory, self._has_rows)
+        if isinstance(read, Exception):
+            self._error = read
+        else:
+            self._result = read
+
+    def cancel_quietly(self) -> None:
+        """Cancel it if that can be done; nothing is raised."""
+        with suppress(psycopg.Error):
+            self.cancel()
+
+    def discard(self) -> None:
+        """Cancel and forget it, whatever its state; nothing is raised."""
+        if not self._is_read():
+            self.cancel_quietly()
+            self._detach_quietly()
+
+    def _detach_quietly(self) -> None:
+        if self._is_read():
+            return
+        with suppress(psycopg.Error):
+            self.detach()

@@ -1,0 +1,105 @@
+"""What the server tells about jobs, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+#: `stopped` is success; `lost` means that the job's process died.
+JobState = Literal["queued", "starting", "running", "stopped", "error", "canceled", "timed_out", "lost"]
+
+#: The states that do not change any more.
+FINAL: frozenset[JobState | None] = frozenset(("stopped", "error", "canceled", "timed_out", "lost"))
+
+#: What a launch does when no worker is to be had.
+OnFull = Literal["error", "wait", "queue"]
+
+
+class Handle(NamedTuple):
+    """What identifies a job in every session of the same role, and in SQL."""
+
+    #: negative while, and for ever if, the job was queued at its launch
+    pid: int
+    cookie: int
+
+
+class Progress(NamedTuple):
+    """What a job has reported by pg_background_progress()."""
+
+    #: 0 to 100; None if it has reported nothing
+    percent: int | None
+    message: str | None
+
+
+class JobColumn(NamedTuple):
+    """A column of a job's result."""
+
+    name: str
+    #: as SQL writes it, with modifiers
+    type_name: str
+    type_oid: int
+    #: schema and name of the type, as its result is read by; text for what only the job's own database knows
+    type_path: tuple[str, str]
+
+
+class Outcome(NamedTuple):
+    """How far a job is, or how it ended."""
+
+    handle: Handle
+    #: None: the server does not know the handle
+    state: JobState | None
+    row_count: int | None
+    command_tag: str | None
+    sqlstate: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """A job of the server, as the view pg_background_jobs shows it to this role."""
+
+    pid: int
+    #: None for a job that this role may not cancel
+    cookie: int | None
+    worker_pid: int | None
+    database: str | None
+    role: str | None
+    label: str | None
+    state: JobState
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    row_count: int | None
+    command_tag: str | None
+    sqlstate: str | None
+    error_message: str | None
+    sql_preview: str | None
+    progress_pct: int | None
+    progress_msg: str | None
+    wait_event_type: str | None
+    wait_event: str | None
+    #: processes that hold the job up
+    blocked_by: list[int] | None
+    #: unread output, in bytes: all of it, and what of it is on disk
+    result_bytes: int | None
+    temp_bytes: int | None
+
+    @property
+    def handle(self) -> Handle | None:
+        """To be attached to; None for a job that this role may not cancel."""
+        return None if self.cookie is None else Handle(self.pid, self.cookie)
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters of one session's jobs."""
+
+    workers_launched: int
+    workers_completed: int
+    workers_failed: int
+    workers_canceled: int
+    workers_timed_out: int
+    workers_active: int
+    avg_execution_ms: float
+    max_workers: int

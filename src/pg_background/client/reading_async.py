@@ -1,0 +1,204 @@
+"""A finished job's rows, or its error, out of the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
+
+from .errors import JobCancelled, JobLost, JobTimeout
+from .model import Handle, JobColumn, Outcome
+from .result import Result, Row
+from .source_async import AsyncConnection
+
+if TYPE_CHECKING:
+    from .client_async import AsyncClient
+
+_BECOMES: dict[str, type[JobCancelled | JobTimeout | JobLost]] = {
+    "canceled": JobCancelled,
+    "timed_out": JobTimeout,
+    "lost": JobLost,
+}
+
+#: What a job without rows is read by: its command tags.
+_TAGS = (JobColumn("tag", "text", 25, ("pg_catalog", "text")),)
+
+
+def known(outcome: Outcome) -> Outcome:
+    """Return it if it is of a job that the server knows.
+
+    Raises:
+        JobLost: it is not.
+    """
+    if outcome.state is None:
+        raise unknown(outcome.handle)
+    return outcome
+
+
+def unknown(handle: Handle) -> JobLost:
+    """Return the error for a handle that the server does not know."""
+    return JobLost(
+        f"the server does not know the job with PID {handle.pid} any more: it was read or detached, "
+        "is past its retention, or the server was restarted"
+    )
+
+
+@contextmanager
+def telling_unknown(handle: Handle) -> Iterator[None]:
+    """Raise JobLost when the server does not know a handle, or has another job of this pid."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedObject, psycopg.errors.ObjectNotInPrerequisiteState) as error:
+        if not _is_about_handle(error):
+            raise
+        raise unknown(handle) from error
+
+
+def _is_about_handle(error: psycopg.Error) -> bool:
+    """Tell it from an error of the job with the same code."""
+    said = error.diag.message_primary or ""
+    return said.startswith("cookie mismatch for PID") or said.endswith("is not attached to this session")
+
+
+async def read(
+    client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], has_rows: bool
+) -> Result[Row] | Exception:
+    """Return the rows, or the error that the job ended with.
+
+    Raises:
+        psycopg.Error: it could not be read; that is no fault of the job.
+    """
+    if not has_rows:
+        return await _without_rows(client, outcome)
+    try:
+        async with client._session() as connection:
+            columns = await describe(client, connection, outcome.handle)
+            return await _read_rows(client, connection, outcome, columns, row_factory)
+    except psycopg.errors.FeatureNotSupported as error:
+        if not (error.diag.message_primary or "").startswith("results are disabled"):
+            return as_error_of_job(outcome, error)
+        # It was submitted, by whoever gave us the handle.
+        return await _without_rows(client, outcome)
+    except psycopg.Error as error:
+        return as_error_of_job(outcome, error)
+
+
+def as_error_of_job(outcome: Outcome, error: psycopg.Error) -> psycopg.Error:
+    """Return the job's error, as what it means.
+
+    Raises:
+        psycopg.Error: it is not the job's, but one of reading it.
+    """
+    if _is_about_handle(error):
+        raise unknown(outcome.handle) from error
+    if outcome.state == "stopped" or error.sqlstate != outcome.sqlstate:
+        raise error
+    kind = _BECOMES.get(outcome.state or "")
+    return error if kind is None else kind(*error.args, info=error.pgresult)
+
+
+async def describe(
+    client: AsyncClient[Any], connection: AsyncConnection, handle: Handle
+) -> tuple[JobColumn, ...]:
+    """Return the columns that are known by now."""
+    cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
+    await cursor.execute(client._statements.describe, handle)
+    return columns_of(await cursor.fetchall())
+
+
+def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
+    """Return what the rows of pg_background_describe() say."""
+    return tuple(
+        JobColumn(
+            name,
+            type_name,
+            type_oid,
+            ("pg_catalog", "text") if local_name is None else (local_schema, local_name),
+        )
+        for name, type_name, type_oid, local_schema, local_name in rows
+    )
+
+
+async def pages(
+    client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], size: int
+) -> AsyncIterator[list[Row]]:
+    """Yield the rows in lists of so many.
+
+    Raises:
+        psycopg.Error: the job's, or that of reading it.
+    """
+    whole: Sequence[Row] = ()
+    try:
+        async with client._session(private=client._source.has_private) as connection:
+            columns = await describe(client, connection, outcome.handle)
+            if not columns:
+                whole = await _read_rows(client, connection, outcome, columns, row_factory)
+            elif client._source.has_private:
+                async with (
+                    connection.transaction(),
+                    psycopg.AsyncServerCursor(
+                        connection, "pg_background_result", row_factory=row_factory
+                    ) as cursor,
+                ):
+                    await cursor.execute(client._statements.result(columns), outcome.handle)
+                    while page := await cursor.fetchmany(size):
+                        yield page
+            else:
+                only = psycopg.AsyncCursor(connection, row_factory=row_factory)
+                await only.execute(client._statements.result(columns), outcome.handle)
+    except psycopg.Error as error:
+        raise as_error_of_job(outcome, error) from error.__cause__
+    if columns and not client._source.has_private:
+        while page := await only.fetchmany(size):
+            yield page
+    for start in range(0, len(whole), size):
+        yield list(whole[start : start + size])
+
+
+async def _read_rows(
+    client: AsyncClient[Any],
+    connection: AsyncConnection,
+    outcome: Outcome,
+    columns: tuple[JobColumn, ...],
+    row_factory: AsyncRowFactory[Row],
+) -> Result[Row]:
+    cursor = psycopg.AsyncCursor(connection, row_factory=row_factory)
+    await cursor.execute(client._statements.result(columns or _TAGS), outcome.handle)
+    if not columns:
+        return _tag_only(outcome)
+    return Result(
+        await cursor.fetchall(),
+        columns=cursor.description or (),
+        rowcount=cursor.rowcount,
+        statusmessage=outcome.command_tag,
+        raw=cursor.pgresult,
+        adapters=cursor.adapters,
+        encoding=connection.info.encoding,
+    )
+
+
+async def _without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row] | Exception:
+    """Return how a submitted job ended."""
+    if outcome.state == "stopped":
+        return _tag_only(outcome)
+    (row,) = await client._rows("error_info", *outcome.handle)
+    sqlstate, message, detail, hint = row
+    lines = [message or f"the job ended as {outcome.state}"]
+    lines += [f"DETAIL:  {detail}"] if detail else []
+    lines += [f"HINT:  {hint}"] if hint else []
+    kind: type[psycopg.Error] = _BECOMES.get(outcome.state or "") or _class_of(sqlstate)
+    return kind("\n".join(lines))
+
+
+def _tag_only(outcome: Outcome) -> Result[Any]:
+    return Result((), rowcount=outcome.row_count or 0, statusmessage=outcome.command_tag)
+
+
+def _class_of(sqlstate: str | None) -> type[psycopg.Error]:
+    try:
+        return psycopg.errors.lookup(sqlstate or "")
+    except KeyError:
+        return psycopg.DatabaseError

@@ -1,0 +1,90 @@
+"""The SQL that a client sends; every name in it is qualified, so that no search_path matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from .model import JobColumn
+
+#: Finds the extension. A pooler between shows by the pid, which it makes up when a client connects.
+LOOK = """
+SELECT n.nspname, pg_catalog.pg_backend_pid()
+FROM (VALUES (1)) AS always(here)
+LEFT JOIN (pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace)
+  ON e.extname = 'pg_background'
+"""
+
+_START = (
+    "{}.pg_background_start(sql => %s, params => %s, label => %s, queue_size => %s, timeout_ms => %s,"
+    " database => %s, each_statement => %s, discard_result => %s, on_full => %s)"
+)
+
+#: It refers to the setting's new value, so that it comes after that was set.
+_START_DURING = _START.replace("sql => %s", "sql => CASE WHEN s.during IS NOT NULL THEN %s END", 1)
+
+
+class Statements:
+    """The statements, for the schema that the extension is in."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = sql.Identifier(schema)
+        self.start = self._sql(f"SELECT pid, cookie FROM {_START}")
+        #: The job's time limit is a setting, which is set for the launch and taken back after it.
+        self.start_limited = self._sql(
+            "SELECT h.pid, h.cookie, pg_catalog.set_config('pg_background.worker_timeout', s.before, true)"
+            " FROM (SELECT pg_catalog.current_setting('pg_background.worker_timeout') AS before,"
+            " pg_catalog.set_config('pg_background.worker_timeout', %s, true) AS during OFFSET 0) AS s"
+            f" CROSS JOIN LATERAL {_START_DURING} AS h"
+        )
+        #: Of those handles that are final or unknown.
+        self.finished = self._sql(
+            "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message"
+            " FROM ROWS FROM (pg_catalog.unnest(%s::int4[]), pg_catalog.unnest(%s::int8[])) AS h(pid, cookie)"
+            " CROSS JOIN LATERAL {}.pg_background_outcome(h.pid, h.cookie) AS o"
+            " WHERE o.state IS NULL OR o.state NOT IN ('queued', 'starting', 'running')"
+        )
+        self.outcome = self._sql(
+            "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message"
+            " FROM (VALUES (%s::int4, %s::int8)) AS h(pid, cookie)"
+            " CROSS JOIN LATERAL {}.pg_background_outcome(h.pid, h.cookie) AS o"
+        )
+        self.progress = self._sql(
+            "SELECT p.progress_pct, p.progress_msg"
+            " FROM ROWS FROM (pg_catalog.unnest(%s::int4[]), pg_catalog.unnest(%s::int8[]))"
+            " WITH ORDINALITY AS h(pid, cookie, n)"
+            " CROSS JOIN LATERAL {}.pg_background_get_progress(h.pid, h.cookie) AS p ORDER BY h.n"
+        )
+        self.describe = self._sql(
+            "SELECT d.name, d.type_name, d.type::oid, n.nspname, t.typname"
+            " FROM {}.pg_background_describe(%s, %s) AS d"
+            " LEFT JOIN pg_catalog.pg_type t ON t.oid = d.type AND t.typname <> 'void'"
+            " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace ORDER BY d.ordinal"
+        )
+        self.error_info = self._sql(
+            "SELECT sqlstate, message, detail, hint FROM {}.pg_background_error_info(%s, %s)"
+        )
+        self.cancel = self._sql("SELECT {}.pg_background_cancel(%s, %s, %s)")
+        self.detach = self._sql("SELECT {}.pg_background_detach(%s, %s)")
+        self.jobs = self._sql("SELECT * FROM {}.pg_background_jobs")
+        self.stats = self._sql("SELECT * FROM {}.pg_background_stats()")
+
+    def _sql(self, text: str) -> sql.Composed:
+        return sql.SQL(text).format(self._schema)
+
+    def result(self, columns: Sequence[JobColumn]) -> sql.Composed:
+        """Read rows. Inside they have numbers for names, as two columns may have the same."""
+        return sql.SQL("SELECT {} FROM {}.pg_background_result({}, {}) AS r({})").format(
+            sql.SQL(", ").join(
+                sql.SQL("r.{} AS {}").format(sql.Identifier(f"c{n}"), sql.Identifier(column.name))
+                for n, column in enumerate(columns)
+            ),
+            self._schema,
+            sql.Placeholder(),
+            sql.Placeholder(),
+            sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(f"c{n}"), sql.Identifier(*column.type_path))
+                for n, column in enumerate(columns)
+            ),
+        )

@@ -1,0 +1,145 @@
+# Made from watch_async.py by tools/async_to_sync.py: edit that one.
+"""Waiting for any number of jobs, with one statement over all of them when there may be news.
+
+No session waits in the server, so nothing there has a snapshot or a lock, and no connection is taken up: it
+is asked soon after a job was added, then less and less often, and at once when the server gives notice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from .acompat import Event, Task, join, spawn, wait_event
+from .model import Handle, Outcome
+
+#: Seconds between two questions while no job ends: they begin with the first and grow to the second …
+SOON = 0.001
+LATE = 0.1
+#: … or to this one, for what ends without a notice, when notices come.
+SAFE = 1.0
+
+_GROWTH = 1.5
+
+_logger = logging.getLogger("pg_background")
+
+Callback = Callable[[], object]
+
+
+class Watch:
+    """One job that is waited for."""
+
+    def __init__(self) -> None:
+        #: set when the job is final, or when that can't be learned any more
+        self.over = Event()
+        self.outcome: Outcome | None = None
+        self.error: Exception | None = None
+        self._callbacks: list[Callback] = []
+        self._mutex = threading.Lock()
+
+    def when_over(self, callback: Callback) -> None:
+        """Call it then, or at once if it is over."""
+        with self._mutex:
+            if not self.over.is_set():
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def settle(self, outcome: Outcome | None, error: Exception | None = None) -> None:
+        """Say what has become of the job, once."""
+        with self._mutex:
+            if self.over.is_set():
+                return
+            self.outcome, self.error = outcome, error
+            self.over.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                # As with concurrent.futures: one caller's mistake is not the others'.
+                _logger.exception("a callback of a finished job failed")
+
+
+class Watcher:
+    """Watches the jobs of a client, beside it, while there are any."""
+
+    def __init__(
+        self,
+        ask: Callable[[Sequence[Handle]], list[Outcome]],
+        listen: Callable[[Watcher], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            ask: returns those that are final or unknown, of these.
+            listen: calls `wake` for each notice and sets `listening`, until `closed`; None if there are none.
+        """
+        self.wake = Event()
+        self.listening = False
+        self.closed = False
+        self._ask = ask
+        self._listen = listen
+        self._open: dict[Handle, Watch] = {}
+        self._mutex = threading.Lock()
+        self._asking: Task | None = None
+        self._hearing: Task | None = None
+
+    def add(self, handle: Handle) -> Watch:
+        """Watch a job until it is over."""
+        with self._mutex:
+            watch = self._open.setdefault(handle, Watch())
+            if self._hearing is None and self._listen is not None:
+                self._hearing = spawn("pg_background listen", self._hear)
+            if self._asking is None:
+                self._asking = spawn("pg_background wait", self._run)
+            self.wake.set()
+        return watch
+
+    def close(self) -> None:
+        """Stop; whoever still waits is told."""
+        self.closed = True
+        self.wake.set()
+        for task in (self._asking, self._hearing):
+            if task is not None:
+                join(task)
+        self._settle_all(RuntimeError("the client was closed while it waited for the job"))
+
+    def _hear(self) -> None:
+        assert self._listen is not None
+        try:
+            self._listen(self)
+        finally:
+            self.listening = False
+
+    def _run(self) -> None:
+        pause = SOON
+        while (handles := self._still_open()) and not self.closed:
+            self.wake.clear()
+            try:
+                finished = self._ask(handles)
+            except Exception as error:
+                self._settle_all(error)
+                continue
+            for outcome in finished:
+                if watch := self._take(outcome.handle):
+                    watch.settle(outcome)
+            woken = wait_event(self.wake, pause)
+            pause = SOON if woken or finished else min(pause * _GROWTH, SAFE if self.listening else LATE)
+
+    def _still_open(self) -> list[Handle]:
+        """Return the jobs to ask about; with none left the next one to be added starts anew."""
+        with self._mutex:
+            if not self._open:
+                self._asking = None
+            return list(self._open)
+
+    def _take(self, handle: Handle) -> Watch | None:
+        with self._mutex:
+            return self._open.pop(handle, None)
+
+    def _settle_all(self, error: Exception) -> None:
+        with self._mutex:
+            watches, self._open = list(self._open.values()), {}
+        for watch in watches:
+            watch.settle(None, error)
