@@ -42,6 +42,7 @@ lint: $(BIN)/.installed ## Run the linters and the type checker
 	@$(BIN)/mypy
 	@# It looks for pycodestyle in PATH.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint extension/src
+	@$(BIN)/python -m tools.check_contract
 
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

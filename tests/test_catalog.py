@@ -224,7 +224,8 @@ def test_the_cast(conn: Connection) -> None:
     row = query(
         conn,
         "SELECT castcontext, castfunc::regproc::text, provolatile"
-        " FROM pg_cast JOIN pg_proc p ON p.oid = castfunc WHERE castsource = 'pg_background_handle'::regtype AND casttarget = 'int4'::regtype",
+        " FROM pg_cast JOIN pg_proc p ON p.oid = castfunc"
+        " WHERE castsource = 'pg_background_handle'::regtype AND casttarget = 'int4'::regtype",
     )
     assert row == [("a", "pg_background_pid", "v")]
 

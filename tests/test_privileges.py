@@ -30,7 +30,7 @@ ALL = MAY.replace("%(role)s", "'pgbackground_role'")
 
 def may(conn: Connection, role: str) -> list[tuple[str, bool]]:
     """Return what a role may use."""
-    return conn.execute(MAY.encode(), {"role": role}).fetchall()  # type: ignore[return-value]
+    return conn.execute(MAY.encode(), {"role": role}).fetchall()
 
 
 @pytest.mark.parametrize(("grant", "revoke"), NAMES)
