@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 
+from .calls import at_the_same_time, wait_until_in_extension
 from .fix_db import Connect, Connection
 from .jobs import FOREVER, Handle, cancel, launch, result, wait
-from .waiting import wait_until_sql
 
 STATEMENTS = {
     "CREATE INDEX": "CREATE INDEX CONCURRENTLY ON parts (number)",
@@ -34,19 +34,37 @@ def call_await(conn: Connection, handle: Handle, timeout_ms: int = 0) -> bool:
     return bool(row[0])
 
 
+@contextmanager
+def launched(session: Connection, connect: Connect, statement: str) -> Iterator[Handle]:
+    """Launch a job that a lock holds back until the session waits, as the block must make it do in a thread.
+
+    So it looks for snapshots when the session's statement is at its wait, not on its way there.
+    """
+    holder, watcher = connect(), connect()
+    holder.execute("BEGIN")
+    holder.execute("LOCK TABLE parts IN SHARE UPDATE EXCLUSIVE MODE")
+    yield launch(session, statement)
+    wait_until_in_extension(watcher, session)
+    holder.execute("COMMIT")
+
+
 @pytest.mark.parametrize("tag", STATEMENTS)
-def test_statements_that_wait_for_all_snapshots(session: Connection, tag: str) -> None:
-    handle = launch(session, STATEMENTS[tag])
-    assert call_await(session, handle)
+def test_statements_that_wait_for_all_snapshots(session: Connection, connect: Connect, tag: str) -> None:
+    with at_the_same_time(session) as call:
+        with launched(session, connect, STATEMENTS[tag]) as handle:
+            waiting = call(call_await, session, handle)
+        assert waiting.result()
     assert result(session, handle) == [(tag,)]
 
 
 @pytest.mark.parametrize("tag", STATEMENTS)
-def test_inside_the_implicit_transaction_of_psycopg(session: Connection, tag: str) -> None:
+def test_inside_the_implicit_transaction_of_psycopg(session: Connection, connect: Connect, tag: str) -> None:
     """It neither commits nor harms the transaction."""
     session.autocommit = False
-    handle = launch(session, STATEMENTS[tag])
-    assert call_await(session, handle)
+    with at_the_same_time(session) as call:
+        with launched(session, connect, STATEMENTS[tag]) as handle:
+            waiting = call(call_await, session, handle)
+        assert waiting.result()
     session.execute("CREATE TABLE made_in_between ()")
     assert result(session, handle) == [(tag,)]
     session.rollback()
@@ -74,31 +92,21 @@ def test_a_function_keeps_its_snapshot(session: Connection, connect: Connect) ->
           RETURN finished;
         END $$""")
     waits_in_vain(
-        session, connect(), lambda handle: session.execute("SELECT await_in_function(%s, %s)", handle)
+        session, connect, lambda handle: session.execute("SELECT await_in_function(%s, %s)", handle)
     )
 
 
 def test_function_wait_cannot_but_says_so(session: Connection, connect: Connect) -> None:
     """The snapshot of the statement that waits is one that the job waits for."""
-    waits_in_vain(session, connect(), lambda handle: wait(session, handle))
+    waits_in_vain(session, connect, lambda handle: wait(session, handle))
 
 
-def waits_in_vain(session: Connection, other: Connection, wait_for: Callable[[Handle], object]) -> None:
-    """Holds the job back with a lock until the session waits: the job is sure to meet its snapshot."""
-    other.execute("BEGIN")
-    other.execute("LOCK TABLE parts IN SHARE UPDATE EXCLUSIVE MODE")
-    handle = launch(session, STATEMENTS["REINDEX"])
-    with ThreadPoolExecutor() as threads:
-        waiting = threads.submit(wait_for, handle)
-        wait_until_sql(
-            other,
-            "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s",
-            [session.info.backend_pid],
-            expected="Extension",
-        )
-        other.execute("COMMIT")
-        with pytest.raises(psycopg.errors.DeadlockDetected):
-            waiting.result()
+def waits_in_vain(session: Connection, connect: Connect, wait_for: Callable[[Handle], object]) -> None:
+    """The session's snapshot is one that the job waits for."""
+    with at_the_same_time(session) as call:
+        with launched(session, connect, STATEMENTS["REINDEX"]) as handle:
+            waiting = call(wait_for, handle)
+        assert waiting.failure().sqlstate == "40P01"
     assert call_await(session, handle)
 
 

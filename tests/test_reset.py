@@ -105,6 +105,23 @@ def test_temporary_tables_do_not_pile_up(same: Connection) -> None:
     wait_until_sql(same, "SELECT count(*) FROM pg_class WHERE relname = 't'", expected=0)
 
 
+def test_a_job_whose_defaults_make_transactions_wait(same: Connection, connect: Connect) -> None:
+    """Its worker takes the next job, whatever transactions others have open."""
+    same.execute("CREATE TABLE written (a int)")
+    other = connect()
+    other.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+    other.execute("INSERT INTO written VALUES (1)")
+    waits = (
+        "CREATE TEMP TABLE t (); SET default_transaction_isolation = serializable;"
+        "SET default_transaction_read_only = on; SET default_transaction_deferrable = on"
+    )
+    assert run(same, waits) == [("CREATE TABLE",), *[("SET",)] * 3]
+    handle = launch(same, "SELECT 'next'")
+    assert wait(same, handle, 20_000)
+    assert result(same, handle) == [("next",)]
+    other.execute("ROLLBACK")
+
+
 def test_plans_follow_changes(same: Connection) -> None:
     """A warm worker learns what others did to the catalogue."""
     same.execute("CREATE TABLE changing (a int); INSERT INTO changing VALUES (1)")

@@ -39,6 +39,9 @@ cdef extern from "shim.h" nogil:
         # ...
 
     # Transactions
+    enum:
+        XACT_READ_COMMITTED
+    int XactIsoLevel
     void StartTransactionCommand()
     void CommitTransactionCommand()
     void AbortCurrentTransaction()

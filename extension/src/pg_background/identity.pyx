@@ -158,6 +158,7 @@ cdef void set_up_identity() noexcept nogil:
 
 cdef void reset_body(void *arg) noexcept nogil:
     """All that DISCARD ALL does but for the settings, which the next job's replace."""
+    global XactIsoLevel
     cdef Oid temp_namespace = InvalidOid
     cdef Oid toast_namespace = InvalidOid
     release_replication_slots()
@@ -171,6 +172,8 @@ cdef void reset_body(void *arg) noexcept nogil:
     LockReleaseAll(USER_LOCKMETHOD, True)
     GetTempNamespaceState(&temp_namespace, &toast_namespace)
     if temp_namespace != InvalidOid:
+        # by the job's defaults the snapshot might have to wait for others' transactions
+        XactIsoLevel = XACT_READ_COMMITTED
         # dropping temporary tables deletes catalog rows
         PushActiveSnapshot(GetTransactionSnapshot())
         ResetTempTableNamespace()
