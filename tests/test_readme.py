@@ -28,7 +28,9 @@ def blocks(language: str) -> list[str]:
 
 
 def amount(value: str, unit: str = "") -> int:
-    """Return a setting's value in bytes or milliseconds: `32MB`, or `32768` of `kB`."""
+    """Return a setting's value in bytes or milliseconds: `32MB`, or `32768` of `kB`; an empty text is 0."""
+    if value in ("", "none"):
+        return 0
     match = re.fullmatch(r"(\d+)(\w*)", value)
     assert match is not None
     return int(match[1]) * UNITS[match[2]] * UNITS[unit]

@@ -40,6 +40,7 @@ def show(conn: Connection, setting: str) -> str:
         ("my.own", "a 'quoted' välue"),
         ("application_name", "my application"),
         ("pg_background.max_workers", "5"),
+        ("pg_background.notify_channel", "ends"),
         ("enable_seqscan", "off"),
     ],
 )

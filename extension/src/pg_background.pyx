@@ -30,6 +30,7 @@ include "pg_background/keeper.pyx"          # the keeper process
 include "pg_background/worker.pyx"          # a worker's life: check in, take jobs, leave
 include "pg_background/identity.pyx"        # settings and roles of the launch point, and the reset after a job
 include "pg_background/execute.pyx"         # run a job's statements
+include "pg_background/notify.pyx"          # telling listening sessions that a job has ended
 include "pg_background/rows.pyx"            # rows into messages
 include "pg_background/output.pyx"          # messages into the queue or the file
 include "pg_background/outcome.pyx"         # how a job ended

@@ -39,6 +39,7 @@ cdef extern from "shim.h" nogil:
         PGC_POSTMASTER, PGC_SIGHUP, PGC_SUSET, PGC_USERSET
         GUC_UNIT_MS, GUC_UNIT_S, GUC_UNIT_BYTE, GUC_UNIT_KB, GUC_UNIT_MB
         PGC_S_SESSION
+        NAMEDATALEN
     Size EstimateGUCStateSpace()
     void SerializeGUCState(Size maxsize, char *start_address)
     void RestoreGUCState(void *gucstate)
@@ -47,6 +48,10 @@ cdef extern from "shim.h" nogil:
     void DefineCustomIntVariable(const char *name, const char *short_desc, const char *long_desc, int *valueAddr,
                                  int bootValue, int minValue, int maxValue, int context, int flags,
                                  void *check_hook, void *assign_hook, void *show_hook)
+    void DefineCustomStringVariable(const char *name, const char *short_desc, const char *long_desc, char **valueAddr,
+                                    const char *bootValue, int context, int flags,
+                                    cbool (*check_hook)(char **value, void **extra, int source) noexcept nogil,
+                                    void *assign_hook, void *show_hook)
     void MarkGUCPrefixReserved(const char *className)
     char *application_name
     Size EstimateLibraryStateSpace()
@@ -62,6 +67,7 @@ cdef extern from "shim.h" nogil:
     void PortalHashTableDeleteAll()
     void DropAllPreparedStatements()
     void Async_UnlistenAll()
+    void Async_Notify(const char *channel, const char *payload)
     void LockReleaseAll(int lockmethodid, cbool allLocks)
     void ResetTempTableNamespace()
     void ResetSequenceCaches()

@@ -3,6 +3,7 @@
 cdef void run_job(Job *job) noexcept nogil:
     """Run the job that this worker has taken, tell its end, and make the session clean for the next one."""
     cdef ErrorData *error
+    cdef int32_t pid = job.pid
     MemoryContextSwitchTo(job_context)
     open_output(job)
     error = catch_error(transaction_body, job, True)
@@ -11,6 +12,7 @@ cdef void run_job(Job *job) noexcept nogil:
     debug_point("job_before_finish")
     close_output()
     finish_job(job, error)
+    notify_end(pid)
     if my_worker.state == WORKER_LEAVING:
         proc_exit(0)
     debug_point("worker_before_reset")

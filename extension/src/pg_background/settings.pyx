@@ -9,6 +9,7 @@ cdef int setting_max_jobs
 cdef int setting_job_memory
 cdef int setting_result_retention
 cdef int setting_max_result_size
+cdef char *setting_notify_channel
 
 
 cdef void define_setting(const char *name, const char *description, const char *more, int *variable,
@@ -46,6 +47,10 @@ cdef void define_settings() noexcept nogil:
     define_setting("pg_background.max_result_size",
                    "Unread output that one job may have on disk.", NULL,
                    &setting_max_result_size, 1048576, 64, 2147483647, PGC_SIGHUP, GUC_UNIT_KB)
+    DefineCustomStringVariable("pg_background.notify_channel",
+                               "Channel on which the end of each job is notified; empty for none.",
+                               "The payload is the pid of the job's handle.",
+                               &setting_notify_channel, b"", PGC_USERSET, 0, is_channel, NULL, NULL)
     MarkGUCPrefixReserved("pg_background")
 
 

@@ -1,0 +1,25 @@
+# Telling the end of a job to sessions that listen: NOTIFY, where the launcher's pg_background.notify_channel says so.
+
+cdef cbool is_channel(char **value, void **extra, int source) noexcept nogil:
+    return strlen(value[0]) < NAMEDATALEN
+
+
+cdef void notify_body(void *payload) noexcept nogil:
+    StartTransactionCommand()
+    disable_transaction_timeout()
+    Async_Notify(setting_notify_channel, <char *>payload)
+    CommitTransactionCommand()
+
+
+cdef void notify_end(int32_t pid) noexcept nogil:
+    """In a transaction of its own after the end: it tells of failures too, and who is told finds the job final.
+
+    A notice that can't be given, as when the server's queue of them is full, is no failure of the job.
+    """
+    cdef char payload[16]
+    if setting_notify_channel[0] == 0:
+        return
+    snprintf(payload, sizeof(payload), b"%d", pid)
+    if catch_error(notify_body, payload, True) != NULL:
+        clean_up_after_error()
+    MemoryContextSwitchTo(job_context)
