@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from typing import Any, Protocol
 
@@ -64,6 +64,20 @@ def make_role(server: Server) -> Iterator[MakeRole]:
         server.execute(f"DROP ROLE IF EXISTS {name}")
 
 
+def _detach_all(server: Server, dbname: str) -> None:
+    """Leave no unread result to later tests.
+
+    The system uses pids again, and then a handle that is unknown there is taken for a stale one of this job.
+    """
+    # The test may have made the database, or the extension in it, unreachable.
+    with suppress(psycopg.Error), server.connect(dbname) as conn:
+        for job in conn.execute(
+            "SELECT pid, cookie FROM pg_background_jobs WHERE database = current_database()"
+        ):
+            with suppress(psycopg.Error):
+                conn.execute("SELECT pg_background_detach(%s, %s)", job)
+
+
 @pytest.fixture
 def make_db(make_role: MakeRole, server: Server, template: str) -> Iterator[Callable[[str], str]]:
     """Creates databases for the test; they are dropped before its roles, which may own parts of them."""
@@ -83,6 +97,8 @@ def make_db(make_role: MakeRole, server: Server, template: str) -> Iterator[Call
 
     yield make
     server.wait_ready()
+    for name in made:
+        _detach_all(server, name)
     with server.connect() as conn:
         for name in made:
             conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -132,6 +132,8 @@ def test_through_another_job(session: Connection) -> None:
     inner = "INSERT INTO t VALUES (1)"
     handle = launch(
         session,
+        # The first one to look is the one that is told: not the job.
+        "SET deadlock_timeout = '1h';"
         f"SELECT pg_background_wait(h.pid, h.cookie)::text FROM pg_background_launch('{inner}') h",
     )
     assert sqlstate(session, WAIT, *handle) == "40P01"
