@@ -33,6 +33,24 @@ cdef void join_backlog(Job *job) noexcept nogil:
     registry.backlog_size += 1
 
 
+cdef void return_to_backlog(Job *job) noexcept nogil:
+    """Before all others goes a job whose worker ended before it had begun; under the lock."""
+    cdef Session *session = &registry.sessions[job.session]
+    cdef int32_t i = job_index(job)
+    job.state = JOB_QUEUED
+    job.worker = -1
+    job.previous = -1
+    job.next = registry.backlog_head
+    if registry.backlog_head >= 0:
+        registry.jobs[registry.backlog_head].previous = i
+    else:
+        registry.backlog_tail = i
+    registry.backlog_head = i
+    registry.backlog_size += 1
+    if session.id == job.session_id:
+        session.active -= 1
+
+
 cdef void leave_backlog(Job *job) noexcept nogil:
     """Under the lock; the caller gives the job its next state."""
     if job.previous >= 0:

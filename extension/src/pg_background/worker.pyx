@@ -89,7 +89,10 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
-        if my_worker.job >= 0:
+        if my_worker.job >= 0 and my_worker.state == WORKER_ASSIGNED and is_connected and not is_canceled_here():
+            # it had come during the reset after another: a process that could not begin it is no reason to lose it
+            return_to_backlog(&registry.jobs[my_worker.job])
+        elif my_worker.job >= 0:
             job = &registry.jobs[my_worker.job]
             reader = job.reader_proc
             end_job(job, end_of_dead_job(job), job.sqlstate)
@@ -110,6 +113,11 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     dispose(&garbage)
     if jobs_wait:
         wake_keeper()
+
+
+cdef inline bint is_canceled_here() noexcept nogil:
+    """Whether the assigned job was canceled before it could begin; under the lock."""
+    return registry.jobs[my_worker.job].canceled
 
 
 cdef bint is_refusal_passing() noexcept nogil:
@@ -192,7 +200,8 @@ cdef Job *take_job(bint *leave) noexcept nogil:
             my_worker.state = WORKER_IDLE
         elif turn == TURN_OF_ANOTHER:
             my_worker.state = WORKER_LEAVING
-    if my_worker.state == WORKER_ASSIGNED:
+    # one that comes to a process that is about to end is for another
+    if my_worker.state == WORKER_ASSIGNED and not ProcDiePending:
         my_worker.state = WORKER_RUNNING
         job = &registry.jobs[my_worker.job]
         job.state = JOB_RUNNING
