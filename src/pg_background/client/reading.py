@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
+from .acompat import Yields
 from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Outcome
 from .result import Result, Row
@@ -123,7 +124,7 @@ def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
 
 def pages(
     client: Client[Any], outcome: Outcome, row_factory: RowFactory[Row], size: int
-) -> Iterator[list[Row]]:
+) -> Yields[list[Row]]:
     """Yield the rows in lists of so many.
 
     Raises:

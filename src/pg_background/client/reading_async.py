@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
+from .acompat import AYields
 from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Outcome
 from .result import Result, Row
@@ -124,7 +125,7 @@ def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
 
 async def pages(
     client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], size: int
-) -> AsyncIterator[list[Row]]:
+) -> AYields[list[Row]]:
     """Yield the rows in lists of so many.
 
     Raises:

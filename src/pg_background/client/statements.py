@@ -16,6 +16,14 @@ LEFT JOIN (pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e
   ON e.extname = 'pg_background'
 """
 
+#: So that jobs which are launched from then on tell when they end …
+NOTIFY_ENDS = "SET pg_background.notify_channel = 'pg_background'"
+#: … a session that has sent this. All clients have one channel: with one for each, workers would have another
+#: setting to change from job to job, and the payload tells whose job it was.
+LISTEN = "LISTEN pg_background"
+#: Wakes those who listen, to no end.
+NUDGE = "NOTIFY pg_background"
+
 _START = (
     "{}.pg_background_start(sql => %s, params => %s, label => %s, queue_size => %s, timeout_ms => %s,"
     " database => %s, each_statement => %s, discard_result => %s, on_full => %s)"
