@@ -30,6 +30,7 @@ INPUTS = (
     "src/pg_background/client/source_async.py",
     "src/pg_background/client/watch_async.py",
     "tests/test_client_async.py",
+    "tests/test_client_pooler_async.py",
     "tests/test_client_rows_async.py",
     "tests/test_client_sources_async.py",
     "tests/test_client_waiting_async.py",

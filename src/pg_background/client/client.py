@@ -41,9 +41,11 @@ class Client(ManyJobs[Row]):
     @overload
     def __init__(self, origin: Origin, *, row_factory: RowFactory[Row], **parameters: Any) -> None: ...
     @overload
-    def __init__(self: Client[TupleRow], origin: Origin, **parameters: Any) -> None: ...
     def __init__(
-        self, origin: Origin, *, row_factory: RowFactory[Any] = tuple_row, **parameters: Any
+        self: Client[TupleRow], origin: Origin, *, row_factory: None = None, **parameters: Any
+    ) -> None: ...
+    def __init__(
+        self, origin: Origin, *, row_factory: RowFactory[Any] | None = None, **parameters: Any
     ) -> None:
         """
         Args:
@@ -52,7 +54,7 @@ class Client(ManyJobs[Row]):
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
         super().__init__(source_of(origin, **parameters))
-        self._row_factory = row_factory
+        self._row_factory: RowFactory[Row] = row_factory or tuple_row
 
     @overload
     @classmethod
@@ -61,20 +63,28 @@ class Client(ManyJobs[Row]):
     ) -> Client[Other]: ...
     @overload
     @classmethod
-    def connect(cls, origin: Origin = "", **parameters: Any) -> Client[TupleRow]: ...
+    def connect(
+        cls, origin: Origin = "", *, row_factory: None = None, **parameters: Any
+    ) -> Client[TupleRow]: ...
     @classmethod
-    def connect(cls, origin: Origin = "", **parameters: Any) -> Client[Any]:
+    def connect(
+        cls,
+        origin: Origin = "",
+        *,
+        row_factory: RowFactory[Any] | None = None,
+        **parameters: Any,
+    ) -> Client[Any]:
         """Make a client, and see that it works.
 
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine; by default what libpq finds.
-            parameters: as for the class.
+            row_factory: and `parameters`, as for the class.
 
         Raises:
             psycopg.OperationalError: there is no connection.
             psycopg.ProgrammingError: the database does not have the extension.
         """
-        client: Client[Any] = cls(origin, **parameters)
+        client: Client[Any] = Client(origin, row_factory=row_factory or tuple_row, **parameters)
         try:
             with client._session():
                 pass

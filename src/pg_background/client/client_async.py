@@ -42,9 +42,11 @@ class AsyncClient(AsyncManyJobs[Row]):
         self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Row], **parameters: Any
     ) -> None: ...
     @overload
-    def __init__(self: AsyncClient[TupleRow], origin: AsyncOrigin, **parameters: Any) -> None: ...
     def __init__(
-        self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Any] = tuple_row, **parameters: Any
+        self: AsyncClient[TupleRow], origin: AsyncOrigin, *, row_factory: None = None, **parameters: Any
+    ) -> None: ...
+    def __init__(
+        self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Any] | None = None, **parameters: Any
     ) -> None:
         """
         Args:
@@ -53,7 +55,7 @@ class AsyncClient(AsyncManyJobs[Row]):
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
         super().__init__(source_of(origin, **parameters))
-        self._row_factory = row_factory
+        self._row_factory: AsyncRowFactory[Row] = row_factory or tuple_row
 
     @overload
     @classmethod
@@ -62,20 +64,28 @@ class AsyncClient(AsyncManyJobs[Row]):
     ) -> AsyncClient[Other]: ...
     @overload
     @classmethod
-    async def connect(cls, origin: AsyncOrigin = "", **parameters: Any) -> AsyncClient[TupleRow]: ...
+    async def connect(
+        cls, origin: AsyncOrigin = "", *, row_factory: None = None, **parameters: Any
+    ) -> AsyncClient[TupleRow]: ...
     @classmethod
-    async def connect(cls, origin: AsyncOrigin = "", **parameters: Any) -> AsyncClient[Any]:
+    async def connect(
+        cls,
+        origin: AsyncOrigin = "",
+        *,
+        row_factory: AsyncRowFactory[Any] | None = None,
+        **parameters: Any,
+    ) -> AsyncClient[Any]:
         """Make a client, and see that it works.
 
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine; by default what libpq finds.
-            parameters: as for the class.
+            row_factory: and `parameters`, as for the class.
 
         Raises:
             psycopg.OperationalError: there is no connection.
             psycopg.ProgrammingError: the database does not have the extension.
         """
-        client: AsyncClient[Any] = cls(origin, **parameters)
+        client: AsyncClient[Any] = AsyncClient(origin, row_factory=row_factory or tuple_row, **parameters)
         try:
             async with client._session():
                 pass

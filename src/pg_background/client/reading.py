@@ -131,6 +131,7 @@ def pages(
         psycopg.Error: the job's, or that of reading it.
     """
     whole: Sequence[Row] = ()
+    only: psycopg.Cursor[Row] | None = None
     try:
         with client._session(private=client._source.has_private) as connection:
             columns = describe(client, connection, outcome.handle)
@@ -151,9 +152,8 @@ def pages(
                 only.execute(client._statements.result(columns), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
-    if columns and not client._source.has_private:
-        while page := only.fetchmany(size):
-            yield page
+    while only is not None and (page := only.fetchmany(size)):
+        yield page
     for start in range(0, len(whole), size):
         yield list(whole[start : start + size])
 

@@ -132,6 +132,7 @@ async def pages(
         psycopg.Error: the job's, or that of reading it.
     """
     whole: Sequence[Row] = ()
+    only: psycopg.AsyncCursor[Row] | None = None
     try:
         async with client._session(private=client._source.has_private) as connection:
             columns = await describe(client, connection, outcome.handle)
@@ -152,9 +153,8 @@ async def pages(
                 await only.execute(client._statements.result(columns), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
-    if columns and not client._source.has_private:
-        while page := await only.fetchmany(size):
-            yield page
+    while only is not None and (page := await only.fetchmany(size)):
+        yield page
     for start in range(0, len(whole), size):
         yield list(whole[start : start + size])
 

@@ -39,9 +39,11 @@ class Source(Protocol):
 
     def shared(self) -> Lending:
         """Lend a connection for a few short statements."""
+        ...
 
     def private(self) -> Lending:
         """Lend one for as long as the block takes, beside which the client goes on working."""
+        ...
 
     def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""

@@ -38,9 +38,11 @@ class AsyncSource(Protocol):
 
     def shared(self) -> AsyncLending:
         """Lend a connection for a few short statements."""
+        ...
 
     def private(self) -> AsyncLending:
         """Lend one for as long as the block takes, beside which the client goes on working."""
+        ...
 
     async def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from .model import JobColumn
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 #: Finds the extension. A pooler between shows by the pid, which it makes up when a client connects.
 LOOK = """
@@ -78,7 +83,7 @@ class Statements:
         self.jobs = self._sql("SELECT * FROM {}.pg_background_jobs")
         self.stats = self._sql("SELECT * FROM {}.pg_background_stats()")
 
-    def _sql(self, text: str) -> sql.Composed:
+    def _sql(self, text: LiteralString) -> sql.Composed:
         return sql.SQL(text).format(self._schema)
 
     def result(self, columns: Sequence[JobColumn]) -> sql.Composed:
@@ -92,7 +97,18 @@ class Statements:
             sql.Placeholder(),
             sql.Placeholder(),
             sql.SQL(", ").join(
-                sql.SQL("{} {}").format(sql.Identifier(f"c{n}"), sql.Identifier(*column.type_path))
+                sql.SQL("{} {}{}").format(
+                    sql.Identifier(f"c{n}"), sql.Identifier(*column.type_path), _modifiers(column)
+                )
                 for n, column in enumerate(columns)
             ),
         )
+
+
+def _modifiers(column: JobColumn) -> sql.Composable:
+    """Return those of a built-in type, so that psycopg tells precision, scale and the like."""
+    found = re.search(r"\(([0-9, -]+)\)", column.type_name)
+    if found is None or column.type_path[0] != "pg_catalog" or column.type_path[1] == "text":
+        return sql.SQL("")
+    numbers = (sql.Literal(int(number)) for number in found[1].split(","))
+    return sql.SQL("({})").format(sql.SQL(",").join(numbers))
