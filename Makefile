@@ -40,6 +40,7 @@ lint: $(BIN)/.installed ## Run the linters and the type checker
 	@$(BIN)/ruff format --check
 	@$(BIN)/python -m tools.async_to_sync --check
 	@$(BIN)/mypy
+	@$(BIN)/basedpyright --level error
 	@# It looks for pycodestyle in PATH.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint extension/src
 	@$(BIN)/python -m tools.check_contract

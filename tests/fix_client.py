@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import count
+from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, Client
@@ -28,8 +30,17 @@ class Place:
 
     def dsn(self, **parameters: str | int) -> str:
         """Return a connection string; `parameters` are libpq's."""
-        options = f"-c search_path={self.schema},public"
-        return self.server.dsn(self.database, **{"options": options, **parameters})
+        return self.server.dsn(self.database, options=self._options, **parameters)
+
+    def url(self, scheme: str) -> str:
+        """Return the same as a URL."""
+        parts = conninfo_to_dict(self.dsn())
+        database = parts.pop("dbname")
+        return f"{scheme}:///{database}?{urlencode(parts)}"
+
+    @property
+    def _options(self) -> str:
+        return f"-c search_path={self.schema},public"
 
 
 @pytest.fixture(scope="session")

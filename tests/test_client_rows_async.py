@@ -60,6 +60,15 @@ async def test_types_outside_of_the_search_path(aclient: AnyClient, side: Connec
     assert row == ("two", "{two}", Decimal("1.00"), 2)
 
 
+async def test_columns_know_their_precision(aclient: AnyClient) -> None:
+    result = await aclient.run(
+        "SELECT 1::numeric(5, 2), 'a'::varchar(7), 'b'::char(3), now()::timestamptz(3), '{1}'::numeric(7)[]"
+    )
+    known = [(column.precision, column.scale, column.display_size) for column in result.columns]
+    assert known[:4] == [(5, 2, None), (None, None, 7), (None, None, 3), (3, None, None)]
+    assert result.one()[2] == "b  "
+
+
 async def test_a_statement_without_rows(aclient: AnyClient, side: Connection) -> None:
     side.execute("CREATE TABLE t (a int)")
     result = await aclient.run("INSERT INTO t SELECT generate_series(1, 5)")

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 #: Each makes the file beside it whose name lacks the `_async`.
 INPUTS = (
+    "src/pg_background/client/calls_async.py",
     "src/pg_background/client/client_async.py",
     "src/pg_background/client/job_async.py",
     "src/pg_background/client/many_async.py",
@@ -29,7 +30,10 @@ INPUTS = (
     "src/pg_background/client/source_async.py",
     "src/pg_background/client/watch_async.py",
     "tests/test_client_async.py",
+    "tests/test_client_pooler_async.py",
     "tests/test_client_rows_async.py",
+    "tests/test_client_sources_async.py",
+    "tests/test_client_waiting_async.py",
 )
 
 #: Beside the rules that `AsyncName` becomes `Name`, and `name_async` `name`.
@@ -39,10 +43,12 @@ NAMES = {
     "AInterrupted": "Interrupted",
     "ALock": "Lock",
     "ATask": "Task",
+    "AYields": "Yields",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "aclient": "client",
     "aclose": "close",
+    "__aiter__": "__iter__",
     "ajoin": "join",
     "anext": "next",
     "ashielded": "shielded",
@@ -50,6 +56,9 @@ NAMES = {
     "asynccontextmanager": "contextmanager",
     "asynchronous": "synchronous",
     "await_event": "wait_event",
+    "create_async_engine": "create_engine",
+    "enter_async_context": "enter_context",
+    "pytest_asyncio": "pytest",
 }
 
 #: What no single name stands for.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, TypeAlias, TypeVar
 
 AEvent = asyncio.Event
 Event = threading.Event
@@ -15,6 +15,12 @@ Lock = threading.Lock
 
 ATask: TypeAlias = "asyncio.Task[None]"
 Task: TypeAlias = threading.Thread
+
+T = TypeVar("T")
+
+#: What a generator function returns, which can be closed early.
+AYields = AsyncGenerator[T, None]
+Yields = Generator[T, None, None]
 
 #: how a caller is told to stop
 AInterrupted = asyncio.CancelledError

@@ -22,10 +22,12 @@ class ShownJob(Protocol):
     @property
     def name(self) -> str:
         """Its label, or its pid."""
+        ...
 
     @property
     def last_state(self) -> str:
         """Its state as far as it is known."""
+        ...
 
 
 class Display(Protocol):

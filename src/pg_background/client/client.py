@@ -3,31 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import psycopg
 from psycopg.rows import RowFactory, TupleRow, class_row, tuple_row
 
-from . import reading
 from .bars import ProgressDisplay
-from .errors import ConnectionLost
 from .job import Job
 from .many import ManyJobs
-from .model import Handle, JobColumn, JobInfo, OnFull, Outcome, Progress, Stats
+from .model import Handle, JobInfo, OnFull, Stats
 from .options import milliseconds
 from .query import Params, Query, bind
 from .result import Other, Result, Row
-from .source import Connection, Origin, source_of
-from .statements import LOOK, Statements
-from .watch import Watcher
+from .source import Origin, source_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .options import LaunchOptions
+
+#: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
+LISTEN_SECONDS = 5.0
 
 #: The server itself is stopping, or has crashed.
 _SERVER_STOPS = ("57P01", "57P02", "57P03")
@@ -44,9 +41,11 @@ class Client(ManyJobs[Row]):
     @overload
     def __init__(self, origin: Origin, *, row_factory: RowFactory[Row], **parameters: Any) -> None: ...
     @overload
-    def __init__(self: Client[TupleRow], origin: Origin, **parameters: Any) -> None: ...
     def __init__(
-        self, origin: Origin, *, row_factory: RowFactory[Any] = tuple_row, **parameters: Any
+        self: Client[TupleRow], origin: Origin, *, row_factory: None = None, **parameters: Any
+    ) -> None: ...
+    def __init__(
+        self, origin: Origin, *, row_factory: RowFactory[Any] | None = None, **parameters: Any
     ) -> None:
         """
         Args:
@@ -54,10 +53,8 @@ class Client(ManyJobs[Row]):
             row_factory: of psycopg; makes the rows of jobs that have no other.
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
-        self._source = source_of(origin, **parameters)
-        self._row_factory = row_factory
-        self._found: Statements | None = None
-        self._watcher = Watcher(self._ask)
+        super().__init__(source_of(origin, **parameters))
+        self._row_factory: RowFactory[Row] = row_factory or tuple_row
 
     @overload
     @classmethod
@@ -66,20 +63,28 @@ class Client(ManyJobs[Row]):
     ) -> Client[Other]: ...
     @overload
     @classmethod
-    def connect(cls, origin: Origin = "", **parameters: Any) -> Client[TupleRow]: ...
+    def connect(
+        cls, origin: Origin = "", *, row_factory: None = None, **parameters: Any
+    ) -> Client[TupleRow]: ...
     @classmethod
-    def connect(cls, origin: Origin = "", **parameters: Any) -> Client[Any]:
+    def connect(
+        cls,
+        origin: Origin = "",
+        *,
+        row_factory: RowFactory[Any] | None = None,
+        **parameters: Any,
+    ) -> Client[Any]:
         """Make a client, and see that it works.
 
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine; by default what libpq finds.
-            parameters: as for the class.
+            row_factory: and `parameters`, as for the class.
 
         Raises:
             psycopg.OperationalError: there is no connection.
             psycopg.ProgrammingError: the database does not have the extension.
         """
-        client: Client[Any] = cls(origin, **parameters)
+        client: Client[Any] = Client(origin, row_factory=row_factory or tuple_row, **parameters)
         try:
             with client._session():
                 pass
@@ -87,11 +92,6 @@ class Client(ManyJobs[Row]):
             client.close()
             raise
         return client
-
-    def close(self) -> None:
-        """End all waits, and the connection if it is the client's own; jobs go on."""
-        self._watcher.close()
-        self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -239,44 +239,6 @@ class Client(ManyJobs[Row]):
             cursor.execute(self._statements.stats)
             return cast(Stats, cursor.fetchone())
 
-    # ---- inside
-
-    @property
-    def _statements(self) -> Statements:
-        assert self._found is not None, "inside of a session only"
-        return self._found
-
-    @contextmanager
-    def _session(self, *, private: bool = False, job_continues: bool | None = True) -> Iterator[Connection]:
-        """Borrow a connection that has the extension; tell when it broke, and whether the job goes on."""
-        lending = self._source.private() if private else self._source.shared()
-        with lending as connection:
-            try:
-                if self._found is None:
-                    self._found = self._look(connection)
-                yield connection
-            except psycopg.OperationalError as error:
-                if not connection.closed:
-                    raise
-                if error.sqlstate in _SERVER_STOPS:
-                    job_continues = None
-                said = "the job goes on in the server" if job_continues else "the job may have ended with it"
-                raise ConnectionLost(f"{str(error).strip()}; {said}", job_continues=job_continues) from error
-
-    def _look(self, connection: Connection) -> Statements:
-        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-            cursor.execute(LOOK, prepare=False)
-            row = cursor.fetchone()
-        assert row is not None
-        schema, server_pid = row
-        if schema is None:
-            raise psycopg.ProgrammingError(
-                f'the database "{connection.info.dbname}" does not have the extension pg_background\n'
-                "HINT:  Run CREATE EXTENSION pg_background there, or name a database that has it."
-            )
-        self._source.found(through_pooler=server_pid != connection.info.backend_pid)
-        return Statements(schema)
-
     def _launch(
         self,
         query: Query,
@@ -323,46 +285,5 @@ class Client(ManyJobs[Row]):
             label=label,
             query=text,
             has_rows=not discard_result,
+            is_notified=database is None,
         )
-
-    def _rows(self, statement: str, *parameters: Any) -> list[TupleRow]:
-        """Ask what can be asked again, and do so once if the connection breaks and there is another."""
-        try:
-            return self._rows_once(statement, *parameters)
-        except ConnectionLost:
-            if not self._source.reconnects:
-                raise
-        return self._rows_once(statement, *parameters)
-
-    def _rows_once(self, statement: str, *parameters: Any) -> list[TupleRow]:
-        with (
-            self._session() as connection,
-            psycopg.Cursor(connection, row_factory=tuple_row) as cursor,
-        ):
-            cursor.execute(getattr(self._statements, statement), parameters)
-            return cursor.fetchall()
-
-    def _ask(self, handles: Sequence[Handle]) -> list[Outcome]:
-        """Return those that are final or unknown."""
-        rows = self._rows("finished", *_columns(handles))
-        return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
-
-    def _outcome(self, handle: Handle) -> Outcome:
-        ((pid, cookie, *rest),) = self._rows("outcome", *handle)
-        return Outcome(Handle(pid, cookie), *rest)
-
-    def _progress(self, handles: Sequence[Handle]) -> list[Progress]:
-        return [Progress(*row) for row in self._rows("progress", *_columns(handles))]
-
-    def _describe(self, handle: Handle) -> tuple[JobColumn, ...]:
-        with reading.telling_unknown(handle):
-            rows = self._rows("describe", *handle)
-        return reading.columns_of(rows)
-
-    def _control(self, action: str, handle: Handle, *arguments: Any) -> None:
-        with reading.telling_unknown(handle):
-            self._rows_once(action, *handle, *arguments)
-
-
-def _columns(handles: Sequence[Handle]) -> tuple[list[int], list[int]]:
-    return [handle.pid for handle in handles], [handle.cookie for handle in handles]

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import psycopg
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 
-from . import reading_async as reading
 from .bars import ProgressDisplay
-from .errors import ConnectionLost
 from .job_async import AsyncJob
 from .many_async import AsyncManyJobs
-from .model import Handle, JobColumn, JobInfo, OnFull, Outcome, Progress, Stats
+from .model import Handle, JobInfo, OnFull, Stats
 from .options import milliseconds
 from .query import Params, Query, bind
 from .result import Other, Result, Row
-from .source_async import AsyncConnection, AsyncOrigin, source_of
-from .statements import LOOK, Statements
-from .watch_async import AsyncWatcher
+from .source_async import AsyncOrigin, source_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .options import LaunchOptions
+
+#: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
+LISTEN_SECONDS = 5.0
 
 #: The server itself is stopping, or has crashed.
 _SERVER_STOPS = ("57P01", "57P02", "57P03")
@@ -45,9 +42,11 @@ class AsyncClient(AsyncManyJobs[Row]):
         self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Row], **parameters: Any
     ) -> None: ...
     @overload
-    def __init__(self: AsyncClient[TupleRow], origin: AsyncOrigin, **parameters: Any) -> None: ...
     def __init__(
-        self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Any] = tuple_row, **parameters: Any
+        self: AsyncClient[TupleRow], origin: AsyncOrigin, *, row_factory: None = None, **parameters: Any
+    ) -> None: ...
+    def __init__(
+        self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Any] | None = None, **parameters: Any
     ) -> None:
         """
         Args:
@@ -55,10 +54,8 @@ class AsyncClient(AsyncManyJobs[Row]):
             row_factory: of psycopg; makes the rows of jobs that have no other.
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
-        self._source = source_of(origin, **parameters)
-        self._row_factory = row_factory
-        self._found: Statements | None = None
-        self._watcher = AsyncWatcher(self._ask)
+        super().__init__(source_of(origin, **parameters))
+        self._row_factory: AsyncRowFactory[Row] = row_factory or tuple_row
 
     @overload
     @classmethod
@@ -67,20 +64,28 @@ class AsyncClient(AsyncManyJobs[Row]):
     ) -> AsyncClient[Other]: ...
     @overload
     @classmethod
-    async def connect(cls, origin: AsyncOrigin = "", **parameters: Any) -> AsyncClient[TupleRow]: ...
+    async def connect(
+        cls, origin: AsyncOrigin = "", *, row_factory: None = None, **parameters: Any
+    ) -> AsyncClient[TupleRow]: ...
     @classmethod
-    async def connect(cls, origin: AsyncOrigin = "", **parameters: Any) -> AsyncClient[Any]:
+    async def connect(
+        cls,
+        origin: AsyncOrigin = "",
+        *,
+        row_factory: AsyncRowFactory[Any] | None = None,
+        **parameters: Any,
+    ) -> AsyncClient[Any]:
         """Make a client, and see that it works.
 
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine; by default what libpq finds.
-            parameters: as for the class.
+            row_factory: and `parameters`, as for the class.
 
         Raises:
             psycopg.OperationalError: there is no connection.
             psycopg.ProgrammingError: the database does not have the extension.
         """
-        client: AsyncClient[Any] = cls(origin, **parameters)
+        client: AsyncClient[Any] = AsyncClient(origin, row_factory=row_factory or tuple_row, **parameters)
         try:
             async with client._session():
                 pass
@@ -88,11 +93,6 @@ class AsyncClient(AsyncManyJobs[Row]):
             await client.close()
             raise
         return client
-
-    async def close(self) -> None:
-        """End all waits, and the connection if it is the client's own; jobs go on."""
-        await self._watcher.close()
-        await self._source.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -240,46 +240,6 @@ class AsyncClient(AsyncManyJobs[Row]):
             await cursor.execute(self._statements.stats)
             return cast(Stats, await cursor.fetchone())
 
-    # ---- inside
-
-    @property
-    def _statements(self) -> Statements:
-        assert self._found is not None, "inside of a session only"
-        return self._found
-
-    @asynccontextmanager
-    async def _session(
-        self, *, private: bool = False, job_continues: bool | None = True
-    ) -> AsyncIterator[AsyncConnection]:
-        """Borrow a connection that has the extension; tell when it broke, and whether the job goes on."""
-        lending = self._source.private() if private else self._source.shared()
-        async with lending as connection:
-            try:
-                if self._found is None:
-                    self._found = await self._look(connection)
-                yield connection
-            except psycopg.OperationalError as error:
-                if not connection.closed:
-                    raise
-                if error.sqlstate in _SERVER_STOPS:
-                    job_continues = None
-                said = "the job goes on in the server" if job_continues else "the job may have ended with it"
-                raise ConnectionLost(f"{str(error).strip()}; {said}", job_continues=job_continues) from error
-
-    async def _look(self, connection: AsyncConnection) -> Statements:
-        async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
-            await cursor.execute(LOOK, prepare=False)
-            row = await cursor.fetchone()
-        assert row is not None
-        schema, server_pid = row
-        if schema is None:
-            raise psycopg.ProgrammingError(
-                f'the database "{connection.info.dbname}" does not have the extension pg_background\n'
-                "HINT:  Run CREATE EXTENSION pg_background there, or name a database that has it."
-            )
-        self._source.found(through_pooler=server_pid != connection.info.backend_pid)
-        return Statements(schema)
-
     async def _launch(
         self,
         query: Query,
@@ -326,46 +286,5 @@ class AsyncClient(AsyncManyJobs[Row]):
             label=label,
             query=text,
             has_rows=not discard_result,
+            is_notified=database is None,
         )
-
-    async def _rows(self, statement: str, *parameters: Any) -> list[TupleRow]:
-        """Ask what can be asked again, and do so once if the connection breaks and there is another."""
-        try:
-            return await self._rows_once(statement, *parameters)
-        except ConnectionLost:
-            if not self._source.reconnects:
-                raise
-        return await self._rows_once(statement, *parameters)
-
-    async def _rows_once(self, statement: str, *parameters: Any) -> list[TupleRow]:
-        async with (
-            self._session() as connection,
-            psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor,
-        ):
-            await cursor.execute(getattr(self._statements, statement), parameters)
-            return await cursor.fetchall()
-
-    async def _ask(self, handles: Sequence[Handle]) -> list[Outcome]:
-        """Return those that are final or unknown."""
-        rows = await self._rows("finished", *_columns(handles))
-        return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
-
-    async def _outcome(self, handle: Handle) -> Outcome:
-        ((pid, cookie, *rest),) = await self._rows("outcome", *handle)
-        return Outcome(Handle(pid, cookie), *rest)
-
-    async def _progress(self, handles: Sequence[Handle]) -> list[Progress]:
-        return [Progress(*row) for row in await self._rows("progress", *_columns(handles))]
-
-    async def _describe(self, handle: Handle) -> tuple[JobColumn, ...]:
-        with reading.telling_unknown(handle):
-            rows = await self._rows("describe", *handle)
-        return reading.columns_of(rows)
-
-    async def _control(self, action: str, handle: Handle, *arguments: Any) -> None:
-        with reading.telling_unknown(handle):
-            await self._rows_once(action, *handle, *arguments)
-
-
-def _columns(handles: Sequence[Handle]) -> tuple[list[int], list[int]]:
-    return [handle.pid for handle in handles], [handle.cookie for handle in handles]

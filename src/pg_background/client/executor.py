@@ -83,14 +83,19 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
     ) -> None: ...
     @overload
     def __init__(
-        self: Executor[TupleRow], origin: Origin = "", max_workers: int = 8, **parameters: Any
+        self: Executor[TupleRow],
+        origin: Origin = "",
+        max_workers: int = 8,
+        *,
+        row_factory: None = None,
+        **parameters: Any,
     ) -> None: ...
     def __init__(
         self,
         origin: Origin = "",
         max_workers: int = 8,
         *,
-        row_factory: RowFactory[Any] = tuple_row,
+        row_factory: RowFactory[Any] | None = None,
         **parameters: Any,
     ) -> None:
         """
@@ -105,7 +110,7 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
             psycopg.Error: there is no connection, or no extension.
         """
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers, "pg_background executor")
-        self._client: Client[Row] = Client.connect(origin, row_factory=row_factory, **parameters)
+        self._client: Client[Row] = Client.connect(origin, row_factory=row_factory or tuple_row, **parameters)
         self._unfinished: set[JobFuture[Row]] = set()
         self._mutex = threading.Lock()
         self._shut = False

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading
-from .acompat import Interrupted, Lock, shielded, wait_event
+from .acompat import Interrupted, Lock, Yields, shielded, wait_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
 from .model import FINAL, Handle, JobColumn, JobState, Progress
@@ -53,6 +53,7 @@ class Job(Generic[Row]):
         label: str | None = None,
         query: str | None = None,
         has_rows: bool = True,
+        is_notified: bool = False,
     ) -> None:
         self.handle = handle
         self.label = label
@@ -60,6 +61,7 @@ class Job(Generic[Row]):
         self._client = client
         self._row_factory = row_factory
         self._has_rows = has_rows
+        self._is_notified = is_notified
         self._watch: Watch | None = None
         self._is_detached = False
         self._state: JobState | None = None
@@ -194,7 +196,7 @@ class Job(Generic[Row]):
         self._finish(timeout, None)
         return self._error
 
-    def fetch(self, size: int = 1000) -> Iterator[list[Row]]:
+    def fetch(self, size: int = 1000) -> Yields[list[Row]]:
         """Wait for the end, and iterate over the rows in lists of so many, without having all in memory.
 
         They can be read once. A client made from a connection has no second one to read from: there libpq has
@@ -295,7 +297,7 @@ class Job(Generic[Row]):
     def _watched(self) -> Watch:
         self._require_attached()
         if self._watch is None:
-            self._watch = self._client._watcher.add(self.handle)
+            self._watch = self._client._watcher.add(self.handle, is_notified=self._is_notified)
         return self._watch
 
     def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
@@ -308,7 +310,7 @@ class Job(Generic[Row]):
             if not self._is_read():
                 self._read()
 
-    def _pages(self, size: int) -> Iterator[list[Row]]:
+    def _pages(self, size: int) -> Yields[list[Row]]:
         self.wait()
         if self._error is not None:
             raise self._error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading_async as reading
-from .acompat import AInterrupted, ALock, ashielded, await_event
+from .acompat import AInterrupted, ALock, AYields, ashielded, await_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
 from .model import FINAL, Handle, JobColumn, JobState, Progress
@@ -52,6 +52,7 @@ class AsyncJob(Generic[Row]):
         label: str | None = None,
         query: str | None = None,
         has_rows: bool = True,
+        is_notified: bool = False,
     ) -> None:
         self.handle = handle
         self.label = label
@@ -59,6 +60,7 @@ class AsyncJob(Generic[Row]):
         self._client = client
         self._row_factory = row_factory
         self._has_rows = has_rows
+        self._is_notified = is_notified
         self._watch: AsyncWatch | None = None
         self._is_detached = False
         self._state: JobState | None = None
@@ -193,7 +195,7 @@ class AsyncJob(Generic[Row]):
         await self._finish(timeout, None)
         return self._error
 
-    def fetch(self, size: int = 1000) -> AsyncIterator[list[Row]]:
+    def fetch(self, size: int = 1000) -> AYields[list[Row]]:
         """Wait for the end, and iterate over the rows in lists of so many, without having all in memory.
 
         They can be read once. A client made from a connection has no second one to read from: there libpq has
@@ -297,7 +299,7 @@ class AsyncJob(Generic[Row]):
     def _watched(self) -> AsyncWatch:
         self._require_attached()
         if self._watch is None:
-            self._watch = self._client._watcher.add(self.handle)
+            self._watch = self._client._watcher.add(self.handle, is_notified=self._is_notified)
         return self._watch
 
     async def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
@@ -310,7 +312,7 @@ class AsyncJob(Generic[Row]):
             if not self._is_read():
                 await self._read()
 
-    async def _pages(self, size: int) -> AsyncIterator[list[Row]]:
+    async def _pages(self, size: int) -> AYields[list[Row]]:
         await self.wait()
         if self._error is not None:
             raise self._error

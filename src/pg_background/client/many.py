@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from psycopg.rows import RowFactory
 
-from .acompat import Event, wait_event
+from .acompat import Event, Yields, wait_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
+from .calls import Calls
 from .job import Job
-from .model import Handle, Progress
 from .pauses import Deadline
 from .query import Params, Query
 from .result import Other, Result, Row
@@ -58,7 +58,7 @@ class Ends(Generic[AnyJob]):
         return self._ended.popleft()
 
 
-class ManyJobs(ABC, Generic[Row]):
+class ManyJobs(Calls, ABC, Generic[Row]):
     """The part of a client that is about many jobs."""
 
     @abstractmethod
@@ -71,10 +71,6 @@ class ManyJobs(ABC, Generic[Row]):
     ) -> Job[Any]:
         """Start a job."""
 
-    @abstractmethod
-    def _progress(self, handles: Sequence[Handle]) -> list[Progress]:
-        """Return what the jobs have reported."""
-
     @overload
     def map(
         self,
@@ -83,7 +79,7 @@ class ManyJobs(ABC, Generic[Row]):
         *,
         concurrency: int = CONCURRENCY,
         **options: Unpack[LaunchOptions],
-    ) -> Iterator[Result[Row]]: ...
+    ) -> Yields[Result[Row]]: ...
     @overload
     def map(
         self,
@@ -93,7 +89,7 @@ class ManyJobs(ABC, Generic[Row]):
         concurrency: int = CONCURRENCY,
         row_factory: RowFactory[Other],
         **options: Unpack[LaunchOptions],
-    ) -> Iterator[Result[Other]]: ...
+    ) -> Yields[Result[Other]]: ...
     def map(
         self,
         query: Query,
@@ -102,7 +98,7 @@ class ManyJobs(ABC, Generic[Row]):
         concurrency: int = CONCURRENCY,
         row_factory: RowFactory[Any] | None = None,
         **options: Unpack[LaunchOptions],
-    ) -> Iterator[Result[Any]]:
+    ) -> Yields[Result[Any]]:
         """Run a query once for each params, several at a time; yield the results in the order of the params.
 
         The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
@@ -128,7 +124,7 @@ class ManyJobs(ABC, Generic[Row]):
         free: int,
         row_factory: RowFactory[Any] | None,
         **options: Unpack[LaunchOptions],
-    ) -> Iterator[Result[Any]]:
+    ) -> Yields[Result[Any]]:
         ends: Ends[Job[Any]] = Ends()
         ahead: deque[Job[Any]] = deque()
         try:
@@ -150,7 +146,7 @@ class ManyJobs(ABC, Generic[Row]):
             for job in ahead:
                 job.discard()
 
-    def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> Iterator[AnyJob]:
+    def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> Yields[AnyJob]:
         """Yield jobs as they end, in whatever way.
 
         Args:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from psycopg.rows import AsyncRowFactory
 
-from .acompat import AEvent, await_event
+from .acompat import AEvent, AYields, await_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
+from .calls_async import AsyncCalls
 from .job_async import AsyncJob
-from .model import Handle, Progress
 from .pauses import Deadline
 from .query import Params, Query
 from .result import Other, Result, Row
@@ -57,7 +57,7 @@ class AsyncEnds(Generic[AnyJob]):
         return self._ended.popleft()
 
 
-class AsyncManyJobs(ABC, Generic[Row]):
+class AsyncManyJobs(AsyncCalls, ABC, Generic[Row]):
     """The part of a client that is about many jobs."""
 
     @abstractmethod
@@ -70,10 +70,6 @@ class AsyncManyJobs(ABC, Generic[Row]):
     ) -> AsyncJob[Any]:
         """Start a job."""
 
-    @abstractmethod
-    async def _progress(self, handles: Sequence[Handle]) -> list[Progress]:
-        """Return what the jobs have reported."""
-
     @overload
     def map(
         self,
@@ -82,7 +78,7 @@ class AsyncManyJobs(ABC, Generic[Row]):
         *,
         concurrency: int = CONCURRENCY,
         **options: Unpack[LaunchOptions],
-    ) -> AsyncIterator[Result[Row]]: ...
+    ) -> AYields[Result[Row]]: ...
     @overload
     def map(
         self,
@@ -92,7 +88,7 @@ class AsyncManyJobs(ABC, Generic[Row]):
         concurrency: int = CONCURRENCY,
         row_factory: AsyncRowFactory[Other],
         **options: Unpack[LaunchOptions],
-    ) -> AsyncIterator[Result[Other]]: ...
+    ) -> AYields[Result[Other]]: ...
     def map(
         self,
         query: Query,
@@ -101,7 +97,7 @@ class AsyncManyJobs(ABC, Generic[Row]):
         concurrency: int = CONCURRENCY,
         row_factory: AsyncRowFactory[Any] | None = None,
         **options: Unpack[LaunchOptions],
-    ) -> AsyncIterator[Result[Any]]:
+    ) -> AYields[Result[Any]]:
         """Run a query once for each params, several at a time; yield the results in the order of the params.
 
         The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
@@ -127,7 +123,7 @@ class AsyncManyJobs(ABC, Generic[Row]):
         free: int,
         row_factory: AsyncRowFactory[Any] | None,
         **options: Unpack[LaunchOptions],
-    ) -> AsyncIterator[Result[Any]]:
+    ) -> AYields[Result[Any]]:
         ends: AsyncEnds[AsyncJob[Any]] = AsyncEnds()
         ahead: deque[AsyncJob[Any]] = deque()
         try:
@@ -149,9 +145,7 @@ class AsyncManyJobs(ABC, Generic[Row]):
             for job in ahead:
                 await job.discard()
 
-    async def as_completed(
-        self, jobs: Iterable[AnyJob], timeout: float | None = None
-    ) -> AsyncIterator[AnyJob]:
+    async def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AYields[AnyJob]:
         """Yield jobs as they end, in whatever way.
 
         Args:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
+from .acompat import Yields
 from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Outcome
 from .result import Result, Row
@@ -123,13 +124,14 @@ def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
 
 def pages(
     client: Client[Any], outcome: Outcome, row_factory: RowFactory[Row], size: int
-) -> Iterator[list[Row]]:
+) -> Yields[list[Row]]:
     """Yield the rows in lists of so many.
 
     Raises:
         psycopg.Error: the job's, or that of reading it.
     """
     whole: Sequence[Row] = ()
+    only: psycopg.Cursor[Row] | None = None
     try:
         with client._session(private=client._source.has_private) as connection:
             columns = describe(client, connection, outcome.handle)
@@ -150,9 +152,8 @@ def pages(
                 only.execute(client._statements.result(columns), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
-    if columns and not client._source.has_private:
-        while page := only.fetchmany(size):
-            yield page
+    while only is not None and (page := only.fetchmany(size)):
+        yield page
     for start in range(0, len(whole), size):
         yield list(whole[start : start + size])
 

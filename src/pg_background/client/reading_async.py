@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
+from .acompat import AYields
 from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Outcome
 from .result import Result, Row
@@ -124,13 +125,14 @@ def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
 
 async def pages(
     client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], size: int
-) -> AsyncIterator[list[Row]]:
+) -> AYields[list[Row]]:
     """Yield the rows in lists of so many.
 
     Raises:
         psycopg.Error: the job's, or that of reading it.
     """
     whole: Sequence[Row] = ()
+    only: psycopg.AsyncCursor[Row] | None = None
     try:
         async with client._session(private=client._source.has_private) as connection:
             columns = await describe(client, connection, outcome.handle)
@@ -151,9 +153,8 @@ async def pages(
                 await only.execute(client._statements.result(columns), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
-    if columns and not client._source.has_private:
-        while page := await only.fetchmany(size):
-            yield page
+    while only is not None and (page := await only.fetchmany(size)):
+        yield page
     for start in range(0, len(whole), size):
         yield list(whole[start : start + size])
 

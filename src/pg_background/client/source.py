@@ -11,6 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from .acompat import Lock
+from .statements import NOTIFY_ENDS
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -33,17 +34,19 @@ class Source(Protocol):
     #: whether a connection can be had that nobody else uses meanwhile
     has_private: bool
 
-    #: whether one may be kept for as long as there are jobs to wait for
+    #: whether one may be kept that only listens, and jobs tell it when they end
     can_listen: bool
 
     def shared(self) -> Lending:
         """Lend a connection for a few short statements."""
+        ...
 
     def private(self) -> Lending:
         """Lend one for as long as the block takes, beside which the client goes on working."""
+        ...
 
     def found(self, *, through_pooler: bool) -> None:
-        """Learn whether a pooler may give each transaction another session."""
+        """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
     def close(self) -> None:
         """Close what this opened, and nothing else."""
@@ -61,16 +64,18 @@ class DsnSource:
         self._connection: Connection | None = None
         self._lock = Lock()
         self._closed = False
-        self.can_listen = True
+        self.can_listen = False
 
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
+        assert self._connection is not None
         if through_pooler:
-            self.can_listen = False
             # The session that has the statement prepared may be another one the next time.
             self._parameters["prepare_threshold"] = None
-            if self._connection is not None:
-                self._connection.prepare_threshold = None
+            self._connection.prepare_threshold = None
+        else:
+            self.can_listen = True
+            self._connection.execute(NOTIFY_ENDS)
 
     @contextmanager
     def shared(self) -> Iterator[Connection]:
@@ -78,6 +83,8 @@ class DsnSource:
         with self._lock:
             if self._connection is None or self._connection.closed:
                 self._connection = self._open()
+                if self.can_listen:
+                    self._connection.execute(NOTIFY_ENDS)
             yield self._connection
 
     @contextmanager

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from .acompat import ALock
+from .statements import NOTIFY_ENDS
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -32,17 +33,19 @@ class AsyncSource(Protocol):
     #: whether a connection can be had that nobody else uses meanwhile
     has_private: bool
 
-    #: whether one may be kept for as long as there are jobs to wait for
+    #: whether one may be kept that only listens, and jobs tell it when they end
     can_listen: bool
 
     def shared(self) -> AsyncLending:
         """Lend a connection for a few short statements."""
+        ...
 
     def private(self) -> AsyncLending:
         """Lend one for as long as the block takes, beside which the client goes on working."""
+        ...
 
-    def found(self, *, through_pooler: bool) -> None:
-        """Learn whether a pooler may give each transaction another session."""
+    async def found(self, *, through_pooler: bool) -> None:
+        """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
     async def close(self) -> None:
         """Close what this opened, and nothing else."""
@@ -60,16 +63,18 @@ class AsyncDsnSource:
         self._connection: AsyncConnection | None = None
         self._lock = ALock()
         self._closed = False
-        self.can_listen = True
+        self.can_listen = False
 
-    def found(self, *, through_pooler: bool) -> None:
+    async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
+        assert self._connection is not None
         if through_pooler:
-            self.can_listen = False
             # The session that has the statement prepared may be another one the next time.
             self._parameters["prepare_threshold"] = None
-            if self._connection is not None:
-                self._connection.prepare_threshold = None
+            self._connection.prepare_threshold = None
+        else:
+            self.can_listen = True
+            await self._connection.execute(NOTIFY_ENDS)
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncConnection]:
@@ -77,6 +82,8 @@ class AsyncDsnSource:
         async with self._lock:
             if self._connection is None or self._connection.closed:
                 self._connection = await self._open()
+                if self.can_listen:
+                    await self._connection.execute(NOTIFY_ENDS)
             yield self._connection
 
     @asynccontextmanager
@@ -121,7 +128,7 @@ class AsyncConnectionSource:
     # Nobody asks: has_private is False.
     private = shared
 
-    def found(self, *, through_pooler: bool) -> None:
+    async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
 
     async def close(self) -> None:
@@ -146,7 +153,7 @@ class AsyncPoolSource:
 
     private = shared
 
-    def found(self, *, through_pooler: bool) -> None:
+    async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
 
     async def close(self) -> None:
@@ -179,7 +186,7 @@ class AsyncEngineSource:
 
     private = shared
 
-    def found(self, *, through_pooler: bool) -> None:
+    async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
 
     async def close(self) -> None:

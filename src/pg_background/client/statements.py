@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from .model import JobColumn
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 #: Finds the extension. A pooler between shows by the pid, which it makes up when a client connects.
 LOOK = """
@@ -15,6 +20,14 @@ FROM (VALUES (1)) AS always(here)
 LEFT JOIN (pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace)
   ON e.extname = 'pg_background'
 """
+
+#: So that jobs which are launched from then on tell when they end …
+NOTIFY_ENDS = "SET pg_background.notify_channel = 'pg_background'"
+#: … a session that has sent this. All clients have one channel: with one for each, workers would have another
+#: setting to change from job to job, and the payload tells whose job it was.
+LISTEN = "LISTEN pg_background"
+#: Wakes those who listen, to no end.
+NUDGE = "NOTIFY pg_background"
 
 _START = (
     "{}.pg_background_start(sql => %s, params => %s, label => %s, queue_size => %s, timeout_ms => %s,"
@@ -70,7 +83,7 @@ class Statements:
         self.jobs = self._sql("SELECT * FROM {}.pg_background_jobs")
         self.stats = self._sql("SELECT * FROM {}.pg_background_stats()")
 
-    def _sql(self, text: str) -> sql.Composed:
+    def _sql(self, text: LiteralString) -> sql.Composed:
         return sql.SQL(text).format(self._schema)
 
     def result(self, columns: Sequence[JobColumn]) -> sql.Composed:
@@ -84,7 +97,18 @@ class Statements:
             sql.Placeholder(),
             sql.Placeholder(),
             sql.SQL(", ").join(
-                sql.SQL("{} {}").format(sql.Identifier(f"c{n}"), sql.Identifier(*column.type_path))
+                sql.SQL("{} {}{}").format(
+                    sql.Identifier(f"c{n}"), sql.Identifier(*column.type_path), _modifiers(column)
+                )
                 for n, column in enumerate(columns)
             ),
         )
+
+
+def _modifiers(column: JobColumn) -> sql.Composable:
+    """Return those of a built-in type, so that psycopg tells precision, scale and the like."""
+    found = re.search(r"\(([0-9, -]+)\)", column.type_name)
+    if found is None or column.type_path[0] != "pg_catalog" or column.type_path[1] == "text":
+        return sql.SQL("")
+    numbers = (sql.Literal(int(number)) for number in found[1].split(","))
+    return sql.SQL("({})").format(sql.SQL(",").join(numbers))

@@ -1,8 +1,9 @@
 # Made from watch_async.py by tools/async_to_sync.py: edit that one.
 """Waiting for any number of jobs, with one statement over all of them when there may be news.
 
-No session waits in the server, so nothing there has a snapshot or a lock, and no connection is taken up: it
-is asked soon after a job was added, then less and less often, and at once when the server gives notice.
+No session waits in the server, so nothing there has a snapshot or a lock, and the client's connection is
+free: it is asked soon after a job was added, then less and less often. What takes longer is told by NOTIFY,
+to a connection that only listens, where there can be one.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Callable, Sequence
 from .acompat import Event, Task, join, spawn, wait_event
 from .model import Handle, Outcome
 
-#: Seconds between two questions while no job ends: they begin with the first and grow to the second …
+#: Seconds between two questions while no job ends: they begin with the first and grow to the second.
 SOON = 0.001
 LATE = 0.1
-#: … or to this one, for what ends without a notice, when notices come.
+#: The same where notices come: a process that dies gives none.
 SAFE = 1.0
 
 _GROWTH = 1.5
@@ -30,7 +31,8 @@ Callback = Callable[[], object]
 class Watch:
     """One job that is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_notified: bool) -> None:
+        self.is_notified = is_notified
         #: set when the job is final, or when that can't be learned any more
         self.over = Event()
         self.outcome: Outcome | None = None
@@ -68,12 +70,13 @@ class Watcher:
     def __init__(
         self,
         ask: Callable[[Sequence[Handle]], list[Outcome]],
-        listen: Callable[[Watcher], None] | None = None,
+        listen: Callable[[Watcher], None],
     ) -> None:
         """
         Args:
             ask: returns those that are final or unknown, of these.
-            listen: calls `wake` for each notice and sets `listening`, until `closed`; None if there are none.
+            listen: sets `listening`, and calls `hear` for each notice, until `closed`; ends at once if there
+                can be none.
         """
         self.wake = Event()
         self.listening = False
@@ -85,16 +88,25 @@ class Watcher:
         self._asking: Task | None = None
         self._hearing: Task | None = None
 
-    def add(self, handle: Handle) -> Watch:
-        """Watch a job until it is over."""
+    def add(self, handle: Handle, *, is_notified: bool) -> Watch:
+        """Watch a job until it is over.
+
+        Args:
+            is_notified: whether the server gives notice when it ends.
+        """
         with self._mutex:
-            watch = self._open.setdefault(handle, Watch())
-            if self._hearing is None and self._listen is not None:
-                self._hearing = spawn("pg_background listen", self._hear)
+            watch = self._open.setdefault(handle, Watch(is_notified))
             if self._asking is None:
                 self._asking = spawn("pg_background wait", self._run)
             self.wake.set()
         return watch
+
+    def hear(self, payload: str) -> None:
+        """Take a notice: it may be of another client's job."""
+        with self._mutex:
+            mine = any(payload == str(handle.pid) for handle in self._open)
+        if mine:
+            self.wake.set()
 
     def close(self) -> None:
         """Stop; whoever still waits is told."""
@@ -106,7 +118,6 @@ class Watcher:
         self._settle_all(RuntimeError("the client was closed while it waited for the job"))
 
     def _hear(self) -> None:
-        assert self._listen is not None
         try:
             self._listen(self)
         finally:
@@ -124,8 +135,11 @@ class Watcher:
             for outcome in finished:
                 if watch := self._take(outcome.handle):
                     watch.settle(outcome)
-            woken = wait_event(self.wake, pause)
-            pause = SOON if woken or finished else min(pause * _GROWTH, SAFE if self.listening else LATE)
+            if pause >= LATE and self._hearing is None:
+                self._hearing = spawn("pg_background listen", self._hear)
+            hears_all = self.listening and self._are_all_notified()
+            woken = wait_event(self.wake, SAFE if hears_all else pause)
+            pause = SOON if woken or finished else min(pause * _GROWTH, LATE)
 
     def _still_open(self) -> list[Handle]:
         """Return the jobs to ask about; with none left the next one to be added starts anew."""
@@ -133,6 +147,10 @@ class Watcher:
             if not self._open:
                 self._asking = None
             return list(self._open)
+
+    def _are_all_notified(self) -> bool:
+        with self._mutex:
+            return all(watch.is_notified for watch in self._open.values())
 
     def _take(self, handle: Handle) -> Watch | None:
         with self._mutex:

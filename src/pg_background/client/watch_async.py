@@ -1,7 +1,8 @@
 """Waiting for any number of jobs, with one statement over all of them when there may be news.
 
-No session waits in the server, so nothing there has a snapshot or a lock, and no connection is taken up: it
-is asked soon after a job was added, then less and less often, and at once when the server gives notice.
+No session waits in the server, so nothing there has a snapshot or a lock, and the client's connection is
+free: it is asked soon after a job was added, then less and less often. What takes longer is told by NOTIFY,
+to a connection that only listens, where there can be one.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from .acompat import AEvent, ATask, ajoin, aspawn, await_event
 from .model import Handle, Outcome
 
-#: Seconds between two questions while no job ends: they begin with the first and grow to the second …
+#: Seconds between two questions while no job ends: they begin with the first and grow to the second.
 SOON = 0.001
 LATE = 0.1
-#: … or to this one, for what ends without a notice, when notices come.
+#: The same where notices come: a process that dies gives none.
 SAFE = 1.0
 
 _GROWTH = 1.5
@@ -29,7 +30,8 @@ Callback = Callable[[], object]
 class AsyncWatch:
     """One job that is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_notified: bool) -> None:
+        self.is_notified = is_notified
         #: set when the job is final, or when that can't be learned any more
         self.over = AEvent()
         self.outcome: Outcome | None = None
@@ -67,12 +69,13 @@ class AsyncWatcher:
     def __init__(
         self,
         ask: Callable[[Sequence[Handle]], Awaitable[list[Outcome]]],
-        listen: Callable[[AsyncWatcher], Awaitable[None]] | None = None,
+        listen: Callable[[AsyncWatcher], Awaitable[None]],
     ) -> None:
         """
         Args:
             ask: returns those that are final or unknown, of these.
-            listen: calls `wake` for each notice and sets `listening`, until `closed`; None if there are none.
+            listen: sets `listening`, and calls `hear` for each notice, until `closed`; ends at once if there
+                can be none.
         """
         self.wake = AEvent()
         self.listening = False
@@ -84,16 +87,25 @@ class AsyncWatcher:
         self._asking: ATask | None = None
         self._hearing: ATask | None = None
 
-    def add(self, handle: Handle) -> AsyncWatch:
-        """Watch a job until it is over."""
+    def add(self, handle: Handle, *, is_notified: bool) -> AsyncWatch:
+        """Watch a job until it is over.
+
+        Args:
+            is_notified: whether the server gives notice when it ends.
+        """
         with self._mutex:
-            watch = self._open.setdefault(handle, AsyncWatch())
-            if self._hearing is None and self._listen is not None:
-                self._hearing = aspawn("pg_background listen", self._hear)
+            watch = self._open.setdefault(handle, AsyncWatch(is_notified))
             if self._asking is None:
                 self._asking = aspawn("pg_background wait", self._run)
             self.wake.set()
         return watch
+
+    def hear(self, payload: str) -> None:
+        """Take a notice: it may be of another client's job."""
+        with self._mutex:
+            mine = any(payload == str(handle.pid) for handle in self._open)
+        if mine:
+            self.wake.set()
 
     async def close(self) -> None:
         """Stop; whoever still waits is told."""
@@ -105,7 +117,6 @@ class AsyncWatcher:
         self._settle_all(RuntimeError("the client was closed while it waited for the job"))
 
     async def _hear(self) -> None:
-        assert self._listen is not None
         try:
             await self._listen(self)
         finally:
@@ -123,8 +134,11 @@ class AsyncWatcher:
             for outcome in finished:
                 if watch := self._take(outcome.handle):
                     watch.settle(outcome)
-            woken = await await_event(self.wake, pause)
-            pause = SOON if woken or finished else min(pause * _GROWTH, SAFE if self.listening else LATE)
+            if pause >= LATE and self._hearing is None:
+                self._hearing = aspawn("pg_background listen", self._hear)
+            hears_all = self.listening and self._are_all_notified()
+            woken = await await_event(self.wake, SAFE if hears_all else pause)
+            pause = SOON if woken or finished else min(pause * _GROWTH, LATE)
 
     def _still_open(self) -> list[Handle]:
         """Return the jobs to ask about; with none left the next one to be added starts anew."""
@@ -132,6 +146,10 @@ class AsyncWatcher:
             if not self._open:
                 self._asking = None
             return list(self._open)
+
+    def _are_all_notified(self) -> bool:
+        with self._mutex:
+            return all(watch.is_notified for watch in self._open.values())
 
     def _take(self, handle: Handle) -> AsyncWatch | None:
         with self._mutex:

@@ -1,0 +1,143 @@
+# Made from calls_async.py by tools/async_to_sync.py: edit that one.
+"""What a client asks of its server, and what it makes of a broken connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow, tuple_row
+
+from . import reading
+from .errors import ConnectionLost
+from .model import Handle, JobColumn, Outcome, Progress
+from .source import Connection, Source
+from .statements import LISTEN, LOOK, NUDGE, Statements
+from .watch import Watcher
+
+#: The server itself is stopping, or has crashed.
+_SERVER_STOPS = ("57P01", "57P02", "57P03")
+
+#: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
+LISTEN_SECONDS = 5.0
+
+
+class Calls:
+    """The part of a client that speaks SQL."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._found: Statements | None = None
+        self._watcher = Watcher(self._ask, self._listen)
+
+    def close(self) -> None:
+        """End all waits, and the connection if it is the client's own; jobs go on."""
+        self._watcher.closed = True
+        if self._watcher.listening:
+            with suppress(psycopg.Error), self._session() as connection:
+                connection.execute(NUDGE)
+        self._watcher.close()
+        self._source.close()
+
+    @property
+    def _statements(self) -> Statements:
+        assert self._found is not None, "inside of a session only"
+        return self._found
+
+    @contextmanager
+    def _session(self, *, private: bool = False, job_continues: bool | None = True) -> Iterator[Connection]:
+        """Borrow a connection that has the extension; tell when it broke, and whether the job goes on."""
+        lending = self._source.private() if private else self._source.shared()
+        borrowed: Connection | None = None
+        try:
+            with lending as borrowed:
+                if self._found is None:
+                    self._found = self._look(borrowed)
+                yield borrowed
+        except psycopg.OperationalError as error:
+            if not self._is_lost(borrowed, error):
+                raise
+            if error.sqlstate in _SERVER_STOPS:
+                job_continues = None
+            said = "the job goes on in the server" if job_continues else "the job may have ended with it"
+            raise ConnectionLost(f"{str(error).strip()}; {said}", job_continues=job_continues) from error
+
+    def _is_lost(self, borrowed: Connection | None, error: psycopg.OperationalError) -> bool:
+        """Tell a connection that broke, or can't be had any more, from other errors, such as the job's."""
+        if isinstance(error, ConnectionLost):
+            return False
+        if borrowed is not None:
+            return borrowed.closed
+        # A pool that has none to lend has its own words for it, and so has the first attempt to connect.
+        return self._found is not None and not type(error).__module__.startswith("psycopg_pool")
+
+    def _look(self, connection: Connection) -> Statements:
+        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            cursor.execute(LOOK, prepare=False)
+            row = cursor.fetchone()
+        assert row is not None
+        schema, server_pid = row
+        if schema is None:
+            raise psycopg.ProgrammingError(
+                f'the database "{connection.info.dbname}" does not have the extension pg_background\n'
+                "HINT:  Run CREATE EXTENSION pg_background there, or name a database that has it."
+            )
+        self._source.found(through_pooler=server_pid != connection.info.backend_pid)
+        return Statements(schema)
+
+    def _rows(self, statement: str, *parameters: Any) -> list[TupleRow]:
+        """Ask what can be asked again, and do so once if the connection breaks and there is another."""
+        try:
+            return self._rows_once(statement, *parameters)
+        except ConnectionLost:
+            if not self._source.reconnects:
+                raise
+        return self._rows_once(statement, *parameters)
+
+    def _rows_once(self, statement: str, *parameters: Any) -> list[TupleRow]:
+        with (
+            self._session() as connection,
+            psycopg.Cursor(connection, row_factory=tuple_row) as cursor,
+        ):
+            cursor.execute(getattr(self._statements, statement), parameters)
+            return cursor.fetchall()
+
+    def _ask(self, handles: Sequence[Handle]) -> list[Outcome]:
+        """Return those that are final or unknown."""
+        rows = self._rows("finished", *_columns(handles))
+        return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
+
+    def _listen(self, watcher: Watcher) -> None:
+        """Hear the notices of jobs that ended; without them it takes a bit longer to learn of it."""
+        if not self._source.can_listen:
+            return
+        with suppress(psycopg.Error), self._session(private=True) as connection:
+            connection.execute(LISTEN)
+            watcher.listening = True
+            # For what ended just before.
+            watcher.wake.set()
+            while not watcher.closed:
+                for notice in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                    watcher.hear(notice.payload)
+
+    def _outcome(self, handle: Handle) -> Outcome:
+        ((pid, cookie, *rest),) = self._rows("outcome", *handle)
+        return Outcome(Handle(pid, cookie), *rest)
+
+    def _progress(self, handles: Sequence[Handle]) -> list[Progress]:
+        return [Progress(*row) for row in self._rows("progress", *_columns(handles))]
+
+    def _describe(self, handle: Handle) -> tuple[JobColumn, ...]:
+        with reading.telling_unknown(handle):
+            rows = self._rows("describe", *handle)
+        return reading.columns_of(rows)
+
+    def _control(self, action: str, handle: Handle, *arguments: Any) -> None:
+        with reading.telling_unknown(handle):
+            self._rows_once(action, *handle, *arguments)
+
+
+def _columns(handles: Sequence[Handle]) -> tuple[list[int], list[int]]:
+    return [handle.pid for handle in handles], [handle.cookie for handle in handles]

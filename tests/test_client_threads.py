@@ -1,0 +1,174 @@
+"""Threads, Ctrl-C, and the executor of concurrent.futures."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import signal
+from collections.abc import Iterator
+from threading import Thread
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow, dict_row
+
+from pg_background import Client, Executor, Job, JobCancelled, JobFuture
+
+from .fix_client import Place
+from .fix_db import Connection
+from .jobs import FOREVER, closed_gate
+from .waiting import DEADLINE, wait_until, wait_until_sql
+
+AnyClient = Client[TupleRow]
+
+
+def wait_for_state(side: Connection, job: Job[TupleRow], expected: str) -> None:
+    wait_until_sql(side, "SELECT state FROM pg_background_outcome(%s, %s)", [*job.handle], expected=expected)
+
+
+def launched(future: JobFuture[TupleRow]) -> Job[TupleRow]:
+    job = wait_until(lambda: future.job)
+    assert job is not None
+    return job
+
+
+@pytest.fixture
+def executor(place: Place) -> Iterator[Executor[TupleRow]]:
+    """Runs two at a time."""
+    with Executor(place.dsn(), max_workers=2) as made:
+        yield made
+
+
+def press_ctrl_c_when_it_runs(side: Connection, job: Job[TupleRow]) -> Thread:
+    def press() -> None:
+        wait_for_state(side, job, "running")
+        # Not before it waits: what the test does until then would be interrupted.
+        wait_until(lambda: job._watch is not None)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = Thread(target=press)
+    thread.start()
+    return thread
+
+
+def test_ctrl_c_in_result_cancels_the_job(client: AnyClient, side: Connection) -> None:
+    job = client.launch(FOREVER)
+    thread = press_ctrl_c_when_it_runs(side, job)
+    with pytest.raises(KeyboardInterrupt):
+        job.result()
+    thread.join()
+    wait_for_state(side, job, "canceled")
+
+
+def test_ctrl_c_in_the_block_cancels_the_job(client: AnyClient, side: Connection) -> None:
+    job = client.launch(FOREVER)
+
+    def wait_in_the_block() -> None:
+        with job:
+            job.wait()
+
+    thread = press_ctrl_c_when_it_runs(side, job)
+    with pytest.raises(KeyboardInterrupt):
+        wait_in_the_block()
+    thread.join()
+    wait_for_state(side, job, "canceled")
+
+
+def test_threads_share_one_client(client: AnyClient) -> None:
+    def double(n: int) -> int:
+        value: int = client.run("SELECT 2 * %s", [n], on_full="queue").value()
+        return value
+
+    with concurrent.futures.ThreadPoolExecutor(20) as threads:
+        assert list(threads.map(double, range(100))) == [2 * n for n in range(100)]
+
+
+def test_one_job_for_many_threads(client: AnyClient) -> None:
+    job = client.launch("SELECT pg_sleep(0.02), 1 AS one")
+    with concurrent.futures.ThreadPoolExecutor(10) as threads:
+        results = list(threads.map(lambda _: job.result(), range(10)))
+    assert all(result is results[0] for result in results)
+
+
+def test_executor(executor: Executor[TupleRow]) -> None:
+    futures = [executor.submit("SELECT %s", [n]) for n in range(10)]
+    ended = list(concurrent.futures.as_completed(futures, timeout=DEADLINE))
+    assert sorted([future.result().value() for future in ended]) == list(range(10))
+    done, not_done = concurrent.futures.wait(futures)
+    assert (len(done), len(not_done)) == (10, 0)
+    assert [result.value() for result in executor.map("SELECT %s", [[1], [2]])] == [1, 2]
+
+
+def test_executor_errors(executor: Executor[TupleRow]) -> None:
+    future = executor.submit("SELECT 1/0")
+    assert isinstance(future.exception(DEADLINE), psycopg.errors.DivisionByZero)
+    assert isinstance(executor.submit("SELECT %s", []).exception(DEADLINE), psycopg.ProgrammingError)
+    with pytest.raises(ValueError, match="greater than 0"):
+        Executor("dbname=none", max_workers=0)
+
+
+def test_executor_limit(executor: Executor[TupleRow], side: Connection) -> None:
+    with closed_gate(side) as gate:
+        first, second, third = (executor.submit(gate.sql) for _ in range(3))
+        wait_until(lambda: first.running() and second.running())
+        assert not third.running()
+        assert third.job is None
+        assert third.cancel()
+    assert [first.result(DEADLINE).rowcount, second.result(DEADLINE).rowcount] == [1, 1]
+    with pytest.raises(concurrent.futures.CancelledError):
+        third.result(DEADLINE)
+
+
+def test_executor_cancel_while_it_runs(executor: Executor[TupleRow], side: Connection) -> None:
+    future = executor.submit(FOREVER)
+    job = launched(future)
+    assert future.cancel()
+    assert future.cancelled()
+    done, _ = concurrent.futures.wait([future], DEADLINE)
+    assert done == {future}
+    wait_for_state(side, job, "canceled")
+    finished = executor.submit("SELECT 1")
+    assert finished.result(DEADLINE) == [(1,)]
+    assert not finished.cancel()
+
+
+def test_executor_job_cancelled_by_another(executor: Executor[TupleRow], side: Connection) -> None:
+    future = executor.submit(FOREVER)
+    job = launched(future)
+    side.execute("SELECT pg_background_cancel(%s, %s)", job.handle)
+    assert isinstance(future.exception(DEADLINE), JobCancelled)
+
+
+def test_executor_shutdown(place: Place, side: Connection) -> None:
+    executor = Executor(place.dsn(), max_workers=1, row_factory=dict_row)
+    with closed_gate(side) as gate:
+        held_up = executor.submit(gate.sql)
+        waiting = executor.submit("SELECT 1 AS a")
+        wait_until(held_up.running)
+        executor.shutdown(wait=False, cancel_futures=True)
+        with pytest.raises(RuntimeError):
+            executor.submit("SELECT 1")
+    assert held_up.result(DEADLINE).rowcount == 1
+    assert waiting.cancelled()
+    # Its connection is closed by whoever comes last.
+    wait_until_sql(
+        side,
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_background' "
+        "AND backend_type = 'client backend' AND datname = current_database()",
+        expected=0,
+    )
+
+
+def test_an_exception_in_the_executors_block_cancels_its_jobs(place: Place, side: Connection) -> None:
+    executor = Executor(place.dsn())
+    future = executor.submit(FOREVER)
+    job = launched(future)
+
+    def fail_in_the_block() -> None:
+        with executor:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail_in_the_block()
+    assert future.cancelled()
+    wait_for_state(side, job, "canceled")
