@@ -9,4 +9,5 @@ pytest_plugins = (
     "tests.fix_cli",
     "tests.fix_points",
     "tests.fix_client",
+    "tests.fix_switch",
 )
