@@ -10,4 +10,5 @@ pytest_plugins = (
     "tests.fix_points",
     "tests.fix_client",
     "tests.fix_pooler",
+    "tests.fix_switch",
 )

@@ -52,5 +52,6 @@ include "pg_background/inspect.pyx"         # result_info, error_info, full_sql,
 include "pg_background/columns.pyx"         # column definitions as text
 include "pg_background/run.pyx"             # run, run_query
 include "pg_background/many.pyx"            # wait_any, drain; cancel_all and the like
+include "pg_background/old_symbols.pyx"     # the functions of 1.8 and 2.0 that differ from ours
 include "pg_background/hooks.pyx"           # utility and executor hooks
 include "pg_background/module.pyx"          # _PG_init

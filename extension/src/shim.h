@@ -562,6 +562,39 @@ SQL_FUNCTION(pgbg_error_info);
 SQL_FUNCTION(pgbg_full_sql);
 SQL_FUNCTION(pgbg_outcome);
 
+/* ---- the functions that the catalogues of 1.8 and 2.0 call */
+SQL_FUNCTION(pg_background_launch);
+SQL_FUNCTION(pg_background_stats);
+SQL_FUNCTION(pg_background_stats_v2);
+SQL_FUNCTION(pg_background_get_progress);
+SQL_FUNCTION(pg_background_get_progress_v2);
+SQL_FUNCTION(pg_background_wait);
+SQL_FUNCTION(pg_background_record_timeout);
+
+/* those that do as ours: a void result is ignored, whatever the value */
+#define OLD_SYMBOL(old, ours) SQL_FUNCTION(old); Datum old(PG_FUNCTION_ARGS) { return ours(fcinfo); }
+OLD_SYMBOL(pg_background_launch_v2, pgbg_launch)
+OLD_SYMBOL(pg_background_submit, pgbg_submit)
+OLD_SYMBOL(pg_background_submit_v2, pgbg_submit)
+OLD_SYMBOL(pg_background_result, pgbg_result)
+OLD_SYMBOL(pg_background_result_v2, pgbg_result)
+OLD_SYMBOL(pg_background_wait_v2, pgbg_wait)
+OLD_SYMBOL(pg_background_wait_v2_timeout, pgbg_wait_timeout)
+OLD_SYMBOL(pg_background_cancel, pgbg_cancel)
+OLD_SYMBOL(pg_background_cancel_v2, pgbg_cancel)
+OLD_SYMBOL(pg_background_cancel_v2_grace, pgbg_cancel)
+OLD_SYMBOL(pg_background_cancel_all, pgbg_cancel_all)
+OLD_SYMBOL(pg_background_detach, pgbg_detach)
+OLD_SYMBOL(pg_background_detach_v2, pgbg_detach)
+OLD_SYMBOL(pg_background_detach_all, pgbg_detach_all)
+OLD_SYMBOL(pg_background_list, pgbg_list)
+OLD_SYMBOL(pg_background_list_v2, pgbg_list)
+OLD_SYMBOL(pg_background_progress, pgbg_report_progress)
+OLD_SYMBOL(pg_background_report_progress, pgbg_report_progress)
+OLD_SYMBOL(pg_background_result_info, pgbg_result_info)
+OLD_SYMBOL(pg_background_error_info, pgbg_error_info)
+OLD_SYMBOL(pg_background_full_sql, pgbg_full_sql)
+
 PGDLLEXPORT void pgbg_worker_main(Datum main_arg);
 PGDLLEXPORT void pgbg_keeper_main(Datum main_arg);
 

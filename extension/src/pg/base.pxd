@@ -43,6 +43,7 @@ cdef extern from "shim.h" nogil:
     char *TextDatumGetCString(Datum)
     Datum UInt64GetDatum(uint64_t)
     int32_t DatumGetInt32(Datum)
+    cbool DatumGetBool(Datum)
     int64_t DatumGetInt64(Datum)
     uint64_t DatumGetUInt64(Datum)
     void *DatumGetPointer(Datum)

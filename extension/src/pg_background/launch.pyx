@@ -332,21 +332,23 @@ cdef void begin_launch(Launch *launch, FunctionCallInfo fcinfo) noexcept nogil:
     launch.encoding = GetDatabaseEncoding()
 
 
-cdef Datum launch_simply(FunctionCallInfo fcinfo, bint submitted) noexcept nogil:
+cdef void read_launch(FunctionCallInfo fcinfo, Launch *launch) noexcept nogil:
     """(sql, queue_size) and (sql, queue_size, label)."""
-    cdef Launch launch
-    begin_launch(&launch, fcinfo)
-    launch.submitted = submitted
+    begin_launch(launch, fcinfo)
     if not arg_isnull(fcinfo, 1):
         launch.queue_size = arg_int32(fcinfo, 1)
     if arg_count(fcinfo) > 2 and not arg_isnull(fcinfo, 2):
         launch.label = text_to_cstring(arg_text(fcinfo, 2))
-    return launch_job(fcinfo, &launch)
 
 
 cdef public Datum pgbg_launch(FunctionCallInfo fcinfo) noexcept nogil:
-    return launch_simply(fcinfo, False)
+    cdef Launch launch
+    read_launch(fcinfo, &launch)
+    return launch_job(fcinfo, &launch)
 
 
 cdef public Datum pgbg_submit(FunctionCallInfo fcinfo) noexcept nogil:
-    return launch_simply(fcinfo, True)
+    cdef Launch launch
+    read_launch(fcinfo, &launch)
+    launch.submitted = True
+    return launch_job(fcinfo, &launch)

@@ -114,16 +114,13 @@ cdef public Datum pgbg_list(FunctionCallInfo fcinfo) noexcept nogil:
     return 0
 
 
-cdef public Datum pgbg_stats(FunctionCallInfo fcinfo) noexcept nogil:
-    """This session's counters."""
+cdef Session set_stats(Datum *values) noexcept nogil:
+    """Eight columns; returns what they are made of."""
     cdef Session session
-    cdef Datum values[8]
-    cdef cbool nulls[8]
     join_sessions()
     share_registry()
     session = my_session[0]
     unlock_registry()
-    memset(nulls, 0, sizeof(nulls))
     values[0] = Int64GetDatum(session.launched)
     values[1] = Int64GetDatum(session.completed)
     values[2] = Int64GetDatum(session.failed)
@@ -132,6 +129,15 @@ cdef public Datum pgbg_stats(FunctionCallInfo fcinfo) noexcept nogil:
     values[5] = Int32GetDatum(session.active)
     values[6] = Float8GetDatum(session.execution_ms / session.executed if session.executed > 0 else 0.0)
     values[7] = Int32GetDatum(setting_max_workers)
+    return session
+
+
+cdef public Datum pgbg_stats(FunctionCallInfo fcinfo) noexcept nogil:
+    """This session's counters."""
+    cdef Datum values[8]
+    cdef cbool nulls[8]
+    memset(nulls, 0, sizeof(nulls))
+    set_stats(values)
     return row_datum(fcinfo, values, nulls)
 
 
