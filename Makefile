@@ -39,6 +39,7 @@ lint: $(BIN)/.installed ## Run the linters and the type checker
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/python -m tools.async_to_sync --check
+	@$(BIN)/python -m tools.update_scripts --check
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright --level error
 	@# It looks for pycodestyle in PATH.

@@ -144,10 +144,14 @@ DECLARE
   listed record;
   info pg_background_result_info;
   failure pg_background_error;
+  unknown pg_background_outcome;
 BEGIN
   SELECT * INTO listed FROM pg_background_list AS l WHERE l.pid = p_pid AND l.cookie = p_cookie;
   IF NOT FOUND THEN
-    RETURN ROW(p_pid, p_cookie, 'unknown', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    unknown.pid := p_pid;
+    unknown.cookie := p_cookie;
+    unknown.state := 'unknown';
+    RETURN unknown;
   END IF;
   info := pg_background_result_info(p_pid, p_cookie);
   failure := pg_background_error_info(p_pid, p_cookie);

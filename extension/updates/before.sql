@@ -1,0 +1,57 @@
+-- ---- who has which privilege on what is there, for the end of this script
+
+SELECT set_config('pg_background_update.before', jsonb_agg(to_jsonb(member))::text, true)
+FROM (
+  @MEMBERS@
+) AS member;
+
+-- ---- what can't be replaced: dropped, or, where something depends on it, left to its users under another name
+
+DO $$
+DECLARE
+  together jsonb;
+  old record;
+  users text;
+  new_name text;
+BEGIN
+  -- for the notices: an extension's script runs with warnings only
+  IF current_setting('client_min_messages') = 'warning' THEN
+    PERFORM set_config('client_min_messages', 'notice', true);
+  END IF;
+  FOR together IN
+    -- what goes or stays together, each before what it depends on
+    SELECT objects FROM (VALUES
+      @REPLACED@
+    ) AS replaced (objects)
+  LOOP
+    users := NULL;
+    BEGIN
+      FOR old IN SELECT * FROM jsonb_to_recordset(together) AS o (kind text, name text, arguments text) LOOP
+        DECLARE
+          found text;
+        BEGIN
+          EXECUTE format('DROP %s %s%s', old.kind, old.name, old.arguments);
+        EXCEPTION WHEN dependent_objects_still_exist THEN
+          GET STACKED DIAGNOSTICS found = PG_EXCEPTION_DETAIL;
+          users := concat_ws(E'\n', users, found);
+        END;
+      END LOOP;
+      IF users IS NOT NULL THEN
+        RAISE dependent_objects_still_exist;
+      END IF;
+    EXCEPTION WHEN dependent_objects_still_exist THEN
+      FOR old IN SELECT * FROM jsonb_to_recordset(together) AS o (kind text, name text, arguments text) LOOP
+        new_name := old.name || '_@SUFFIX@';
+        EXECUTE format('ALTER EXTENSION pg_background DROP %s %s%s', old.kind, old.name, old.arguments);
+        EXECUTE format('ALTER %s %s%s RENAME TO %I', old.kind, old.name, old.arguments, new_name);
+        RAISE NOTICE '% is kept as %, since something depends on it',
+          lower(old.kind) || ' ' || old.name || old.arguments, new_name
+          USING DETAIL = users,
+                HINT = format('When nothing does any more: DROP %s %s%s', old.kind, new_name, old.arguments);
+      END LOOP;
+    END;
+  END LOOP;
+  IF current_setting('client_min_messages') = 'notice' THEN
+    PERFORM set_config('client_min_messages', 'warning', true);
+  END IF;
+END $$;
