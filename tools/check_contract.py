@@ -61,7 +61,7 @@ def errors_of(promise: Promise, tests: Path) -> Iterator[str]:
 def tests_in(path: Path) -> frozenset[str]:
     """Return the names of the test functions of a file."""
     nodes = ast.parse(path.read_text()).body
-    return frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef))
+    return frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def check(page: Path = PAGE, tests: Path = TESTS) -> list[str]:
