@@ -289,7 +289,7 @@ class Machine(RuleBasedStateMachine):
         wait_until_equal(lambda: registry(self.admin)[:3], expected)
         wait_until_equal(self.read_new_totals, {role: +count for role, count in model.totals.items()})
         inserted = {number for (number,) in query(self.admin, "SELECT number FROM inserted")}
-        assert inserted == model.inserted
+        assert inserted == model.inserted, (inserted, model.inserted)
 
     def teardown(self) -> None:
         """End all jobs: nothing may be left."""
