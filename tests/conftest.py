@@ -2,6 +2,7 @@
 
 pytest_plugins = (
     "pytester",
+    "tests.fix_profiles",
     "tests.fix_folders",
     "tests.fix_crash",
     "tests.fix_server",

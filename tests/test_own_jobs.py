@@ -6,7 +6,7 @@ import pytest
 
 from .calls import query, sqlstate, stats, value
 from .fix_db import Connect, Connection, MakeRole
-from .jobs import FOREVER, Handle, closed_gate, launch, result, state, submit, wait, wait_until_asleep
+from .jobs import FOREVER, Handle, closed_gate, launch, result, start, state, submit, wait, wait_until_asleep
 from .outcomes import drain, handles, outcome
 from .waiting import wait_until
 from .workers import SWALLOWS_CANCELS, launch_counting
@@ -44,6 +44,23 @@ def test_cancel_all(conn: Connection, connect: Connect, twin: str) -> None:
     assert states(other, others) == ["stopped"]
     assert call(conn, f"cancel_all{twin}") == 0
     assert stats(conn)["canceled"] == 3
+
+
+def test_cancel_all_lets_none_begin(conn: Connection) -> None:
+    """A job that waits would get the worker of one that was canceled before it."""
+    query(conn, "CREATE TABLE begun (n int)")
+    query(conn, "SET pg_background.max_workers = 1")
+    for _ in range(10):
+        running = launch(conn, FOREVER)
+        queued = [
+            start(conn, f"INSERT INTO begun VALUES (1); {FOREVER}", each_statement=True, on_full="queue")
+            for _ in range(20)
+        ]
+        wait_until_asleep(conn, running.pid)
+        assert call(conn, "cancel_all") == 21
+        assert states(conn, running, *queued) == ["canceled"] * 21
+        assert call(conn, "purge") == 21
+    assert value(conn, "SELECT count(*) FROM begun") == 0
 
 
 @pytest.mark.parametrize("twin", TWINS)

@@ -67,12 +67,26 @@ cdef void count_drained(LiveJob *live, int count, Drained *drained) noexcept nog
     unlock_registry()
 
 
-cdef void end_all(LiveJob *live, int count, bint terminate) noexcept nogil:
-    """Cancel those that still run, or end them with their processes, and give them a second."""
+cdef int32_t signal_all(LiveJob *live, int count, bint terminate) noexcept nogil:
+    """Cancel all that have not ended, or end them with their processes; returns how many there were.
+
+    Those that wait for a worker come first: a worker that becomes free would begin them.
+    """
+    cdef int32_t signalled = 0
     cdef int i
-    for i in range(count):
-        if not is_finished(live[i].job, live[i].cookie):
-            signal_worker(live[i].job, live[i].cookie, terminate)
+    cdef bint running
+    for running in range(2):
+        for i in range(count):
+            if (not is_finished(live[i].job, live[i].cookie)
+                    and (running or live[i].job.state == JOB_QUEUED)):
+                signal_worker(live[i].job, live[i].cookie, terminate)
+                signalled += 1
+    return signalled
+
+
+cdef void end_all(LiveJob *live, int count, bint terminate) noexcept nogil:
+    """Cancel those that have not ended, or end them with their processes, and give them a second."""
+    signal_all(live, count, terminate)
     wait_for_all(live, count, 1000)
 
 

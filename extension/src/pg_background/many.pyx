@@ -111,14 +111,12 @@ cdef int32_t cancel_jobs(OwnJob *jobs, int count, int32_t grace) noexcept nogil:
     """Cancel all at once; with a grace period in milliseconds wait that long for all together, then end the
     processes of those that still run. Returns how many jobs were live."""
     cdef LiveJob *live = <LiveJob *>palloc(sizeof(LiveJob) * (count + 1))
-    cdef int32_t canceled = 0
+    cdef int32_t canceled
     cdef int i
     for i in range(count):
         live[i].job = jobs[i].job
         live[i].cookie = jobs[i].handle.cookie
-        if not is_finished(live[i].job, live[i].cookie):
-            canceled += 1
-            cancel_job(jobs[i].job, &jobs[i].handle, 0)
+    canceled = signal_all(live, count, False)
     if grace <= 0:
         return canceled
     wait_for_all(live, count, grace if grace < MAX_GRACE_MS else MAX_GRACE_MS)
