@@ -7,9 +7,9 @@ pytest_plugins = (
     "tests.fix_crash",
     "tests.fix_server",
     "tests.fix_db",
+    "tests.fix_client",
     "tests.fix_cli",
     "tests.fix_points",
-    "tests.fix_client",
     "tests.fix_pooler",
     "tests.fix_switch",
 )

@@ -90,16 +90,18 @@ def test_not_a_superuser(cli: Cli, server: Server, db: str, make_role: MakeRole)
     role = make_role(member_of=("pgbackground_role",))
     for options in (["--timeout", "0"], ["--resume"]):
         done = cli("drain", server.dsn(db, user=role), *options)
-        assert_clear_error(done, "permission denied")
+        assert_clear_error(done, 6, "permission denied")
 
 
 def test_database_without_the_extension(cli: Cli, server: Server) -> None:
     done = cli("drain", server.dsn("template1"))
-    assert_clear_error(done, 'the database "template1" does not have the extension\nhint: name one that does')
+    assert_clear_error(
+        done, 6, 'the database "template1" does not have the extension\nhint: name one that does'
+    )
 
 
 def test_no_such_server(cli: Cli, open_tmp_path: object) -> None:
-    assert_clear_error(cli("drain", f"host={open_tmp_path}"), "can't connect: ")
+    assert_clear_error(cli("drain", f"host={open_tmp_path}"), 3, "can't connect: ")
 
 
 def test_bad_usage(cli: Cli) -> None:
@@ -107,9 +109,9 @@ def test_bad_usage(cli: Cli) -> None:
     assert cli("drain", "--timeout", "soon").returncode == 2
 
 
-def assert_clear_error(done: subprocess.CompletedProcess[str], text: str) -> None:
+def assert_clear_error(done: subprocess.CompletedProcess[str], code: int, text: str) -> None:
     """Check that a command failed with one message, not with a traceback, and printed no result."""
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("error: ")
     assert text in done.stderr
     assert "Traceback" not in done.stderr

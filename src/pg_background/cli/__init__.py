@@ -6,27 +6,49 @@ import sys
 
 import typer
 
-from ..server.errors import NotRunningError, ServerError
+from ..server.errors import ServerError
 from . import server
+from .cancel import cancel
+from .detach import detach
 from .doctor import doctor
 from .drain import drain
+from .failures import code_of_server
+from .handles import HandleCommand
 from .install import install
+from .launch import launch
 from .output import report
+from .ps import ps
+from .result import result
+from .run import run
+from .show import show
+from .sql_given import SqlCommand
+from .submit import submit
+from .top import top
+from .wait import wait
 
 __all__ = ["app", "main"]
 
-#: What `server status` and `server dsn` exit with when no server runs; pg_ctl uses the same.
-EXIT_NOT_RUNNING = 3
+_CODES = (
+    "Exit codes: 0 done, and the job succeeded; 1 the job failed, was canceled or lost; 2 bad usage; "
+    "3 no connection; 4 time was over; 5 the server does not know the job; 6 the server refused it; "
+    "130 interrupted."
+)
 
 app = typer.Typer(
     name="pg-background",
     help="SQL in PostgreSQL background workers.",
+    epilog=_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 app.add_typer(server.app, name="server")
+for command in (run, launch, submit):
+    app.command(cls=SqlCommand)(command)
+for command in (ps, top):
+    app.command()(command)
+for command in (show, wait, result, cancel, detach):
+    app.command(cls=HandleCommand)(command)
 for command in (install, doctor, drain):
     app.command()(command)
 
@@ -37,4 +59,4 @@ def main() -> None:
         app()
     except ServerError as error:
         report(error)
-        sys.exit(EXIT_NOT_RUNNING if isinstance(error, NotRunningError) else 1)
+        sys.exit(code_of_server(error))

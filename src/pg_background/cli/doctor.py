@@ -6,19 +6,21 @@ import typer
 
 from ..doctor import Grade, collect, examine
 from ..server.errors import DatabaseError
-from .database import DsnArgument, session
+from .database import DatabaseArgument, session
+from .given import command
 
 #: Exit code when something must be mended.
 EXIT_FAIL = 1
 
 
-def doctor(dsn: DsnArgument = "") -> None:
+@command
+def doctor(database: DatabaseArgument) -> None:
     """Check a server and database for pg_background: one line each, OK, WARN or FAIL, with the remedy.
 
     Exit code 1 if something must be mended, else 0. If the role may launch jobs, one is run: `SELECT 1`.
     """
     try:
-        with session(dsn) as connection:
+        with session(database) as connection:
             where = f"{connection.info.dbname} on {connection.info.host}:{connection.info.port}"
             typer.echo(f"OK    connection: {where} as {connection.info.user}")
             findings = examine(collect(connection))

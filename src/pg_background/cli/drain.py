@@ -8,27 +8,24 @@ import psycopg
 import typer
 from psycopg import sql
 
-from .database import DsnArgument, schema_of_extension, session
+from .database import DatabaseArgument, schema_of_extension, session
+from .exits import Exit
+from .given import command
+from .numbers import seconds
 from .output import note, step
-
-#: Exit code when jobs still run.
-EXIT_RUNNING = 1
-
-#: What PostgreSQL's int4 holds, in seconds.
-_LONGEST = 2_147_483
 
 _REFUSED = "jobs are refused until the server is restarted, or pg-background drain --resume"
 
 
+@command
 def drain(
-    dsn: DsnArgument = "",
+    database: DatabaseArgument,
     timeout: Annotated[
         float,
         typer.Option(
             "--timeout",
             metavar="SECONDS",
-            min=0,
-            max=_LONGEST,
+            parser=seconds,
             envvar="PG_BACKGROUND_DRAIN_TIMEOUT",
             help="How long running jobs may take before they are canceled.",
         ),
@@ -44,10 +41,10 @@ def drain(
 ) -> None:
     """Refuse new jobs, wait for the running ones, cancel the rest; print how many ended in which way.
 
-    Exit code 0 when nothing runs any more, 1 otherwise. Jobs are refused until the server is restarted or
-    `--resume` is given. For superusers, on any database that has the extension.
+    Exit code 0 when nothing runs any more, 1 when jobs still run. Launches are refused until the
+    server is restarted or `--resume` is given. For superusers, on any database that has the extension.
     """
-    with session(dsn) as connection:
+    with session(database) as connection:
         # It may be set for the role, and would end the wait.
         connection.execute("SET statement_timeout = 0")
         schema = schema_of_extension(connection)
@@ -67,4 +64,4 @@ def drain(
     finished, canceled, running = row
     typer.echo(f"finished: {finished}, canceled: {canceled}, running: {running}")
     if running:
-        raise typer.Exit(EXIT_RUNNING)
+        raise typer.Exit(Exit.FAILED)

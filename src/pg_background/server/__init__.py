@@ -31,12 +31,14 @@ from .errors import (
     BuildError,
     DatabaseError,
     DataDirectoryError,
+    DsnError,
     InstallationError,
     NotRunningError,
     NotWritableError,
     PortInUseError,
     ServerError,
     StartError,
+    UnreachableError,
 )
 from .installation import Installation
 from .runtime import Runtime, prepare
@@ -48,6 +50,7 @@ __all__ = [
     "Cluster",
     "DataDirectoryError",
     "DatabaseError",
+    "DsnError",
     "Installation",
     "InstallationError",
     "NotRunningError",
@@ -58,6 +61,7 @@ __all__ = [
     "StartError",
     "Status",
     "TemporaryServer",
+    "UnreachableError",
     "build",
     "embedded",
     "prepare",

@@ -34,7 +34,15 @@ class NotWritableError(InstallationError):
 
 
 class DatabaseError(ServerError):
-    """The server can't be reached, or refused a statement."""
+    """The server refused a statement."""
+
+
+class DsnError(DatabaseError):
+    """A connection string is none."""
+
+
+class UnreachableError(DatabaseError):
+    """There is no connection to the server, or it broke."""
 
 
 class BuildError(ServerError):

@@ -1,0 +1,26 @@
+"""`pg-background submit`: start a job whose rows nobody wants."""
+
+from __future__ import annotations
+
+import typer
+
+from .database import DatabaseGiven
+from .given import command
+from .handles import text_of
+from .launching import EachStatementOption, LaunchGiven, start
+from .params import ParamsGiven
+from .sql_given import SqlGiven
+
+
+@command
+def submit(
+    sql: SqlGiven,
+    param: ParamsGiven,
+    database: DatabaseGiven,
+    launch: LaunchGiven,
+    each_statement: EachStatementOption = False,
+) -> None:
+    """Start a job whose rows are dropped at their source, and print its handle."""
+    with database.client() as client:
+        job = start(client, sql, param, launch, each_statement=each_statement, discard_result=True)
+        typer.echo(text_of(job.handle))

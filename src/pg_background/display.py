@@ -1,0 +1,134 @@
+"""A job in the words and lengths that fit into a line, for `ps` and `top`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from .client.model import FINAL, JobInfo, JobState
+
+#: Colours of states, on terminals.
+STYLES: dict[JobState, str] = {
+    "queued": "cyan",
+    "starting": "cyan",
+    "running": "green",
+    "stopped": "dim",
+    "error": "red",
+    "canceled": "yellow",
+    "timed_out": "yellow",
+    "lost": "bold red",
+}
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+_BAR = "█"
+_HALF = "▌"
+_REST = "─"
+
+
+def is_live(job: JobInfo) -> bool:
+    """Tell whether it has not ended."""
+    return job.state not in FINAL
+
+
+def handle(job: JobInfo) -> str:
+    """Return the handle as commands take it; of a job that this role may not cancel only the pid."""
+    return f"{job.pid}:{'?' if job.cookie is None else job.cookie}"
+
+
+def time_of(job: JobInfo, now: datetime) -> timedelta:
+    """Return how long it has run, or while it waits for a worker, how long that has lasted."""
+    began = job.started_at or job.queued_at
+    if began is None:
+        return timedelta()
+    return max((job.finished_at or now) - began, timedelta())
+
+
+def duration(value: timedelta) -> str:
+    """Return a duration in two units at most: `0.4s`, `42s`, `3m07s`, `2h05m`, `4d06h`."""
+    seconds = value.total_seconds()
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def size(value: int | None) -> str:
+    """Return an amount of bytes, as `37 kB`; of none nothing."""
+    if not value:
+        return ""
+    amount = float(value)
+    for unit in _UNITS:
+        if amount < 999.5 or unit == _UNITS[-1]:
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 9.95 else f"{amount:.1f} {unit}"
+
+
+def count(value: int | None) -> str:
+    """Return a number of rows in at most five characters, as `12.3k`; of none nothing."""
+    if value is None:
+        return ""
+    amount = float(value)
+    if amount < 99999.5:
+        return f"{value}"
+    for unit in "kMGT":
+        amount /= 1000
+        if amount < 999.5 or unit == "T":
+            break
+    return f"{amount:.0f}{unit}" if amount >= 99.5 else f"{amount:.1f}{unit}"
+
+
+def bar(percent: int | None, width: int) -> str:
+    """Return a progress bar with its percentage, so wide; nothing if the job has reported nothing."""
+    if percent is None:
+        return ""
+    cells = width - 5
+    halves = round(percent / 100 * cells * 2)
+    drawn = _BAR * (halves // 2) + _HALF * (halves % 2)
+    return f"{drawn:{_REST}<{cells}} {percent:3}%"
+
+
+def wait(job: JobInfo) -> str:
+    """Return what its process waits for, as `Lock: relation`; nothing while it works."""
+    if not is_live(job) or job.wait_event_type is None:
+        return ""
+    return f"{job.wait_event_type}: {job.wait_event}"
+
+
+def blockers(job: JobInfo) -> str:
+    """Return the processes that hold it up."""
+    return ", ".join(str(pid) for pid in job.blocked_by or ())
+
+
+def held_up(job: JobInfo) -> str:
+    """Return in a few characters who or what holds it up."""
+    found = blockers(job)
+    return f"by {found}" if found else wait(job).partition(": ")[2]
+
+
+def percent(job: JobInfo) -> str:
+    """Return how far it says that it is."""
+    return "" if job.progress_pct is None else f"{job.progress_pct}%"
+
+
+def title(job: JobInfo) -> str:
+    """Return what it is: its label, and its SQL."""
+    return f"{job.label}: {sql(job)}" if job.label else sql(job)
+
+
+def sql(job: JobInfo) -> str:
+    """Return the beginning of its SQL on one line."""
+    return " ".join((job.sql_preview or "").split())
+
+
+def note(job: JobInfo) -> str:
+    """Return what is most worth saying of it: its error, its own message, or nothing."""
+    if job.error_message and not is_live(job):
+        return " ".join(job.error_message.split())
+    return " ".join((job.progress_msg or "").split())

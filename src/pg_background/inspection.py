@@ -1,0 +1,61 @@
+"""All that the server keeps of one job: its whole SQL, and every field of its error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from psycopg import sql
+
+from .client.model import Handle
+
+#: Where the extension is; no row where it is not.
+SCHEMA = """
+SELECT n.nspname FROM pg_catalog.pg_extension e
+JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'pg_background'
+"""
+
+
+@dataclass(frozen=True)
+class JobError:
+    """An error, as pg_background_error_info() tells it."""
+
+    sqlstate: str | None = None
+    message: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    context: str | None = None
+    schema_name: str | None = None
+    table_name: str | None = None
+    column_name: str | None = None
+    constraint_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is kept of a job."""
+
+    sql: str | None
+    #: None for a job without one
+    error: JobError | None
+
+
+def query(schema: sql.Identifier, handle: Handle) -> sql.Composed:
+    """Return the SQL that asks for it, where the extension is in this schema."""
+    names = sql.SQL(", ").join(sql.Identifier("e", field.name) for field in fields(JobError))
+    return sql.SQL(
+        "SELECT {schema}.pg_background_full_sql({pid}, {cookie}), {names}"
+        " FROM {schema}.pg_background_error_info({pid}, {cookie}) AS e"
+    ).format(
+        schema=schema,
+        pid=sql.Literal(handle.pid),
+        cookie=sql.Literal(handle.cookie),
+        names=names,
+    )
+
+
+def inspection(row: tuple[Any, ...]) -> Inspection:
+    """Return what the row says."""
+    text, *error = row
+    return Inspection(text, JobError(*error) if any(error) else None)

@@ -1,0 +1,98 @@
+"""A server as the source: one connection to look, opened anew when it broke, and one for each cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from ..client.client_async import AsyncClient
+from ..client.model import Handle
+from ..inspection import SCHEMA, Inspection, inspection, query
+from .source import Sight, SourceError, SourceLost
+
+#: Seconds after which a server that does not answer is taken for lost.
+PATIENCE = 10.0
+
+Answer = TypeVar("Answer")
+
+AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class ServerSource:
+    """See `Source`."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: AsyncConnection | None = None
+        # A look and an inspection may be wanted at once.
+        self._lock = asyncio.Lock()
+
+    async def look(self) -> Sight:
+        """See `Source`."""
+        return await self._ask(self._look)
+
+    async def inspect(self, handle: Handle) -> Inspection:
+        """See `Source`."""
+        return await self._ask(lambda connection: self._inspect(connection, handle))
+
+    async def cancel(self, handle: Handle, grace: float) -> None:
+        """See `Source`."""
+        with _told():
+            # The server answers only after the grace period, and meanwhile the screen is to go on.
+            async with await self._connect() as connection:
+                await AsyncClient(connection).attach(handle).cancel(grace)
+
+    async def close(self) -> None:
+        """See `Source`."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _ask(self, question: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+        async def ask() -> Answer:
+            if self._connection is None or self._connection.closed:
+                self._connection = await self._connect()
+            return await question(self._connection)
+
+        async with self._lock:
+            try:
+                with _told():
+                    return await asyncio.wait_for(ask(), PATIENCE)
+            except (TimeoutError, asyncio.TimeoutError):
+                # Whatever may still come on this connection is no answer to the next question.
+                await self.close()
+                raise SourceLost(f"no answer for {PATIENCE:g} s") from None
+
+    async def _connect(self) -> AsyncConnection:
+        return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+
+    async def _look(self, connection: AsyncConnection) -> Sight:
+        jobs = await AsyncClient(connection).jobs()
+        row = await (await connection.execute("SELECT pg_catalog.clock_timestamp()")).fetchone()
+        assert row is not None
+        info = connection.info
+        return Sight(jobs, row[0], f"{info.dbname} on {info.host}:{info.port} as {info.user}")
+
+    async def _inspect(self, connection: AsyncConnection, handle: Handle) -> Inspection:
+        schema = await (await connection.execute(SCHEMA)).fetchone()
+        if schema is None:
+            raise SourceError("the database does not have the extension any more")
+        row = await (await connection.execute(query(sql.Identifier(schema[0]), handle))).fetchone()
+        assert row is not None
+        return inspection(row)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        said = " ".join((error.diag.message_primary or str(error)).split())
+        if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P")[:3] == "57P":
+            # What libpq has to say begins with the address, which the screen shows already.
+            raise SourceLost(said.rpartition("failed: ")[2]) from error
+        raise SourceError(said) from error

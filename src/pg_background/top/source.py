@@ -1,0 +1,58 @@
+"""Where the screen has its jobs from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ..client.model import Handle, JobInfo
+from ..inspection import Inspection
+
+
+class SourceError(Exception):
+    """What was asked for is not to be had; the text says why."""
+
+
+class SourceLost(SourceError):
+    """The server is not to be reached, or does not answer."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One look at the server."""
+
+    jobs: Sequence[JobInfo]
+    #: on the server's clock
+    now: datetime
+    #: database, host and role, for people
+    place: str
+
+
+class Source(Protocol):
+    """Looks at jobs, and ends them."""
+
+    async def look(self) -> Sight:
+        """Return the jobs as they are.
+
+        Raises:
+            SourceError: the server does not answer, or refuses.
+        """
+
+    async def inspect(self, handle: Handle) -> Inspection:
+        """Return all of a job's SQL and error.
+
+        Raises:
+            SourceError: the server does not know the job, does not answer, or refuses.
+        """
+
+    async def cancel(self, handle: Handle, grace: float) -> None:
+        """Cancel a job; with a grace period, in seconds, end its process after that, and wait for it.
+
+        Raises:
+            SourceError: as `inspect`.
+        """
+
+    async def close(self) -> None:
+        """Give back what was opened."""

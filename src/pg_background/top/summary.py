@@ -1,0 +1,75 @@
+"""The lines above the table: which server, how many jobs of each state, and what is amiss."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.widgets import Static
+
+from .. import display
+from ..client.model import JobInfo
+from .source import Sight, SourceError, SourceLost
+
+
+class Summary(Static):
+    """Shows them."""
+
+    DEFAULT_CSS = """
+    Summary { height: 2; background: $panel; padding: 0 0; }
+    """
+
+    def show(
+        self, sight: Sight | None, trouble: SourceError | None, remarks: Sequence[str], width: int
+    ) -> None:
+        """Show what was seen last.
+
+        Args:
+            trouble: why there is nothing newer.
+            remarks: on what is shown, as a filter.
+        """
+        lines = Text(no_wrap=True, overflow="ellipsis")
+        lines.append_text(_first_line(sight, width))
+        lines.append("\n")
+        lines.append_text(_second_line(sight, trouble, remarks, width))
+        self.update(lines)
+
+
+def _first_line(sight: Sight | None, width: int) -> Text:
+    place = Text(" pg-background top", "bold", no_wrap=True)
+    if sight is None:
+        return place
+    clock = sight.now.strftime("%H:%M:%S ")
+    place.append(f"  {sight.place}", "not bold")
+    place.truncate(width - len(clock) - 1, overflow="ellipsis", pad=True)
+    return Text.assemble(place, " ", clock)
+
+
+def _second_line(
+    sight: Sight | None, trouble: SourceError | None, remarks: Sequence[str], width: int
+) -> Text:
+    if trouble is not None:
+        what = "CONNECTION LOST" if isinstance(trouble, SourceLost) else "NOT ANSWERED"
+        line = Text(f" {what}, trying again: {trouble}", "bold white on red", no_wrap=True)
+        line.truncate(width, overflow="ellipsis", pad=True)
+        return line
+    if sight is None:
+        return Text(" connecting …")
+    line = Text(" ") + counts(sight.jobs)
+    aside = Text("  ".join(remarks), "bold yellow")
+    aside.truncate(max(width // 2, 1), overflow="ellipsis")
+    line.truncate(width - aside.cell_len - 2, overflow="ellipsis", pad=True)
+    return line + Text(" ") + aside
+
+
+def counts(jobs: Sequence[JobInfo]) -> Text:
+    """Return how many jobs there are in each state."""
+    if not jobs:
+        return Text("no jobs")
+    found = Counter(job.state for job in jobs)
+    line = Text(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}", "bold")
+    for state, style in display.STYLES.items():
+        if number := found.get(state):
+            line.append(f"  {number} {state}", f"not bold {style}")
+    return line

@@ -1,0 +1,229 @@
+"""The commands about jobs that run by themselves: a handle goes from one to the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+
+import pytest
+
+from .fix_cli import OnPlace
+from .fix_client import Place
+from .fix_db import Connection, MakeRole
+from .jobs import FOREVER
+from .server import Server
+from .waiting import wait_until, wait_until_sql
+
+UNKNOWN = "4711:12345"
+
+STATE = "SELECT state FROM pg_background_jobs WHERE cookie = %s"
+
+
+def cookie(handle: str) -> int:
+    return int(handle.partition(":")[2])
+
+
+def test_from_launch_to_result(bg: OnPlace) -> None:
+    handle = bg.handle("launch", "--label", "answer", "-P", "40", "SELECT %s + 2 AS answer")
+    assert bg("wait", handle).output == f"{handle} stopped\n"
+    done = bg("show", handle)
+    assert done.code == 0
+    shown = dict(line.split(maxsplit=1) for line in done.output.splitlines())
+    assert shown["handle"] == handle
+    assert shown["state"] == "stopped"
+    assert shown["label"] == "answer"
+    assert shown["rows"] == "1"
+    assert shown["columns"] == "answer integer"
+    assert shown["sql"] == "SELECT $1 + 2 AS answer"
+    assert bg("result", "--csv", handle).output == "answer\n42\n"
+    done = bg("result", handle)
+    assert (done.code, done.output) == (5, "")
+    assert "does not know the job" in done.errors
+    assert "columns" not in bg("show", handle).output
+
+
+def test_handle_in_each_form_that_is_printed_anywhere(bg: OnPlace) -> None:
+    for form in ("{0}:{1}", "({0},{1})", "{0}|{1}", "{0}:0x{1:x}", " {0}:{1} "):
+        pid, number = bg.handle("launch", "SELECT 1").split(":")
+        assert bg("detach", form.format(int(pid), int(number))).code == 0
+    pid, number = bg.handle("launch", "SELECT 1").split(":")
+    assert bg("wait", pid, number).code == 0
+    assert bg("detach", "--", pid, hex(int(number))).code == 0
+
+
+@pytest.mark.parametrize("command", ["show", "wait", "result", "cancel", "detach"])
+def test_words_that_are_no_handle(bg: OnPlace, command: str) -> None:
+    for words in (
+        (),
+        ("12",),
+        ("x:1",),
+        ("1:x",),
+        ("1:0",),
+        ("1:99999999999999999999",),
+        ("--nosuch", "1:2"),
+    ):
+        done = bg(command, *words)
+        assert (done.code, done.output) == (2, ""), words
+    done = bg(command, UNKNOWN)
+    assert (done.code, done.output) == (5, "")
+    assert "PID 4711" in done.errors
+
+
+def test_several_handles(bg: OnPlace) -> None:
+    good, bad = bg.handle("launch", "SELECT 1"), bg.handle("submit", "SELECT 1/0")
+    endless = bg.handle("launch", FOREVER)
+    assert bg("wait", good, bad).code == 1
+    assert bg("wait", *good.split(":")).code == 0
+    done = bg("wait", "--timeout", "0.05", good, bad, *endless.split(":"))
+    assert done.code == 1
+    assert done.output == f"{good} stopped\n{bad} error\n"
+    assert "1 of 3 jobs have not ended in 0.05 s" in done.errors
+    assert bg("wait", "--timeout", "0.05", good, endless).code == 4
+    assert bg("wait", "--any", endless, good).output == f"{good} stopped\n"
+    done = bg("wait", "--any", endless, "--timeout", "0.05")
+    assert (done.code, done.output) == (4, "")
+    assert bg("wait", good, UNKNOWN).code == 5
+    done = bg("cancel", UNKNOWN, endless)
+    assert done.code == 5
+    assert bg("wait", endless).output == f"{endless} canceled\n"
+    assert bg("detach", good, endless, bad).code == 0
+
+
+def test_submitted_job_that_failed(bg: OnPlace) -> None:
+    handle = bg.handle("submit", "SELECT 1/0")
+    done = bg("result", handle)
+    assert (done.code, done.output) == (1, "")
+    assert done.errors.startswith("error: division by zero (SQLSTATE 22012)\n")
+    shown = bg("show", "--json", handle)
+    (job,) = json.loads(shown.output)
+    assert job["state"] == "error"
+    assert job["sql"] == "SELECT 1/0"
+    assert job["error"]["sqlstate"] == "22012"
+    assert job["columns"] == []
+
+
+def test_submitted_job_without_rows_to_read(bg: OnPlace) -> None:
+    handle = bg.handle("submit", "SELECT generate_series(1, 3)")
+    assert bg("result", handle).output == "SELECT 3\n"
+
+
+def test_limits_of_time(bg: OnPlace) -> None:
+    handle = bg.handle("launch", "--timeout", "0.05", FOREVER)
+    assert bg("wait", handle).output == f"{handle} timed_out\n"
+    assert bg("result", handle).code == 4
+    handle = bg.handle("launch", FOREVER)
+    done = bg("result", handle, "--timeout", "0.05")
+    assert (done.code, done.output) == (4, "")
+    assert f"job {handle} has not ended in 0.05 s, and goes on" in done.errors
+    assert bg("cancel", "--grace", "10", handle).code == 0
+    assert bg("wait", handle).output == f"{handle} canceled\n"
+    assert bg("result", handle).code == 1
+
+
+def test_queued_job_has_a_negative_pid(bg: OnPlace, server: Server) -> None:
+    with server.alter_system({"pg_background.max_total_workers": 1}):
+        busy = []
+        # Idle processes that are there already take one job each.
+        while not (handle := bg.handle("launch", "--on-full", "queue", FOREVER)).startswith("-"):
+            busy.append(handle)
+        queued = bg.handle("launch", "--on-full", "queue", "SELECT 2 AS x")
+        for words in ([queued], queued.split(":")):
+            assert "queued" in bg("show", *words).output
+            assert bg("wait", "--timeout", "0.01", *words).code == 4
+        assert queued in bg("ps").output
+        assert bg("cancel", *handle.split(":"), "-w").code == 0
+        assert bg("wait", handle).output == f"{handle} canceled\n"
+        assert bg("cancel", *busy).code == 0
+        assert bg("result", queued, "--csv").output == "x\n2\n"
+        assert bg("detach", handle, *busy).code == 0
+
+
+@pytest.mark.parametrize("command", ["result", "wait"])
+def test_interrupted_wait_leaves_the_job(bg: OnPlace, side: Connection, command: str) -> None:
+    handle = bg.handle("launch", FOREVER)
+    process = bg.start(command, handle, PGAPPNAME=f"waits by {command}")
+    wait_until_sql(
+        side,
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND query LIKE '%%outcome%%'",
+        [f"waits by {command}"],
+        expected=1,
+    )
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (130, "")
+    assert "Traceback" not in errors
+    assert side.execute(STATE, [cookie(handle)]).fetchone() == ("running",)
+    assert bg("cancel", handle).code == 0
+
+
+def test_ps(bg: OnPlace, side: Connection) -> None:
+    running = bg.handle("launch", "--label", "a [b]label[/b]", FOREVER)
+    ended = bg.handle("launch", "SELECT 1/0")
+    bg("wait", ended)
+    done = bg("ps")
+    assert done.code == 0
+    header, *lines = done.output.splitlines()
+    assert header.split()[:3] == ["HANDLE", "STATE", "TIME"]
+    (line,) = [line for line in lines if line.startswith(running)]
+    assert line.split()[1] == "running"
+    assert "Timeout: PgSleep" in line
+    assert "a [b]label[/b]" in line
+    assert line.rstrip().endswith(FOREVER)
+    assert ended not in done.output
+    for words in (["--all"], ["--state", "error"], ["--state", "running", "--state", "error"]):
+        assert ended in bg("ps", *words).output
+    assert running not in bg("ps", "--state", "error", "--csv").output
+    (job,) = [job for job in json.loads(bg("ps", "--json").output) if job["handle"] == running]
+    assert job["sql_preview"] == FOREVER
+    assert job["wait_event"] == "PgSleep"
+    assert bg("ps", "--state", "asleep").code == 2
+    assert bg("cancel", running).code == 0
+
+
+def test_ps_of_others(bg: OnPlace, place: Place, make_role: MakeRole) -> None:
+    """Who may look but not cancel is shown no cookie."""
+    handle = bg.handle("launch", FOREVER)
+    role = make_role(member_of=("pg_read_all_stats", "pgbackground_role"))
+    done = bg("ps", "-d", place.dsn(user=role))
+    assert f"{handle.partition(':')[0]}:? " in done.output
+    assert bg("cancel", "-d", place.dsn(user=role), handle).code == 6
+    assert bg("cancel", handle).code == 0
+
+
+def test_ps_watches_until_interrupted(bg: OnPlace) -> None:
+    process = bg.start("ps", "--watch", "--interval", "0.1")
+    assert process.stdout is not None
+    headers = 0
+    while headers < 3:
+        headers += process.stdout.readline().startswith("HANDLE")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_ps_on_a_terminal_fits(bg: OnPlace, columns: str) -> None:
+    handle = bg.handle("launch", "--label", "narrow", f"{FOREVER} /* {'x' * 300} */")
+    leader, follower = pty.openpty()
+    process = bg.start("ps", terminal=follower, TERM="xterm", COLUMNS=columns)
+    os.close(follower)
+    seen = bytearray()
+
+    def over() -> bool:
+        try:
+            seen.extend(os.read(leader, 65536))
+        except OSError:
+            return True
+        return False
+
+    wait_until(over)
+    os.close(leader)
+    assert process.wait(30) == 0
+    text = seen.decode()
+    assert "\x1b[32mrunning" in text
+    (line,) = [line for line in text.splitlines() if handle in line]
+    assert "narrow" in line
+    assert ("…" in line) == (columns == "80")
+    assert bg("cancel", handle).code == 0
