@@ -103,13 +103,25 @@ def test_what_waits_for_all_snapshots(client: AnyClient, side: Connection, state
     assert result.statusmessage == statement.split(" TABLE")[0].split(" CONC")[0]
 
 
-def test_the_same_over_a_connection_in_a_transaction(place: Place) -> None:
+def test_the_same_over_a_connection_that_begins_transactions(place: Place) -> None:
     with psycopg.Connection.connect(place.dsn()) as connection:
         connection.execute("CREATE TABLE t AS SELECT generate_series(1, 100) AS a")
         connection.commit()
-        connection.execute("SELECT 1")
         with Client(connection) as client:
             assert (client.run("CREATE INDEX CONCURRENTLY ON t (a)")).statusmessage == "CREATE INDEX"
+
+
+def test_a_wait_in_a_transaction_that_holds_the_job_up(place: Place) -> None:
+    with psycopg.Connection.connect(place.dsn()) as connection:
+        connection.execute("CREATE TABLE t (a int)")
+        connection.commit()
+        connection.execute("LOCK TABLE t")
+        client = Client(connection)
+        job = client.launch("SELECT count(*) FROM t")
+        with pytest.raises(psycopg.errors.DeadlockDetected, match="open transaction"):
+            job.wait()
+        connection.rollback()
+        assert job.result() == [(0,)]
 
 
 def test_the_client_works_while_it_waits(client: AnyClient, side: Connection) -> None:

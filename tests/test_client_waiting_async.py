@@ -103,13 +103,25 @@ async def test_what_waits_for_all_snapshots(aclient: AnyClient, side: Connection
     assert result.statusmessage == statement.split(" TABLE")[0].split(" CONC")[0]
 
 
-async def test_the_same_over_a_connection_in_a_transaction(place: Place) -> None:
+async def test_the_same_over_a_connection_that_begins_transactions(place: Place) -> None:
     async with await psycopg.AsyncConnection.connect(place.dsn()) as connection:
         await connection.execute("CREATE TABLE t AS SELECT generate_series(1, 100) AS a")
         await connection.commit()
-        await connection.execute("SELECT 1")
         async with AsyncClient(connection) as client:
             assert (await client.run("CREATE INDEX CONCURRENTLY ON t (a)")).statusmessage == "CREATE INDEX"
+
+
+async def test_a_wait_in_a_transaction_that_holds_the_job_up(place: Place) -> None:
+    async with await psycopg.AsyncConnection.connect(place.dsn()) as connection:
+        await connection.execute("CREATE TABLE t (a int)")
+        await connection.commit()
+        await connection.execute("LOCK TABLE t")
+        client = AsyncClient(connection)
+        job = await client.launch("SELECT count(*) FROM t")
+        with pytest.raises(psycopg.errors.DeadlockDetected, match="open transaction"):
+            await job.wait()
+        await connection.rollback()
+        assert await job.result() == [(0,)]
 
 
 async def test_the_client_works_while_it_waits(aclient: AnyClient, side: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -23,6 +24,9 @@ _SERVER_STOPS = ("57P01", "57P02", "57P03")
 #: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
 LISTEN_SECONDS = 5.0
 
+#: How often waits that can't end are looked for; as the server's own deadlock_timeout.
+DEADLOCK_SECONDS = 1.0
+
 
 class Calls:
     """The part of a client that speaks SQL."""
@@ -30,6 +34,7 @@ class Calls:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._found: Statements | None = None
+        self._last_look = monotonic()
         self._watcher = Watcher(self._ask, self._listen)
 
     def close(self) -> None:
@@ -107,7 +112,19 @@ class Calls:
     def _ask(self, handles: Sequence[Handle]) -> list[Outcome]:
         """Return those that are final or unknown."""
         rows = self._rows("finished", *_columns(handles))
+        if self._source.is_in_transaction and monotonic() - self._last_look >= DEADLOCK_SECONDS:
+            self._last_look = monotonic()
+            self._end_endless_waits(handles)
         return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
+
+    def _end_endless_waits(self, handles: Sequence[Handle]) -> None:
+        """Tell those who wait, in an open transaction, for jobs that wait for its end."""
+        for pid, cookie in self._rows("held_up", *_columns(handles)):
+            error = psycopg.errors.DeadlockDetected(
+                f"the job with PID {pid} waits for what this connection's open transaction holds\n"
+                "HINT:  End the transaction, or wait over another connection."
+            )
+            self._watcher.fail(Handle(pid, cookie), error)
 
     def _listen(self, watcher: Watcher) -> None:
         """Hear the notices of jobs that ended; without them it takes a bit longer to learn of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -22,6 +23,9 @@ _SERVER_STOPS = ("57P01", "57P02", "57P03")
 #: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
 LISTEN_SECONDS = 5.0
 
+#: How often waits that can't end are looked for; as the server's own deadlock_timeout.
+DEADLOCK_SECONDS = 1.0
+
 
 class AsyncCalls:
     """The part of a client that speaks SQL."""
@@ -29,6 +33,7 @@ class AsyncCalls:
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
         self._found: Statements | None = None
+        self._last_look = monotonic()
         self._watcher = AsyncWatcher(self._ask, self._listen)
 
     async def close(self) -> None:
@@ -109,7 +114,19 @@ class AsyncCalls:
     async def _ask(self, handles: Sequence[Handle]) -> list[Outcome]:
         """Return those that are final or unknown."""
         rows = await self._rows("finished", *_columns(handles))
+        if self._source.is_in_transaction and monotonic() - self._last_look >= DEADLOCK_SECONDS:
+            self._last_look = monotonic()
+            await self._end_endless_waits(handles)
         return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
+
+    async def _end_endless_waits(self, handles: Sequence[Handle]) -> None:
+        """Tell those who wait, in an open transaction, for jobs that wait for its end."""
+        for pid, cookie in await self._rows("held_up", *_columns(handles)):
+            error = psycopg.errors.DeadlockDetected(
+                f"the job with PID {pid} waits for what this connection's open transaction holds\n"
+                "HINT:  End the transaction, or wait over another connection."
+            )
+            self._watcher.fail(Handle(pid, cookie), error)
 
     async def _listen(self, watcher: AsyncWatcher) -> None:
         """Hear the notices of jobs that ended; without them it takes a bit longer to learn of it."""

@@ -45,6 +45,11 @@ class Source(Protocol):
         """Lend one for as long as the block takes, beside which the client goes on working."""
         ...
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether there is an open transaction, somebody's own, whose locks may hold up jobs."""
+        ...
+
     def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
@@ -56,6 +61,7 @@ class DsnSource:
     """Opens connections: one for statements, and others beside it for a while."""
 
     reconnects = True
+    is_in_transaction = False
     has_private = True
 
     def __init__(self, dsn: str, **parameters: Any) -> None:
@@ -129,6 +135,11 @@ class ConnectionSource:
     # Nobody asks: has_private is False.
     private = shared
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """See `Source`."""
+        return self._connection.info.transaction_status == TransactionStatus.INTRANS
+
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
 
@@ -140,6 +151,7 @@ class PoolSource:
     """Borrows from a psycopg_pool, for each call."""
 
     reconnects = True
+    is_in_transaction = False
     has_private = True
     can_listen = False
 
@@ -165,6 +177,7 @@ class EngineSource:
     """Borrows from an SQLAlchemy engine, for each call."""
 
     reconnects = True
+    is_in_transaction = False
     has_private = True
     can_listen = False
 

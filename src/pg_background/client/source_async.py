@@ -44,6 +44,11 @@ class AsyncSource(Protocol):
         """Lend one for as long as the block takes, beside which the client goes on working."""
         ...
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether there is an open transaction, somebody's own, whose locks may hold up jobs."""
+        ...
+
     async def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
@@ -55,6 +60,7 @@ class AsyncDsnSource:
     """Opens connections: one for statements, and others beside it for a while."""
 
     reconnects = True
+    is_in_transaction = False
     has_private = True
 
     def __init__(self, dsn: str, **parameters: Any) -> None:
@@ -128,6 +134,11 @@ class AsyncConnectionSource:
     # Nobody asks: has_private is False.
     private = shared
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """See `AsyncSource`."""
+        return self._connection.info.transaction_status == TransactionStatus.INTRANS
+
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
 
@@ -139,6 +150,7 @@ class AsyncPoolSource:
     """Borrows from a psycopg_pool, for each call."""
 
     reconnects = True
+    is_in_transaction = False
     has_private = True
     can_listen = False
 
@@ -164,6 +176,7 @@ class AsyncEngineSource:
     """Borrows from an SQLAlchemy engine, for each call."""
 
     reconnects = True
+    is_in_transaction = False
     has_private = True
     can_listen = False
 

@@ -58,6 +58,13 @@ class Statements:
             " CROSS JOIN LATERAL {}.pg_background_outcome(h.pid, h.cookie) AS o"
             " WHERE o.state IS NULL OR o.state NOT IN ('queued', 'starting', 'running')"
         )
+        #: Of those handles that wait for this session, which waits for them.
+        self.held_up = self._sql(
+            "SELECT j.pid, j.cookie FROM {}.pg_background_jobs AS j"
+            " JOIN ROWS FROM (pg_catalog.unnest(%s::int4[]), pg_catalog.unnest(%s::int8[])) AS h(pid, cookie)"
+            " ON (j.pid, j.cookie) = (h.pid, h.cookie)"
+            " WHERE pg_catalog.pg_backend_pid() = ANY (j.blocked_by)"
+        )
         self.outcome = self._sql(
             "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message"
             " FROM (VALUES (%s::int4, %s::int8)) AS h(pid, cookie)"

@@ -108,6 +108,11 @@ class Watcher:
         if mine:
             self.wake.set()
 
+    def fail(self, handle: Handle, error: Exception) -> None:
+        """Say that waiting for a job is in vain."""
+        if watch := self._take(handle):
+            watch.settle(None, error)
+
     def close(self) -> None:
         """Stop; whoever still waits is told."""
         self.closed = True

@@ -107,6 +107,11 @@ class AsyncWatcher:
         if mine:
             self.wake.set()
 
+    def fail(self, handle: Handle, error: Exception) -> None:
+        """Say that waiting for a job is in vain."""
+        if watch := self._take(handle):
+            watch.settle(None, error)
+
     async def close(self) -> None:
         """Stop; whoever still waits is told."""
         self.closed = True
