@@ -155,6 +155,7 @@ SETTINGS = [
     ("pg_background.max_result_size", "1048576", "kB", "sighup", None, None),
     ("pg_background.max_total_workers", "0", None, "sighup", "0", None),
     ("pg_background.max_workers", "16", None, "user", "1", "1000"),
+    ("pg_background.notify_channel", "", None, "user", None, None),
     ("pg_background.result_retention", "3600", "s", "sighup", None, None),
     ("pg_background.worker_idle_timeout", "3000", "ms", "sighup", "0", None),
     ("pg_background.worker_timeout", "0", "ms", "user", "0", None),

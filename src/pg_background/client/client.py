@@ -54,7 +54,8 @@ class Client(ManyJobs[Row]):
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
         super().__init__(source_of(origin, **parameters))
-        self._row_factory: RowFactory[Row] = row_factory or tuple_row
+        factory: RowFactory[Any] = tuple_row if row_factory is None else row_factory
+        self._row_factory: RowFactory[Row] = factory
 
     @overload
     @classmethod

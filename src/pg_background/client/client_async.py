@@ -55,7 +55,8 @@ class AsyncClient(AsyncManyJobs[Row]):
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
         super().__init__(source_of(origin, **parameters))
-        self._row_factory: AsyncRowFactory[Row] = row_factory or tuple_row
+        factory: AsyncRowFactory[Any] = tuple_row if row_factory is None else row_factory
+        self._row_factory: AsyncRowFactory[Row] = factory
 
     @overload
     @classmethod

@@ -110,7 +110,8 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
             psycopg.Error: there is no connection, or no extension.
         """
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers, "pg_background executor")
-        self._client: Client[Row] = Client.connect(origin, row_factory=row_factory or tuple_row, **parameters)
+        factory: RowFactory[Any] = tuple_row if row_factory is None else row_factory
+        self._client: Client[Row] = Client.connect(origin, row_factory=factory, **parameters)
         self._unfinished: set[JobFuture[Row]] = set()
         self._mutex = threading.Lock()
         self._shut = False
