@@ -204,7 +204,7 @@ def test_through_a_crowd(fresh_server: FreshServer) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_snapshot_that_waits_for_the_waiter(session: Connection, way: str) -> None:
+def test_snapshot_that_waits_for_the_waiter(session: Connection, connect: Connect, way: str) -> None:
     """A deferrable transaction begins when no serializable one can harm it; no lock shows that wait."""
     query(session, "CREATE TABLE parts (n int)")
     query(
@@ -215,7 +215,8 @@ def test_snapshot_that_waits_for_the_waiter(session: Connection, way: str) -> No
     session.execute("BEGIN READ WRITE NOT DEFERRABLE")
     query(session, "INSERT INTO parts VALUES (1); SAVEPOINT waiting")
     handle = launch(session, "SELECT n::text FROM parts")
-    wait_until_asleep(session, handle.pid, "SafeSnapshot")
+    # Not in the session's transaction, which sees the activity of its first look.
+    wait_until_asleep(connect(), handle.pid, "SafeSnapshot")
     assert failure(session, way, *handle).sqlstate == "40P01"
     session.execute("ROLLBACK TO waiting")
     assert not has_ended(session, handle)

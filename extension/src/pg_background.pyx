@@ -5,7 +5,7 @@ This root only lists the parts, in the order of a job's life. It is compiled to 
 which is why nothing here may have an initialiser: the module's own never runs, _PG_init (module.pyx) sets all.
 
     what                                        which server API
-    every PG_VERSION_NUM test                   shim.h: macros that give old servers the newest API
+    every PG_VERSION_NUM test                   shim/versions.h: macros that give old servers the newest API
     the server's functions, by area             pg/*.pxd
     the shared memory, who writes what          layout.pxd
 """

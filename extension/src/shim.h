@@ -1,7 +1,7 @@
 /*
  * The only C of the extension: what Cython cannot say (variadic macros, PG_TRY, the
- * function info blocks), and every test of the server's version. The tests give old
- * servers the newest API, so that the Cython parts are written for one server only.
+ * function info blocks). In shim/ are its parts: every test of the server's version, the
+ * symbols, the points for tests, and text from elsewhere.
  */
 #ifndef PG_BACKGROUND_SHIM_H
 #define PG_BACKGROUND_SHIM_H
@@ -99,6 +99,8 @@ typedef struct
 } PQcommMethods;
 extern PGDLLIMPORT const PQcommMethods *PqCommMethods;
 extern PGDLLIMPORT ProtocolVersion FrontendProtocol;
+
+#include "shim/versions.h"
 
 /* ---- reporting */
 static inline int
@@ -270,11 +272,7 @@ release_replication_slots(void)
 {
 	if (MyReplicationSlot != NULL)
 		ReplicationSlotRelease();
-#if PG_VERSION_NUM >= 170000
-	ReplicationSlotCleanup(false);
-#else
-	ReplicationSlotCleanup();
-#endif
+	drop_replication_slots();
 }
 
 /*
@@ -305,122 +303,11 @@ reseed_random(double seed)
 	DirectFunctionCall1(setseed, Float8GetDatum(seed));
 }
 
-/*
- * ---- named points for tests of races and deaths, in builds with -Ddebug_points=true only
- *
- * A process that comes to a point stops there while the data directory has a file of its name: an empty one holds it
- * until the file is gone; "error", "fatal" or "kill" in it say how the process ends here. Never under the registry's
- * lock.
- */
-#ifdef PG_BACKGROUND_DEBUG_POINTS
-static void
-debug_point(const char *name)
-{
-	char		path[MAXPGPATH];
-	char		what[16];
-	FILE	   *file;
-
-	snprintf(path, sizeof(path), "pg_background_point_%s", name);
-	if ((file = fopen(path, "r")) == NULL)
-		return;
-	what[fread(what, 1, sizeof(what) - 1, file)] = '\0';
-	fclose(file);
-	ereport(LOG, errmsg_internal("at debug point %s%s%s", name, what[0] ? ": " : "", what), errhidestmt(true));
-	if (strcmp(what, "error") == 0)
-		ereport(ERROR, errmsg_internal("error at debug point %s", name));
-	if (strcmp(what, "fatal") == 0)
-		ereport(FATAL, errmsg_internal("fatal error at debug point %s", name));
-	if (strcmp(what, "kill") == 0)
-		kill(MyProcPid, SIGKILL);
-	while (access(path, F_OK) == 0)
-		pg_usleep(1000);
-}
-#else
-#define debug_point(name) ((void) 0)
-#endif
-
-/* ---- parameters */
-#define MAX_PARAMETERS 65535	/* as in the extended protocol */
-static inline void
-set_parameter(void *parameters, int n, Oid type, Datum value, bool isnull)
-{
-	ParamExternData *parameter = &((ParamListInfo) parameters)->params[n];
-
-	parameter->value = value;
-	parameter->isnull = isnull;
-	/* a constant to the planner: the plan is used once */
-	parameter->pflags = PARAM_FLAG_CONST;
-	parameter->ptype = type;
-}
-
-static inline int
-database_encoding(Oid database, bool *allows_connections)
-{
-	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
-	int			encoding;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for database %u", database);
-	encoding = ((Form_pg_database) GETSTRUCT(tuple))->encoding;
-	*allows_connections = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
-	ReleaseSysCache(tuple);
-	return encoding;
-}
-
-/* Text of another database in this one's encoding: what that cannot express becomes a question mark. */
-static inline char *
-lossy_to_server(char *text, int encoding)
-{
-	int			size = strlen(text);
-	int			here = GetDatabaseEncoding();
-	Oid			conversion;
-	StringInfoData result;
-	unsigned char *buffer;
-
-	/* without an encoding, a database takes what comes */
-	if (encoding == here || here == PG_SQL_ASCII || pg_is_ascii(text))
-		return text;
-	conversion = FindDefaultConversionProc(encoding, here);
-	initStringInfo(&result);
-	buffer = palloc(size * MAX_CONVERSION_GROWTH + 1);
-	while (*text)
-	{
-		int			used = 0;
-
-		if (OidIsValid(conversion))
-		{
-			used = pg_do_encoding_conversion_buf(conversion, encoding, here, (unsigned char *) text, size, buffer,
-												 size * MAX_CONVERSION_GROWTH + 1, true);
-			appendStringInfoString(&result, (char *) buffer);
-		}
-		else if (!IS_HIGHBIT_SET(*text))
-		{
-			appendStringInfoChar(&result, *text);
-			text++;
-			size--;
-			continue;
-		}
-		text += used;
-		size -= used;
-		if (*text)
-		{
-			int			skipped = Min(size, pg_encoding_mblen(encoding, text));
-
-			appendStringInfoChar(&result, '?');
-			text += skipped;
-			size -= skipped;
-		}
-	}
-	return result.data;
-}
+#include "shim/points.h"
+#include "shim/texts.h"
 
 /* ---- what other processes do; the copy of it is kept until the transaction's end, too long for one that polls */
 #define forget_backend_snapshot() pgstat_clear_backend_activity_snapshot()
-#if PG_VERSION_NUM >= 160000
-#define backend_of_snapshot(i) pgstat_get_local_beentry_by_index(i)
-#else
-#define backend_of_snapshot(i) pgstat_fetch_stat_local_beentry(i)
-#endif
 
 /* The command that the server follows in this process, with its counters. */
 static inline int
@@ -441,161 +328,6 @@ progress_of_backend(int pid, int64 *counters)
 }
 StaticAssertDecl(PGSTAT_NUM_PROGRESS_PARAM == 20, "the size of the counters that our parts pass");
 
-/* ---- versions: the newest API for all */
-#if PG_VERSION_NUM >= 180000
-#define portal_run(p, dest, alt, qc) PortalRun(p, FETCH_ALL, true, dest, alt, qc)
-#define form_minimal_tuple(desc, values, nulls) heap_form_minimal_tuple(desc, values, nulls, 0)
-#else
-#define portal_run(p, dest, alt, qc) PortalRun(p, FETCH_ALL, true, true, dest, alt, qc)
-#define form_minimal_tuple(desc, values, nulls) heap_form_minimal_tuple(desc, values, nulls)
-#endif
-
-#if PG_VERSION_NUM >= 170000
-#define my_proc_number() MyProcNumber
-#define disable_transaction_timeout() disable_timeout(TRANSACTION_TIMEOUT, false)
-/* an authenticated role whose LOGIN was taken away after it had connected still finds its worker */
-#define WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
-#define may_log_in(role) true
-#else
-#define my_proc_number() (MyProc->pgprocno)
-#define disable_transaction_timeout() ((void) 0)
-#define WORKER_CONNECTION_FLAGS 0
-
-/* as a worker's connection checks it, with no way round it yet */
-static inline bool
-may_log_in(Oid role)
-{
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-	bool		may = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return may;
-}
-#endif
-
-#if PG_VERSION_NUM >= 160000
-#define parse_type(text, type, typmod) ((void) parseTypeString(text, type, typmod, NULL))
-#define may_connect(db, role) (object_aclcheck(DatabaseRelationId, db, role, ACL_CONNECT) == ACLCHECK_OK)
-#else
-#define parse_type(text, type, typmod) parseTypeString(text, type, typmod, false)
-#define may_connect(db, role) (pg_database_aclcheck(db, role, ACL_CONNECT) == ACLCHECK_OK)
-#endif
-
-#ifndef ERRCODE_TRANSACTION_TIMEOUT
-#define ERRCODE_TRANSACTION_TIMEOUT MAKE_SQLSTATE('2', '5', 'P', '0', '4')
-#endif
-
-#if PG_VERSION_NUM < 150000
-#define MarkGUCPrefixReserved(name) EmitWarningsOnPlaceholders(name)
-/* no hook yet: the request is made while the library is loaded */
-typedef void (*shmem_request_hook_type) (void);
-static shmem_request_hook_type shmem_request_hook = NULL;
-#define request_shmem_now() shmem_request_hook()
-#define pg_analyze_and_rewrite_fixedparams pg_analyze_and_rewrite
-static inline List *
-pg_analyze_and_rewrite_varparams(RawStmt *statement, const char *sql, Oid **types, int *count, void *environment)
-{
-	Query	   *query = parse_analyze_varparams(statement, sql, types, count);
-
-	for (int i = 0; i < *count; i++)
-		if ((*types)[i] == InvalidOid || (*types)[i] == UNKNOWNOID)
-			ereport(ERROR, errcode(ERRCODE_INDETERMINATE_DATATYPE),
-					errmsg("could not determine data type of parameter $%d", i + 1));
-	return pg_rewrite_query(query);
-}
-#define FirstUnpinnedObjectId FirstBootstrapObjectId
-#else
-#define request_shmem_now() ((void) 0)
-#endif
-
-/* PGPROCs there can be; MaxBackends is not known yet while libraries are loaded, so count as it will be. */
-static inline int
-count_procs(void)
-{
-	int			autovacuum = autovacuum_max_workers;
-
-#if PG_VERSION_NUM >= 180000
-	autovacuum = autovacuum_worker_slots;
-#endif
-	/* the rest: launchers and auxiliary processes, I/O workers among them */
-	return MaxConnections + autovacuum + max_worker_processes + max_wal_senders + 128;
-}
-
-/* ---- the functions that SQL calls */
-PG_MODULE_MAGIC;
-
-#define SQL_FUNCTION(f) PGDLLEXPORT Datum f(PG_FUNCTION_ARGS); PG_FUNCTION_INFO_V1(f)
-SQL_FUNCTION(pgbg_launch);
-SQL_FUNCTION(pgbg_submit);
-SQL_FUNCTION(pgbg_start);
-SQL_FUNCTION(pgbg_result);
-SQL_FUNCTION(pgbg_result_typed);
-SQL_FUNCTION(pgbg_result_json);
-SQL_FUNCTION(pgbg_describe);
-SQL_FUNCTION(pgbg_wait);
-SQL_FUNCTION(pgbg_wait_timeout);
-SQL_FUNCTION(pgbg_await);
-SQL_FUNCTION(pgbg_cancel);
-SQL_FUNCTION(pgbg_detach);
-SQL_FUNCTION(pgbg_pid);
-SQL_FUNCTION(pgbg_worker_pid);
-SQL_FUNCTION(pgbg_run);
-SQL_FUNCTION(pgbg_run_query);
-SQL_FUNCTION(pgbg_wait_any);
-SQL_FUNCTION(pgbg_drain);
-SQL_FUNCTION(pgbg_cancel_all);
-SQL_FUNCTION(pgbg_detach_all);
-SQL_FUNCTION(pgbg_purge);
-SQL_FUNCTION(pgbg_cancel_by_label);
-SQL_FUNCTION(pgbg_drain_server);
-SQL_FUNCTION(pgbg_resume_server);
-SQL_FUNCTION(pgbg_list);
-SQL_FUNCTION(pgbg_stats);
-SQL_FUNCTION(pgbg_report_progress);
-SQL_FUNCTION(pgbg_get_progress);
-SQL_FUNCTION(pgbg_registry);
-SQL_FUNCTION(pgbg_totals);
-SQL_FUNCTION(pgbg_jobs);
-SQL_FUNCTION(pgbg_result_info);
-SQL_FUNCTION(pgbg_error_info);
-SQL_FUNCTION(pgbg_full_sql);
-SQL_FUNCTION(pgbg_outcome);
-
-/* ---- the functions that the catalogues of 1.8 and 2.0 call */
-SQL_FUNCTION(pg_background_launch);
-SQL_FUNCTION(pg_background_stats);
-SQL_FUNCTION(pg_background_stats_v2);
-SQL_FUNCTION(pg_background_get_progress);
-SQL_FUNCTION(pg_background_get_progress_v2);
-SQL_FUNCTION(pg_background_wait);
-SQL_FUNCTION(pg_background_record_timeout);
-
-/* those that do as ours: a void result is ignored, whatever the value */
-#define OLD_SYMBOL(old, ours) SQL_FUNCTION(old); Datum old(PG_FUNCTION_ARGS) { return ours(fcinfo); }
-OLD_SYMBOL(pg_background_launch_v2, pgbg_launch)
-OLD_SYMBOL(pg_background_submit, pgbg_submit)
-OLD_SYMBOL(pg_background_submit_v2, pgbg_submit)
-OLD_SYMBOL(pg_background_result, pgbg_result)
-OLD_SYMBOL(pg_background_result_v2, pgbg_result)
-OLD_SYMBOL(pg_background_wait_v2, pgbg_wait)
-OLD_SYMBOL(pg_background_wait_v2_timeout, pgbg_wait_timeout)
-OLD_SYMBOL(pg_background_cancel, pgbg_cancel)
-OLD_SYMBOL(pg_background_cancel_v2, pgbg_cancel)
-OLD_SYMBOL(pg_background_cancel_v2_grace, pgbg_cancel)
-OLD_SYMBOL(pg_background_cancel_all, pgbg_cancel_all)
-OLD_SYMBOL(pg_background_detach, pgbg_detach)
-OLD_SYMBOL(pg_background_detach_v2, pgbg_detach)
-OLD_SYMBOL(pg_background_detach_all, pgbg_detach_all)
-OLD_SYMBOL(pg_background_list, pgbg_list)
-OLD_SYMBOL(pg_background_list_v2, pgbg_list)
-OLD_SYMBOL(pg_background_progress, pgbg_report_progress)
-OLD_SYMBOL(pg_background_report_progress, pgbg_report_progress)
-OLD_SYMBOL(pg_background_result_info, pgbg_result_info)
-OLD_SYMBOL(pg_background_error_info, pgbg_error_info)
-OLD_SYMBOL(pg_background_full_sql, pgbg_full_sql)
-
-PGDLLEXPORT void pgbg_worker_main(Datum main_arg);
-PGDLLEXPORT void pgbg_keeper_main(Datum main_arg);
+#include "shim/symbols.h"
 
 #endif

@@ -29,13 +29,16 @@ cdef void transaction_body(void *arg) noexcept nogil:
     cdef char *sql = request_sql(request)
     SetCurrentStatementStartTimestamp()
     debug_query_string = sql
-    if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
-        raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
+    # a cancel that came already, or comes meanwhile, must find the job's settings in force: they say whom to notify
+    hold_interrupts()
     assume_session_user(request)
     # before the settings, which may be theirs
     load_libraries(request)
     restore_settings(request)
+    resume_interrupts()
     my_worker.settings = request.settings_hash
+    if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
+        raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
     MemoryContextSwitchTo(job_context)
     show_application_name(job)
     pgstat_report_activity(STATE_RUNNING, sql)

@@ -1,5 +1,5 @@
 # What the catalogues of 1.8 and 2.0 call and ours does not, where it differs: a server that has this library and still
-# such a catalogue gets what that declares. The other symbols are names of ours, in shim.h.
+# such a catalogue gets what that declares. The other symbols are names of ours, in shim/symbols.h.
 
 cdef Job *my_unfinished_job         # the last job that this session waited for in vain, with its cookie
 cdef uint64_t my_unfinished_cookie
