@@ -39,6 +39,14 @@ def executor(place: Place) -> Iterator[Executor[TupleRow]]:
         yield made
 
 
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press_ctrl_c_when_it_runs(side: Connection, job: Job[TupleRow]) -> Thread:
     def press() -> None:
         wait_for_state(side, job, "running")
@@ -51,6 +59,7 @@ def press_ctrl_c_when_it_runs(side: Connection, job: Job[TupleRow]) -> Thread:
     return thread
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_in_result_cancels_the_job(client: AnyClient, side: Connection) -> None:
     job = client.launch(FOREVER)
     thread = press_ctrl_c_when_it_runs(side, job)
@@ -60,6 +69,7 @@ def test_ctrl_c_in_result_cancels_the_job(client: AnyClient, side: Connection) -
     wait_for_state(side, job, "canceled")
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_in_the_block_cancels_the_job(client: AnyClient, side: Connection) -> None:
     job = client.launch(FOREVER)
 

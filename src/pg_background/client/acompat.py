@@ -39,6 +39,10 @@ def spawn(name: str, function: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+#: Seconds after which a wait without a limit lets a signal's handler run.
+LOOK_FOR_SIGNALS = 1.0
+
+
 async def ajoin(task: asyncio.Task[None]) -> None:
     """End what was spawned: a task is cancelled."""
     task.cancel()
@@ -64,7 +68,12 @@ async def await_event(event: asyncio.Event, timeout: float | None) -> bool:
 
 def wait_event(event: threading.Event, timeout: float | None) -> bool:
     """Wait until the event is set, at most so many seconds; return whether it is."""
-    return event.wait(None if timeout is None else max(timeout, 0))
+    if timeout is not None:
+        return event.wait(max(timeout, 0))
+    # A signal that comes just before the lock is waited for is not seen until that wait is over.
+    while not event.wait(LOOK_FOR_SIGNALS):
+        pass
+    return True
 
 
 async def ashielded(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
