@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from typing import Any, ClassVar, TypeVar
+from functools import partial
+from typing import Any, ClassVar
 
 import psycopg
 from hypothesis import strategies as st
@@ -13,20 +14,19 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from . import jobs as calls
 from .calls import query, value
 from .jobs import Connection, Handle, wait_until_gone
-from .model import FINAL, KINDS, LIMIT, Job, Model, Session
+from .model import KINDS, LIMIT, Job, Model, Session
+from .observed import plain, read_inserted, read_list, read_stats, read_totals
 from .outcomes import drain, handles
 from .outcomes import outcome as ask_outcome
 from .registry import registry, wait_until_quiet
 from .server import Server
-from .waiting import wait_until, wait_until_sql
+from .waiting import wait_until, wait_until_equal, wait_until_sql
 
 #: The role of each session: two of one role, one of a member of it, one of a stranger.
 ROLES = ("owner", "owner", "member", "stranger")
 
 #: What raises for a handle that is not known; the second when its process has another job.
 UNKNOWN = ("42704", "55000")
-
-T = TypeVar("T")
 
 SESSIONS = st.sampled_from(range(len(ROLES)))
 
@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
         self.connections: list[Connection | None] = [None] * len(ROLES)
         self.admin = self.server.connect()
         self.admin.execute("TRUNCATE inserted")
-        self.totals_before = self.read_totals()
+        self.totals_before = read_totals(self.admin)
 
     # ---- what sessions do
 
@@ -256,11 +256,16 @@ class Machine(RuleBasedStateMachine):
         if dice != RESTARTS:
             return
         self.restarts += 1
+        # The gates open as the session that holds them ends: what waits behind them may begin.
+        due = {job.number for job in self.model.jobs if not job.is_final and job.kind.startswith("insert")}
         self.close()
         self.server.restart()
         self.admin = self.server.connect()
+        inserted = read_inserted(self.admin)
+        assert self.model.inserted <= inserted <= self.model.inserted | due
+        self.model.inserted = inserted
         self.model.restart()
-        self.totals_before = self.read_totals()
+        self.totals_before = read_totals(self.admin)
         assert self.totals_before == {}
 
     # ---- what must be so
@@ -272,14 +277,14 @@ class Machine(RuleBasedStateMachine):
             if conn is None or session is None:
                 continue
             wanted = [(job.handle.cookie, job.state) for job in session.listed]
-            wait_until_equal(lambda conn=conn: read_list(conn), wanted)
+            wait_until_equal(partial(read_list, conn), wanted)
             counters = session.counters
             ended = (
                 *(counters[name] for name in ("launched", "stopped")),
                 counters["error"] + counters["lost"],
                 *(counters["canceled"], 0, session.running),
             )
-            wait_until_equal(lambda conn=conn: read_stats(conn), ended)
+            wait_until_equal(partial(read_stats, conn), ended)
 
     @invariant()
     def the_server_counts_all(self) -> None:
@@ -288,7 +293,7 @@ class Machine(RuleBasedStateMachine):
         expected = (model.live + model.unread, model.live, model.unread)
         wait_until_equal(lambda: registry(self.admin)[:3], expected)
         wait_until_equal(self.read_new_totals, {role: +count for role, count in model.totals.items()})
-        inserted = {number for (number,) in query(self.admin, "SELECT number FROM inserted")}
+        inserted = read_inserted(self.admin)
         assert inserted == model.inserted, (inserted, model.inserted)
 
     def teardown(self) -> None:
@@ -344,52 +349,10 @@ class Machine(RuleBasedStateMachine):
         """The state of a job in the view of all jobs."""
         return value(self.admin, "SELECT state FROM pg_background_jobs WHERE cookie = %s", job.handle.cookie)
 
-    def read_totals(self) -> dict[str, Counter[str]]:
-        """The counters of the roles."""
-        rows = query(
-            self.admin,
-            "SELECT role, launched, completed, failed, canceled, lost FROM pg_background_totals"
-            " WHERE role IN ('owner', 'member', 'stranger')",
-        )
-        names = ("launched", "stopped", "error", "canceled", "lost")
-        return {str(role): Counter(dict(zip(names, counts, strict=True))) for role, *counts in rows}
-
     def read_new_totals(self) -> dict[str, Counter[str]]:
         """What was added to them by this machine."""
         new = {
-            role: +(now - self.totals_before.get(role, Counter())) for role, now in self.read_totals().items()
+            role: +(now - self.totals_before.get(role, Counter()))
+            for role, now in read_totals(self.admin).items()
         }
         return {role: counts for role, counts in new.items() if counts}
-
-
-def plain(state: Any) -> Any:
-    """A job that a process has is as good as running."""
-    return "running" if state == "starting" else state
-
-
-def read_list(conn: Connection) -> list[tuple[Any, ...]]:
-    """Cookies and states of a session's jobs."""
-    rows = query(conn, "SELECT cookie, state, last_error IS NOT NULL FROM pg_background_list")
-    assert all(failed == (state in FINAL and state != "stopped") for _, state, failed in rows)
-    return [(cookie, plain(state)) for cookie, state, _ in rows]
-
-
-def read_stats(conn: Connection) -> tuple[Any, ...]:
-    """The counters of a session."""
-    (row,) = query(conn, "SELECT * FROM pg_background_stats()")
-    assert row[7] == LIMIT
-    return row[:6]
-
-
-def wait_until_equal(read: Any, expected: T) -> None:
-    """Wait until what the server says is what the model says; the message has both."""
-    last: list[Any] = [None]
-
-    def equal() -> bool:
-        last[0] = read()
-        return bool(last[0] == expected)
-
-    try:
-        wait_until(equal)
-    except AssertionError:
-        raise AssertionError(f"the server has {last[0]}, the model {expected}") from None

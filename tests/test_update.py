@@ -8,9 +8,11 @@ import pytest
 
 from pg_background.server.build import sources
 
+from . import lookalikes
 from .calls import failure, query, value
 from .fix_switch import OLD, SwitchConnect, SwitchDb
 from .members import members
+from .server import Server
 
 UPDATE = "ALTER EXTENSION pg_background UPDATE"
 SCHEMAS = ("public", '"Odd schema"')
@@ -40,6 +42,21 @@ def test_under_a_hostile_search_path(
     query(conn, UPDATE)
     query(conn, "RESET search_path")
     assert members(conn) == members(switch_connect(switch_db("3.0")))
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_with_look_alikes_in_the_schema(
+    version: str, switch_server: Server, switch_db: SwitchDb, switch_connect: SwitchConnect
+) -> None:
+    """Of what the script calls, for whoever may create there."""
+    conn = switch_connect(switch_db(version))
+    lookalikes.set_up(conn)
+    lookalikes.plant(conn, "public", beside_extension=True)
+    mark = switch_server.log.mark()
+    query(conn, UPDATE)
+    lookalikes.assert_none_ran(switch_server, mark)
+    query(conn, "CREATE SCHEMA clean; ALTER EXTENSION pg_background SET SCHEMA clean")
+    assert members(conn) == members(switch_connect(switch_db("3.0", schema="clean")))
 
 
 @pytest.mark.parametrize("version", OLD)

@@ -54,3 +54,21 @@ def wait_until_sql(
         if time.monotonic() > end:
             raise AssertionError(f"{query} gives {value!r}, not {expected!r}, after {deadline:g} s")
         time.sleep(INTERVAL)
+
+
+def wait_until_equal(read: Callable[[], T], expected: T) -> None:
+    """Wait until `read` returns what is expected.
+
+    Raises:
+        AssertionError: it does not; the message has both.
+    """
+    last: list[T | None] = [None]
+
+    def equal() -> bool:
+        last[0] = read()
+        return bool(last[0] == expected)
+
+    try:
+        wait_until(equal)
+    except AssertionError:
+        raise AssertionError(f"there is {last[0]}, expected {expected}") from None

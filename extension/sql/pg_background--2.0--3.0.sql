@@ -5,11 +5,17 @@
 
 DO $$
 BEGIN
-  IF current_setting('pg_background.max_workers', true) IS NULL THEN
+  IF pg_catalog.current_setting('pg_background.max_workers', true) IS NULL THEN
     RAISE WARNING 'pg_background is not loaded: its functions will not work'
       USING HINT = 'Add pg_background to shared_preload_libraries and restart the server.';
   END IF;
 END $$;
+
+-- ---- from here to the types, and at the end, nothing is found in the extension's schema, where others may have made what
+-- fits better than the server's own
+
+SELECT pg_catalog.set_config('pg_background_update.path', pg_catalog.current_setting('search_path'), true),
+  pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
 -- ---- who has which privilege on what is there, for the end of this script
 
@@ -39,6 +45,7 @@ DECLARE
   old record;
   users text;
   new_name text;
+  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = 'pg_background');
 BEGIN
   -- for the notices: an extension's script runs with warnings only
   IF current_setting('client_min_messages') = 'warning' THEN
@@ -56,7 +63,7 @@ BEGIN
         DECLARE
           found text;
         BEGIN
-          EXECUTE format('DROP %s %s%s', old.kind, old.name, old.arguments);
+          EXECUTE format('DROP %s %s.%s%s', old.kind, schema, old.name, old.arguments);
         EXCEPTION WHEN dependent_objects_still_exist THEN
           GET STACKED DIAGNOSTICS found = PG_EXCEPTION_DETAIL;
           users := concat_ws(E'\n', users, found);
@@ -68,8 +75,8 @@ BEGIN
     EXCEPTION WHEN dependent_objects_still_exist THEN
       FOR old IN SELECT * FROM jsonb_to_recordset(together) AS o (kind text, name text, arguments text) LOOP
         new_name := old.name || '_2_0';
-        EXECUTE format('ALTER EXTENSION pg_background DROP %s %s%s', old.kind, old.name, old.arguments);
-        EXECUTE format('ALTER %s %s%s RENAME TO %I', old.kind, old.name, old.arguments, new_name);
+        EXECUTE format('ALTER EXTENSION pg_background DROP %s %s.%s%s', old.kind, schema, old.name, old.arguments);
+        EXECUTE format('ALTER %s %s.%s%s RENAME TO %I', old.kind, schema, old.name, old.arguments, new_name);
         RAISE NOTICE '% is kept as %, since something depends on it',
           lower(old.kind) || ' ' || old.name || old.arguments, new_name
           USING DETAIL = users,
@@ -81,6 +88,8 @@ BEGIN
     PERFORM set_config('client_min_messages', 'warning', true);
   END IF;
 END $$;
+
+SELECT set_config('search_path', current_setting('pg_background_update.path'), true);
 
 -- ---- types
 
@@ -352,7 +361,7 @@ SELECT l.pid, l.cookie, l.launched_at, l.user_id, l.queue_size, l.state AS pgbg_
   a.backend_start, a.query
 FROM pg_background_list AS l
 CROSS JOIN LATERAL (SELECT pg_background_worker_pid(l.pid, l.cookie) AS pid OFFSET 0) AS w
-LEFT JOIN LATERAL (SELECT * FROM pg_stat_get_activity(COALESCE(w.pid, 0)) OFFSET 0) AS a
+LEFT JOIN LATERAL (SELECT * FROM pg_catalog.pg_stat_get_activity(COALESCE(w.pid, 0)) OFFSET 0) AS a
   ON a.query_start >= l.launched_at AND pg_background_worker_pid(l.pid, l.cookie) = w.pid;
 
 -- ---- callers that know a job by its pid alone
@@ -383,7 +392,7 @@ DO $$
 DECLARE
   declaration text;
 BEGIN
-  IF current_setting('server_version_num')::int4 >= 160000 THEN
+  IF pg_catalog.current_setting('server_version_num')::int4 >= 160000 THEN
     RETURN;
   END IF;
   FOREACH declaration IN ARRAY ARRAY[
@@ -399,8 +408,9 @@ BEGIN
     'pg_background_full_sql_v2(pid int4, cookie text) RETURNS text|pgbg_full_sql',
     'pg_background_outcome_v2(p_pid int4, p_cookie text) RETURNS pg_background_outcome|pgbg_outcome']
   LOOP
-    EXECUTE format('CREATE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
-                   split_part(declaration, '|', 1), split_part(declaration, '|', 2));
+    EXECUTE pg_catalog.format(
+      'CREATE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
+      pg_catalog.split_part(declaration, '|', 1), pg_catalog.split_part(declaration, '|', 2));
   END LOOP;
 END $$;
 
@@ -491,7 +501,10 @@ END $$;
 DO $$
 DECLARE
   member regprocedure;
+  path text := pg_catalog.current_setting('search_path');
 BEGIN
+  -- in the schema of the extension others may have made operators that fit better than the server's own
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   FOR member IN
     SELECT d.objid::regprocedure
     FROM pg_catalog.pg_depend d
@@ -501,7 +514,8 @@ BEGIN
   LOOP
     EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
   END LOOP;
-  PERFORM pg_background_grant_privileges('pgbackground_role');
+  PERFORM set_config('search_path', path, true);
+  PERFORM pg_background_grant_privileges('pgbackground_role'::text);
 END $$;
 
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
@@ -514,6 +528,8 @@ GRANT EXECUTE ON FUNCTION pg_background_all_jobs(), pg_background_all_totals() T
 
 -- pg_dump leaves out what pg_init_privs has, as CREATE EXTENSION grants that anyway: so what an administrator has granted
 -- must not be in it.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
 DO $$
 DECLARE
   member record;

@@ -3,7 +3,7 @@
 
 DO $$
 BEGIN
-  IF current_setting('pg_background.max_workers', true) IS NULL THEN
+  IF pg_catalog.current_setting('pg_background.max_workers', true) IS NULL THEN
     RAISE WARNING 'pg_background is not loaded: its functions will not work'
       USING HINT = 'Add pg_background to shared_preload_libraries and restart the server.';
   END IF;
@@ -302,7 +302,7 @@ SELECT l.pid, l.cookie, l.launched_at, l.user_id, l.queue_size, l.state AS pgbg_
   a.backend_start, a.query
 FROM pg_background_list AS l
 CROSS JOIN LATERAL (SELECT pg_background_worker_pid(l.pid, l.cookie) AS pid OFFSET 0) AS w
-LEFT JOIN LATERAL (SELECT * FROM pg_stat_get_activity(COALESCE(w.pid, 0)) OFFSET 0) AS a
+LEFT JOIN LATERAL (SELECT * FROM pg_catalog.pg_stat_get_activity(COALESCE(w.pid, 0)) OFFSET 0) AS a
   ON a.query_start >= l.launched_at AND pg_background_worker_pid(l.pid, l.cookie) = w.pid;
 
 -- ---- callers that know a job by its pid alone
@@ -333,7 +333,7 @@ DO $$
 DECLARE
   declaration text;
 BEGIN
-  IF current_setting('server_version_num')::int4 >= 160000 THEN
+  IF pg_catalog.current_setting('server_version_num')::int4 >= 160000 THEN
     RETURN;
   END IF;
   FOREACH declaration IN ARRAY ARRAY[
@@ -349,8 +349,9 @@ BEGIN
     'pg_background_full_sql_v2(pid int4, cookie text) RETURNS text|pgbg_full_sql',
     'pg_background_outcome_v2(p_pid int4, p_cookie text) RETURNS pg_background_outcome|pgbg_outcome']
   LOOP
-    EXECUTE format('CREATE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
-                   split_part(declaration, '|', 1), split_part(declaration, '|', 2));
+    EXECUTE pg_catalog.format(
+      'CREATE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
+      pg_catalog.split_part(declaration, '|', 1), pg_catalog.split_part(declaration, '|', 2));
   END LOOP;
 END $$;
 
@@ -441,7 +442,10 @@ END $$;
 DO $$
 DECLARE
   member regprocedure;
+  path text := pg_catalog.current_setting('search_path');
 BEGIN
+  -- in the schema of the extension others may have made operators that fit better than the server's own
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   FOR member IN
     SELECT d.objid::regprocedure
     FROM pg_catalog.pg_depend d
@@ -451,7 +455,8 @@ BEGIN
   LOOP
     EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
   END LOOP;
-  PERFORM pg_background_grant_privileges('pgbackground_role');
+  PERFORM set_config('search_path', path, true);
+  PERFORM pg_background_grant_privileges('pgbackground_role'::text);
 END $$;
 
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;

@@ -2,6 +2,8 @@
 
 -- pg_dump leaves out what pg_init_privs has, as CREATE EXTENSION grants that anyway: so what an administrator has granted
 -- must not be in it.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
 DO $$
 DECLARE
   member record;

@@ -1,3 +1,9 @@
+-- ---- from here to the types, and at the end, nothing is found in the extension's schema, where others may have made what
+-- fits better than the server's own
+
+SELECT pg_catalog.set_config('pg_background_update.path', pg_catalog.current_setting('search_path'), true),
+  pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
 -- ---- who has which privilege on what is there, for the end of this script
 
 SELECT set_config('pg_background_update.before', jsonb_agg(to_jsonb(member))::text, true)
@@ -13,6 +19,7 @@ DECLARE
   old record;
   users text;
   new_name text;
+  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = 'pg_background');
 BEGIN
   -- for the notices: an extension's script runs with warnings only
   IF current_setting('client_min_messages') = 'warning' THEN
@@ -30,7 +37,7 @@ BEGIN
         DECLARE
           found text;
         BEGIN
-          EXECUTE format('DROP %s %s%s', old.kind, old.name, old.arguments);
+          EXECUTE format('DROP %s %s.%s%s', old.kind, schema, old.name, old.arguments);
         EXCEPTION WHEN dependent_objects_still_exist THEN
           GET STACKED DIAGNOSTICS found = PG_EXCEPTION_DETAIL;
           users := concat_ws(E'\n', users, found);
@@ -42,8 +49,8 @@ BEGIN
     EXCEPTION WHEN dependent_objects_still_exist THEN
       FOR old IN SELECT * FROM jsonb_to_recordset(together) AS o (kind text, name text, arguments text) LOOP
         new_name := old.name || '_@SUFFIX@';
-        EXECUTE format('ALTER EXTENSION pg_background DROP %s %s%s', old.kind, old.name, old.arguments);
-        EXECUTE format('ALTER %s %s%s RENAME TO %I', old.kind, old.name, old.arguments, new_name);
+        EXECUTE format('ALTER EXTENSION pg_background DROP %s %s.%s%s', old.kind, schema, old.name, old.arguments);
+        EXECUTE format('ALTER %s %s.%s%s RENAME TO %I', old.kind, schema, old.name, old.arguments, new_name);
         RAISE NOTICE '% is kept as %, since something depends on it',
           lower(old.kind) || ' ' || old.name || old.arguments, new_name
           USING DETAIL = users,
@@ -55,3 +62,5 @@ BEGIN
     PERFORM set_config('client_min_messages', 'warning', true);
   END IF;
 END $$;
+
+SELECT set_config('search_path', current_setting('pg_background_update.path'), true);
