@@ -6,15 +6,13 @@ import ast
 import asyncio
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
+from .pages import DOCS, blocks
 from .server import Server
 
-CLIENT = (Path(__file__).parents[1] / "docs" / "client.md").read_text()
-
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", CLIENT, re.MULTILINE | re.DOTALL)
+BLOCKS = blocks((DOCS / "client.md").read_text(), "python")
 
 
 def run(code: str, names: dict[str, object]) -> None:

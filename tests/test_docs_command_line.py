@@ -15,14 +15,15 @@ from pg_background.cli import app
 from pg_background.cli.exits import Exit
 
 from .fix_client import Place
+from .pages import DOCS, blocks
 
-PAGE = (Path(__file__).parents[1] / "docs/command-line.md").read_text()
+PAGE = (DOCS / "command-line.md").read_text()
 
 
 def examples() -> list[tuple[str, str]]:
     """Return each line after a dollar, with what it is to print."""
     found = []
-    for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+    for block in blocks(PAGE, "console"):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, _, output = example.partition("\n")
             found.append((line, output))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from .calls import query
 from .fix_switch import OLD, SwitchConnect, SwitchDb
+from .pages import DOCS, blocks, run_sql
 from .server import Server
 
-PAGE = (Path(__file__).parents[1] / "docs" / "switching.md").read_text()
-BLOCKS = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = (DOCS / "switching.md").read_text()
+BLOCKS = blocks(PAGE, "sql")
 
 PLAIN_LAUNCH = {"1.8": "launching", "2.0": "noting"}
 
@@ -67,9 +67,7 @@ def test_checks(version: str, switch_db: SwitchDb, switch_connect: SwitchConnect
 @pytest.mark.parametrize("version", OLD)
 def test_sql(version: str, switch_server: Server, switch_db: SwitchDb) -> None:
     """All of it, in its order."""
-    script = "\n".join(BLOCKS)
-    promised = re.findall(r"^-- → (.*)$", script, re.MULTILINE)
-    assert switch_server.psql(script, switch_db(version)).splitlines() == promised
+    run_sql("\n".join(BLOCKS), switch_server, switch_db(version))
 
 
 def test_names(switch_db: SwitchDb, switch_connect: SwitchConnect) -> None:
