@@ -1,1 +1,1 @@
-"""Things to try."""
+"""The demo, and examples with one idea each: `python -m examples.audit_log [DSN]`."""
