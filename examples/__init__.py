@@ -1,4 +1,1 @@
-"""What the extension is for: `demo` shows all of it, each other file one idea.
-
-Run one as `python -m examples.audit_log [DSN]`.
-"""
+"""The demo, and examples with one idea each: `python -m examples.audit_log [DSN]`."""

@@ -1,0 +1,128 @@
+"""A statement of SQLAlchemy that runs as a job."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from psycopg.rows import tuple_row
+from sqlalchemy import Engine, Executable
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ...client.acompat import AInterrupted, ashielded
+from ...client.client_async import AsyncClient
+from ...client.job_async import AsyncJob
+from .cursors import OPTION, Give, Take, Taken
+
+if TYPE_CHECKING:
+    from sqlalchemy import Result
+    from typing_extensions import Unpack
+
+    from ...client.options import LaunchOptions
+    from .sessions import AsyncAnySession
+
+_T = TypeVar("_T", bound=tuple[Any, ...])
+
+#: One for all jobs of an engine, as long as there are any: it waits for them together.
+_clients: WeakValueDictionary[int, AsyncClient[Any]] = WeakValueDictionary()
+
+
+class AsyncSessionJob(Generic[_T]):
+    """A job whose rows become what SQLAlchemy makes of its statement. Made by `launch`.
+
+    Attributes:
+        job: the job itself, to wait for, to cancel, or to ask how far it is.
+    """
+
+    def __init__(
+        self,
+        session: AsyncAnySession,
+        statement: Executable,
+        parameters: Mapping[str, Any] | None,
+        job: AsyncJob[Any],
+    ) -> None:
+        self.job = job
+        self._session = session
+        self._statement = statement
+        self._parameters = parameters
+        self._is_read = False
+
+    async def result(self, timeout: float | None = None) -> Result[_T]:
+        """Wait for the end, and return what the session's execute() would have returned; once.
+
+        The wait takes up neither the session nor its connection. An interruption of it cancels the job.
+
+        Args:
+            timeout: how long to wait, in seconds; None waits for ever.
+
+        Raises:
+            TimeoutError: the job goes on.
+            psycopg.Error: the job failed, as of `Job.result`; the session's transaction can go on.
+            InvalidRequestError: it was called before.
+        """
+        if self._is_read:
+            raise InvalidRequestError("the result of a job can be read once")
+        try:
+            if not await self.job.wait(timeout):
+                raise TimeoutError(f"{self.job.name} has not ended in {timeout} s, and goes on")
+        except AInterrupted:
+            await ashielded(self.job.cancel_quietly)
+            raise
+        columns = await self.job.describe() if await self.job.state == "stopped" else ()
+        if not columns:
+            # There are no rows to be left for the session, or there is an error to be raised.
+            await self.job.result()
+        self._is_read = True
+        query = self.job._client._statements.result(columns) if columns else None
+        give = Give(query, self.job.handle)
+        result: Result[_T] = await _execute(self._session, self._statement, self._parameters, give)
+        return result
+
+    def __await__(self) -> Generator[Any, None, Result[_T]]:  # async only
+        return self.result().__await__()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.job!r}>"
+
+
+async def launch_async(
+    session: AsyncAnySession,
+    statement: Executable,
+    parameters: Mapping[str, Any] | None = None,
+    **options: Unpack[LaunchOptions],
+) -> AsyncSessionJob[Any]:
+    """See `pg_background.ext.sqlalchemy.launch`."""
+    try:
+        await _execute(session, statement, parameters, Take())
+    except Taken as caught:
+        taken = caught
+    else:
+        raise InvalidRequestError("the statement has nothing to be executed in the database")
+    client = _client_of(taken.engine)
+    # In the session itself, whose settings the job gets; the session may be closed when the job ends.
+    here = AsyncClient(taken.driver_connection)
+    started = await here.launch(taken.statement, taken.parameters, **options)
+    job: AsyncJob[Any] = AsyncJob(client, started.handle, tuple_row, label=started.label, query=started.query)
+    return AsyncSessionJob(session, statement, parameters, job)
+
+
+async def _execute(
+    session: AsyncAnySession,
+    statement: Executable,
+    parameters: Mapping[str, Any] | None,
+    stand_in: Take | Give,
+) -> Any:
+    return await session.execute(
+        statement, parameters, execution_options={OPTION: stand_in, "autoflush": False}
+    )
+
+
+def _client_of(engine: Engine) -> AsyncClient[Any]:
+    """Return what waits for jobs on connections of its own; the session may be in use, or closed."""
+    client = _clients.get(id(engine))
+    if client is None:
+        origin = AsyncEngine(engine)  # sync: origin = engine
+        client = _clients[id(engine)] = AsyncClient(origin)
+    return client
