@@ -10,6 +10,8 @@ TESTS ?=
 # Test processes at once, each with servers of its own. Tests mostly wait, so there may be more than processors;
 # with 1 they run in pytest's own process, as --pdb and -s need it.
 JOBS ?= 4
+# 1: the extension is in a schema of its own, among look-alikes of what it uses.
+SCHEMA ?=
 PYTHON ?= python3
 
 BIN := .venv/bin
@@ -30,7 +32,7 @@ demo: build ## Start a server and walk through what the extension is for
 	@$(BIN)/python -m examples.demo
 
 test: build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
-	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 bench-quick: build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))

@@ -4,6 +4,7 @@ pytest_plugins = (
     "pytester",
     "tests.fix_profiles",
     "tests.fix_folders",
+    "tests.fix_schema",
     "tests.fix_crash",
     "tests.fix_server",
     "tests.fix_db",

@@ -40,7 +40,7 @@ class Place:
 
     @property
     def _options(self) -> str:
-        return f"-c search_path={self.schema},public"
+        return f"-c search_path={self.schema},{self.server.search_path}"
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,9 @@ def place(server: Server, clients_database: str) -> Place:
 @pytest.fixture
 def side(place: Place) -> Iterator[Connection]:
     """A session beside the clients, as superuser, in autocommit mode."""
-    with place.server.connect(place.database, options=f"-c search_path={place.schema},public") as made:
+    with place.server.connect(
+        place.database, options=f"-c search_path={place.schema},{place.server.search_path}"
+    ) as made:
         yield made
 
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from .fix_schema import Place
 from .server import Server
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -38,10 +39,11 @@ class MakeRole(Protocol):
 
 
 @pytest.fixture(scope="session")
-def template(server: Server) -> str:
+def template(server: Server, extension_place: Place) -> str:
     """The name of a database with the extension, to be copied."""
     server.execute(f"CREATE DATABASE {_TEMPLATE}")
     server.execute("CREATE EXTENSION pg_background", _TEMPLATE)
+    extension_place.move(server, _TEMPLATE)
     return _TEMPLATE
 
 

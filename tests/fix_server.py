@@ -16,6 +16,7 @@ from pg_background.server import Build, Cluster, Installation, ServerError, buil
 from tools import servers
 
 from .fix_crash import watch
+from .fix_schema import Place
 from .server import TEST_SETTINGS, Server, Settings
 
 _COMPARISONS = {
@@ -113,7 +114,9 @@ def extension(installation: Installation) -> Build:
 
 
 @pytest.fixture(scope="session")
-def fresh_cluster(installation: Installation, extension: Build, open_tmp_path: Path) -> Iterator[FreshServer]:
+def fresh_cluster(
+    installation: Installation, extension: Build, extension_place: Place, open_tmp_path: Path
+) -> Iterator[FreshServer]:
     """Makes servers that live until the session ends."""
     made: list[Server] = []
     pristine = open_tmp_path / "data"
@@ -130,10 +133,11 @@ def fresh_cluster(installation: Installation, extension: Build, open_tmp_path: P
         )
         if cluster.init(sync=False):
             subprocess.run(["cp", "-a", path, pristine], check=True)
-        server = Server(cluster, {**TEST_SETTINGS, **(settings or {})})
+        server = Server(cluster, {**TEST_SETTINGS, **extension_place.settings, **(settings or {})})
         made.append(server)
         server.start()
         cluster.create_extension()
+        extension_place.move(server, "postgres")
         return server
 
     yield make

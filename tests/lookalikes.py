@@ -53,8 +53,8 @@ _RELATIONS = (
 def set_up(conn: Connection) -> None:
     """Make what all look-alikes do, once for a database."""
     conn.execute(
-        "CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO PUBLIC;"
-        "CREATE FUNCTION evil.caught() RETURNS pg_catalog.bool LANGUAGE plpgsql AS"
+        "CREATE SCHEMA lookalikes; GRANT USAGE ON SCHEMA lookalikes TO PUBLIC;"
+        "CREATE FUNCTION lookalikes.caught() RETURNS pg_catalog.bool LANGUAGE plpgsql AS"
         f" $$ BEGIN RAISE LOG '{CAUGHT}'; RAISE '{CAUGHT}'; END $$"
     )
 
@@ -74,16 +74,7 @@ def plant(conn: Connection, schema: str, *, extension: str = "", beside_extensio
         made += [_relation(schema, name) for name in (*_RELATIONS, *(views(conn) if extension else ()))]
         made.append(_domain(schema, "pg_background_handle"))
     if schema != "pg_temp":
-        called = {*re.findall(r"\b(?<!\.)([a-z_]+)\(", SCRIPTS)} - {"text", "name"}
-        names = [
-            name
-            for (name,) in conn.execute(
-                "SELECT DISTINCT proname::text FROM pg_catalog.pg_proc"
-                " WHERE pronamespace = 'pg_catalog'::regnamespace AND proname::text = ANY (%s)",
-                [[*called, "format", "current_setting", "split_part", "pg_blocking_pids"]],
-            )
-        ]
-        made += [_function(schema, name, types) for name in names for types in _LISTS]
+        made += [_function(schema, name, types) for name in _used(conn) for types in _LISTS]
         made += [
             _operator(schema, name, left, right)
             for name in _OPERATORS
@@ -101,6 +92,46 @@ def plant(conn: Connection, schema: str, *, extension: str = "", beside_extensio
     conn.execute("RESET search_path; RESET check_function_bodies")
 
 
+def plant_twins(conn: Connection) -> None:
+    """Fill public with what fits just as well as others', but comes after them in a search_path.
+
+    What would depend on the extension's types is left out: it would keep tests from dropping the extension.
+    """
+    conn.execute("SET search_path = pg_catalog")
+    rows = conn.execute(
+        "SELECT p.proname, "
+        "   array_to_string(ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes) AS t), ', ')"
+        " FROM pg_proc AS p"
+        " WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY (%s)"
+        "   OR p.proname LIKE 'pg\\_background%%') AND p.prokind = 'f' AND p.provariadic = 0"
+        "   AND NOT p.proargtypes::oid[] && ARRAY(SELECT oid FROM pg_type"
+        "     WHERE typtype = 'p' OR typnamespace <> 'pg_catalog'::regnamespace)"
+        "   AND p.pronamespace <> 'public'::regnamespace",
+        [_used(conn)],
+    ).fetchall()
+    made = [
+        f"CREATE FUNCTION public.{name}({arguments}) RETURNS text"
+        " LANGUAGE sql AS 'SELECT lookalikes.caught()::text';"
+        for name, arguments in rows
+    ]
+    made += [_operator("public", name, kind, kind) for name in _OPERATORS[:4] for kind in _TYPES]
+    made += [_domain("public", name) for name in _DOMAINS]
+    made += [_relation("public", name) for name in (*_RELATIONS, *views(conn))]
+    conn.execute("SET check_function_bodies = off")
+    conn.execute("\n".join(made).encode())
+
+
+def _used(conn: Connection) -> list[str]:
+    """The server's functions that the scripts call, and that the views do."""
+    called = {*re.findall(r"\b([a-z_]+)\(", SCRIPTS)} - {"text", "name"}
+    rows = conn.execute(
+        "SELECT DISTINCT proname::text FROM pg_catalog.pg_proc"
+        " WHERE pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND proname = ANY (%s)",
+        [[*called]],
+    )
+    return [name for (name,) in rows]
+
+
 def assert_none_ran(server: Server, mark: int) -> None:
     """Fail if one was run since."""
     assert CAUGHT not in server.log.since(mark)
@@ -109,22 +140,22 @@ def assert_none_ran(server: Server, mark: int) -> None:
 def _function(schema: str, name: str, types: list[str]) -> str:
     return (
         f'CREATE OR REPLACE FUNCTION {schema}."{name}"({", ".join(types)}) RETURNS pg_catalog.text'
-        " LANGUAGE sql AS 'SELECT evil.caught()::pg_catalog.text';"
+        " LANGUAGE sql AS 'SELECT lookalikes.caught()::pg_catalog.text';"
     )
 
 
 def _operator(schema: str, name: str, left: str, right: str) -> str:
     return (
         f"CREATE OR REPLACE FUNCTION {schema}.compare({left}, {right})"
-        " RETURNS pg_catalog.bool LANGUAGE sql AS 'SELECT evil.caught()';"
+        " RETURNS pg_catalog.bool LANGUAGE sql AS 'SELECT lookalikes.caught()';"
         f"CREATE OPERATOR {schema}.{name} (LEFTARG = {left}, RIGHTARG = {right},"
         f" FUNCTION = {schema}.compare);"
     )
 
 
 def _domain(schema: str, name: str) -> str:
-    return f"CREATE DOMAIN {schema}.{name} AS pg_catalog.text CHECK (evil.caught());"
+    return f"CREATE DOMAIN {schema}.{name} AS pg_catalog.text CHECK (lookalikes.caught());"
 
 
 def _relation(schema: str, name: str) -> str:
-    return f"CREATE VIEW {schema}.{name} AS SELECT evil.caught() AS oid;"
+    return f"CREATE VIEW {schema}.{name} AS SELECT lookalikes.caught() AS oid;"

@@ -47,6 +47,11 @@ class Server:
         return self.cluster.runtime.installation.major
 
     @property
+    def search_path(self) -> str:
+        """Where sessions find the extension and what tests create; without spaces, for libpq's options."""
+        return str(self._settings.get("search_path", "public")).removeprefix('"$user",').replace(" ", "")
+
+    @property
     def pid(self) -> int:
         """The postmaster's process id."""
         return self.cluster.postmaster().pid

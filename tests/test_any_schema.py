@@ -15,6 +15,8 @@ from .jobs import Handle
 from .routines import routines, views
 from .server import Server
 
+pytestmark = pytest.mark.in_public
+
 SCHEMA = '"Back ground"'
 
 #: What the arguments are, by their names.

@@ -310,6 +310,7 @@ def test_settings_out_of_range(conn: Connection, setting: str, bad: str) -> None
 
 
 @pytest.mark.parametrize("search_path", ["pg_catalog", "", "other", "public, pg_catalog"])
+@pytest.mark.in_public
 def test_in_any_schema_under_any_search_path(conn: Connection, search_path: str) -> None:
     query(conn, "DROP EXTENSION pg_background; CREATE SCHEMA odd")
     query(conn, "ALTER SCHEMA odd RENAME TO \"Odd 'name'\"")
@@ -338,6 +339,7 @@ def test_relocated(conn: Connection) -> None:
     assert query(conn, "SELECT * FROM elsewhere.pg_background_list") == []
 
 
+@pytest.mark.in_public
 def test_impostors_in_the_search_path(conn: Connection) -> None:
     """Functions and operators that a caller puts before the server's are not called."""
     query(
@@ -352,6 +354,7 @@ def test_impostors_in_the_search_path(conn: Connection) -> None:
     assert query(conn, "SELECT * FROM pg_background_list") == []
 
 
+@pytest.mark.in_public
 def test_dropped_and_created_again(conn: Connection) -> None:
     before = functions(conn)
     for _ in range(2):

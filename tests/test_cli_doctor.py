@@ -85,6 +85,7 @@ def test_role_that_may_launch_and_not_look(cli: Cli, server: Server, db: str, ma
     assert "state" not in found
 
 
+@pytest.mark.in_public
 def test_other_schema_and_hostile_search_path(cli: Cli, server: Server, conn: Connection, db: str) -> None:
     conn.execute('CREATE SCHEMA "My Jobs"')
     conn.execute('ALTER EXTENSION pg_background SET SCHEMA "My Jobs"')
@@ -96,6 +97,7 @@ def test_other_schema_and_hostile_search_path(cli: Cli, server: Server, conn: Co
     assert "OK    trial job" in done.stdout
 
 
+@pytest.mark.in_public
 def test_what_public_may_use(cli: Cli, server: Server, conn: Connection, db: str) -> None:
     conn.execute("GRANT EXECUTE ON FUNCTION pg_background_stats() TO PUBLIC")
     conn.execute("GRANT SELECT ON pg_background_list TO PUBLIC")

@@ -44,7 +44,7 @@ def owner(connect: Connect, role: str) -> Connection:
     """A session of a role that owns a table."""
     query(connect(), f"GRANT CREATE ON SCHEMA public TO {role}")
     conn = connect(user=role)
-    query(conn, "CREATE TABLE mine (a int)")
+    query(conn, "CREATE TABLE public.mine (a int)")
     return conn
 
 
@@ -143,6 +143,7 @@ def test_connect_taken_away_between_jobs(
         query(admin, f"REVOKE CONNECT ON DATABASE {db} FROM {role}; GRANT CONNECT ON DATABASE {db} TO PUBLIC")
 
 
+@pytest.mark.in_public
 def test_drop_and_create_the_extension_while_all_is_going_on(
     connect: Connect, conn: Connection, admin: Connection
 ) -> None:

@@ -86,7 +86,9 @@ def test_error_info_has_every_field(conn: Connection) -> None:
 
 
 def test_error_info_of_a_constraint(conn: Connection) -> None:
-    info = error_info(conn, finished(conn, "CREATE TABLE a (b int CHECK (b > 0)); INSERT INTO a VALUES (-1)"))
+    info = error_info(
+        conn, finished(conn, "CREATE TABLE public.a (b int CHECK (b > 0)); INSERT INTO a VALUES (-1)")
+    )
     assert (info.sqlstate, info.schema_name, info.table_name, info.constraint_name) == (
         "23514",
         "public",

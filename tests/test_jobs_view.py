@@ -286,6 +286,7 @@ def test_progress_of_copy(conn: Connection) -> None:
     wait(conn, handle)
 
 
+@pytest.mark.in_public
 def test_what_the_job_says_itself_comes_first(conn: Connection) -> None:
     conn.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 100000) AS n")
     conn.execute(

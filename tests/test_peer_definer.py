@@ -156,6 +156,7 @@ def test_a_job_of_the_job_is_the_definers_too(conn: Connection, definer: str) ->
         ("REINDEX TABLE CONCURRENTLY own", "REINDEX"),
     ],
 )
+@pytest.mark.in_public
 def test_statements_of_several_transactions(conn: Connection, definer: str, job: str, tag: str) -> None:
     query(conn, f"CREATE TABLE own (n int PRIMARY KEY); ALTER TABLE own OWNER TO {definer}")
     query(conn, f"GRANT CREATE ON SCHEMA public TO {definer}")

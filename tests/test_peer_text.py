@@ -164,6 +164,7 @@ def test_all_fields_of_an_error(conn: Connection) -> None:
     assert diag.severity_nonlocalized == "ERROR"
 
 
+@pytest.mark.in_public
 def test_a_violated_constraint_is_named(conn: Connection) -> None:
     query(conn, "CREATE TABLE person (age int CONSTRAINT grown_up CHECK (age >= 18))")
     diag = result_error(conn, launch(conn, "INSERT INTO person VALUES (7)")).diag

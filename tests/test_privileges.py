@@ -79,6 +79,7 @@ def test_no_such_role(conn: Connection, name: str) -> None:
     assert value(conn, "SELECT pg_background_grant_privileges(NULL)") is None
 
 
+@pytest.mark.in_public
 def test_commands_are_shown(conn: Connection, make_role: MakeRole) -> None:
     """All of them, as they are executed, whatever client_min_messages is."""
     said: list[tuple[str | None, str]] = []
@@ -110,6 +111,7 @@ def test_granted_by_an_owner_that_is_named(conn: Connection, connect: Connect, m
     assert len(may(conn, role)) == len(query(conn, ALL))
 
 
+@pytest.mark.in_public
 def test_under_a_hostile_search_path(conn: Connection, make_role: MakeRole) -> None:
     query(
         conn,

@@ -35,6 +35,7 @@ def job(conn: Connection, sql: str) -> tuple[int, object]:
     return handle.pid, found
 
 
+@pytest.mark.in_public
 def test_search_path_in_plpgsql(conn: Connection) -> None:
     """A function's plans are made for one search path, and not used under another."""
     query(
@@ -57,6 +58,7 @@ def test_search_path_in_plpgsql(conn: Connection) -> None:
     assert len(workers) == 1
 
 
+@pytest.mark.in_public
 def test_search_path_set_by_the_job(conn: Connection) -> None:
     query(
         conn,
@@ -83,6 +85,7 @@ def test_temporary_table_that_hides_another(conn: Connection) -> None:
         assert job(conn, "SELECT v()")[1] == "lasting"
 
 
+@pytest.mark.in_public
 def test_new_table_that_hides_another(conn: Connection) -> None:
     """It comes between two jobs; a session that begins after it would see it."""
     query(

@@ -76,7 +76,9 @@ SETTINGS = {
         "SET LOCAL my.local = 'left'", "SELECT nullif(current_setting('my.local', true), '')"
     ),
     "search_path": Trace(
-        "SET search_path = pg_catalog", "SELECT current_setting('search_path')", '"$user", public'
+        "SET search_path = pg_catalog",
+        "SELECT nullif(current_setting('search_path'), reset_val)"
+        " FROM pg_settings WHERE name = 'search_path'",
     ),
     "application_name": Trace(
         "SET application_name = 'left'",
@@ -221,7 +223,8 @@ def test_settings_of_the_launcher_are_not_the_next_ones(
 ) -> None:
     """Those that came with a job go with it, like those that it set."""
     role = make_role(member_of=("pgbackground_role",))
-    new = {"work_mem": "'88MB'", "my.own": "'mine'", "search_path": "public, pg_catalog"}.get(name, role)
+    path = value(first, "SELECT 'pg_catalog, ' || current_setting('search_path')")
+    new = {"work_mem": "'88MB'", "my.own": "'mine'", "search_path": path}.get(name, role)
     seen = f"SELECT current_setting('{name}', true)"
     before = value(second, seen)
     query(first, f"SET {name} TO {new}")

@@ -96,6 +96,7 @@ UNWRITABLE = {
 }
 
 
+@pytest.mark.in_public
 def test_every_value(conn: Connection) -> None:
     """In one row, with a NULL of its type after each."""
     pairs = [pair for pair in PAIRS if pair[0] != "xml" or has_xml(conn)]
@@ -123,6 +124,7 @@ def names(count: int) -> str:
 
 
 @pytest.mark.parametrize(("kind", "least"), [("b", 100), ("r", 6), ("m", 6), ("c", 50), ("d", 4)])
+@pytest.mark.in_public
 def test_null_of_every_type_that_the_server_has(conn: Connection, kind: str, least: int) -> None:
     """Base types and arrays, ranges, multiranges, rows of catalogues, domains."""
     names = query(conn, "SELECT format_type(oid, NULL) FROM pg_type WHERE typtype = %s ORDER BY oid", kind)

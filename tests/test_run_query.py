@@ -73,7 +73,7 @@ def test_without_rows_the_tags(conn: Connection) -> None:
     ],
 )
 def test_col_def(conn: Connection, job: str, col_def: str, columns: str) -> None:
-    query(conn, "CREATE DOMAIN \"Odd, type\" AS text CHECK (VALUE <> '')")
+    query(conn, "CREATE DOMAIN public.\"Odd, type\" AS text CHECK (VALUE <> '')")
     assert len(query(conn, CALL.format(columns), job, col_def)) == 1
 
 
