@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 
 import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config
 
 from .fix_client import Place
 from .fix_db import Connection
+from .migrations import upgrade
 from .waiting import wait_until_sql
-
-ENV = """
-from alembic import context
-from sqlalchemy import create_engine
-
-url = context.config.get_main_option("sqlalchemy.url")
-if context.is_offline_mode():
-    context.configure(url=url)
-    with context.begin_transaction():
-        context.run_migrations()
-else:
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            context.configure(connection=connection)
-            with context.begin_transaction():
-                context.run_migrations()
-    finally:
-        engine.dispose()
-"""
 
 MIGRATION = """
 from alembic import op
@@ -64,18 +42,9 @@ def migrate(tmp_path: Path, place: Place) -> Migrate:
     """Runs one migration, and returns what it would have printed."""
 
     def run(statement: str, *, offline: bool = False, url: str | None = None) -> str:
-        versions = tmp_path / "versions"
-        versions.mkdir()
-        (tmp_path / "env.py").write_text(ENV)
-        (versions / "first.py").write_text(MIGRATION.format(statement))
-        printed = StringIO()
-        config = Config(output_buffer=printed)
-        config.set_main_option("script_location", str(tmp_path).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
-        url = url or place.url("postgresql+psycopg")
-        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-        command.upgrade(config, "head", sql=offline)
-        return printed.getvalue()
+        return upgrade(
+            tmp_path, MIGRATION.format(statement), url or place.url("postgresql+psycopg"), offline=offline
+        )
 
     return run
 

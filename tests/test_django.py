@@ -8,13 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
-
-pytest.importorskip("django")
-
 from django.core import signing
 from django.db import connections, transaction
 from django.utils import timezone
+from psycopg.conninfo import conninfo_to_dict
 
 from . import shop_tasks
 from .fix_client import Place
