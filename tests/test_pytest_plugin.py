@@ -45,6 +45,28 @@ def test_a_database_for_each_test(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=4)
 
 
+def test_a_client_for_each_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import psycopg
+        import pytest
+
+        @pytest.mark.parametrize("_", range(2))
+        def test_table(pg_background_client, pg_background_dsn, _):
+            global used
+            used = pg_background_client
+            assert used.run("CREATE TABLE mine ()").statusmessage == "CREATE TABLE"
+            with psycopg.connect(pg_background_dsn) as conn:
+                assert conn.execute("SELECT count(*) FROM mine").fetchone() == (0,)
+
+        def test_it_is_closed():
+            with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
+                used.run("SELECT 1")
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)
+
+
 def test_what_can_be_overridden(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """

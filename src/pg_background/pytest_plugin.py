@@ -1,9 +1,8 @@
 """Fixtures for tests of code that uses pg_background; pytest finds them once the package is installed.
 
 ```python
-def test_report(pg_background_dsn):
-    with psycopg.connect(pg_background_dsn, autocommit=True) as connection:
-        connection.execute("SELECT * FROM pg_background_launch('SELECT 1')")
+def test_report(pg_background_client):
+    assert pg_background_client.run("SELECT 1").value() == 1
 ```
 
 The extension is built and the server started when the first test asks for it; both need
@@ -22,6 +21,9 @@ import pytest
 
 # The rest is imported when it is used: every run of pytest loads this file.
 if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
+    from .client.client import Client
     from .server import TemporaryServer
 
 _TEMPLATE = "template_pg_background"
@@ -93,3 +95,12 @@ def pg_background_dsn(pg_background_server: TemporaryServer, pg_background_templ
     yield pg_background_server.dsn(name)
     with psycopg.connect(pg_background_server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def pg_background_client(pg_background_dsn: str) -> Iterator[Client[TupleRow]]:
+    """A client on the test's own database, as superuser; it is closed after the test."""
+    from .client.client import Client
+
+    with Client.connect(pg_background_dsn) as client:
+        yield client

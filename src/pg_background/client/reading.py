@@ -74,7 +74,7 @@ def read(
         psycopg.Error: it could not be read; that is no fault of the job.
     """
     if not has_rows:
-        return _without_rows(client, outcome)
+        return without_rows(client, outcome)
     try:
         with client._session() as connection:
             columns = describe(client, connection, outcome.handle)
@@ -83,7 +83,7 @@ def read(
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
         # It was submitted, by whoever gave us the handle.
-        return _without_rows(client, outcome)
+        return without_rows(client, outcome)
     except psycopg.Error as error:
         return as_error_of_job(outcome, error)
 
@@ -180,7 +180,7 @@ def _read_rows(
     )
 
 
-def _without_rows(client: Client[Any], outcome: Outcome) -> Result[Row] | Exception:
+def without_rows(client: Client[Any], outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
         return _tag_only(outcome)

@@ -73,7 +73,7 @@ async def read(
         psycopg.Error: it could not be read; that is no fault of the job.
     """
     if not has_rows:
-        return await _without_rows(client, outcome)
+        return await without_rows(client, outcome)
     try:
         async with client._session() as connection:
             columns = await describe(client, connection, outcome.handle)
@@ -82,7 +82,7 @@ async def read(
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
         # It was submitted, by whoever gave us the handle.
-        return await _without_rows(client, outcome)
+        return await without_rows(client, outcome)
     except psycopg.Error as error:
         return as_error_of_job(outcome, error)
 
@@ -181,7 +181,7 @@ async def _read_rows(
     )
 
 
-async def _without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row] | Exception:
+async def without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
         return _tag_only(outcome)

@@ -88,6 +88,10 @@ class Statements:
         self.cancel = self._sql("SELECT {}.pg_background_cancel(%s, %s, %s)")
         self.detach = self._sql("SELECT {}.pg_background_detach(%s, %s)")
         self.jobs = self._sql("SELECT * FROM {}.pg_background_jobs")
+        self.job_and_sql = self._sql(
+            "SELECT j.*, {0}.pg_background_full_sql(j.pid, j.cookie) AS full_sql"
+            " FROM {0}.pg_background_jobs AS j WHERE (j.pid, j.cookie) = (%s, %s)"
+        )
         self.stats = self._sql("SELECT * FROM {}.pg_background_stats()")
 
     def _sql(self, text: LiteralString) -> sql.Composed:
