@@ -1,4 +1,4 @@
-"""What docs/client.md shows is what happens."""
+"""What the guides show is what happens."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ import re
 
 import pytest
 
+from .fix_notebook import Notebook
 from .pages import DOCS, blocks
 from .server import Server
 
-BLOCKS = blocks((DOCS / "client.md").read_text(), "python")
+
+def blocks_of(name: str) -> list[str]:
+    """Return the Python of a page."""
+    found = blocks((DOCS / name).read_text(), "python")
+    assert found
+    return found
+
+
+def printed_by(code: str) -> list[str]:
+    """Return what a block says that it prints."""
+    return re.findall(r"# → (.*)$", code, re.MULTILINE)
 
 
 def run(code: str, names: dict[str, object]) -> None:
     """Run a block, which may await outside of a function, as in a notebook."""
-    compiled = compile(code, "client.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    compiled = compile(code, "page", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     if compiled.co_flags & inspect.CO_COROUTINE:
         asyncio.run(eval(compiled, names))
     else:
@@ -26,11 +37,19 @@ def run(code: str, names: dict[str, object]) -> None:
 
 def test_client(server: Server, db: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In their order, as later ones use what earlier ones have made."""
-    assert BLOCKS
     names: dict[str, object] = {"dsn": server.dsn(db)}
-    for code in BLOCKS:
+    for code in blocks_of("client.md"):
         run(code, names)
         captured = capsys.readouterr()
-        assert captured.out.splitlines() == re.findall(r"# → (.*)$", code, re.MULTILINE)
+        assert captured.out.splitlines() == printed_by(code)
         # No bar is drawn where nobody sees it.
         assert captured.err == ""
+
+
+def test_notebooks(notebook: Notebook, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a real shell, in which the magics are."""
+    notebook.run("%unload_ext pg_background")
+    for code in blocks_of("notebooks.md"):
+        notebook.run(code)
+        printed = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("Out[")]
+        assert printed == printed_by(code)

@@ -71,5 +71,19 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Do what `%load_ext pg_background` is to do."""
+    from .ext.ipython import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Do what `%unload_ext pg_background` is to do."""
+    from .ext.ipython import unload
+
+    unload(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

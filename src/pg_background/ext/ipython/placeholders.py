@@ -1,0 +1,50 @@
+"""`:name` in a cell's SQL, as psycopg's placeholders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: What has to be passed over comes first. A colon after another one or after a word is a cast or a slice.
+_PARTS = re.compile(
+    r"""
+    --[^\n]*
+    | /\*.*?\*/
+    | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*'
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | (?<!\w)\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    | (?<![\w:]):(?P<name>[^\W\d]\w*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def bound(query: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    """Return the query for psycopg, and the values of the variables that it names; None if it names none.
+
+    Raises:
+        LookupError: there is no such variable; the error's argument says so.
+    """
+    values: dict[str, Any] = {}
+    parts: list[str] = []
+    end = 0
+    for found in _PARTS.finditer(query):
+        name = found["name"]
+        if name is None:
+            continue
+        if name not in variables:
+            raise LookupError(
+                f":{name} is no variable of yours; a colon that is none of mine has a blank after it"
+            )
+        values[name] = variables[name]
+        parts += [_without_placeholders(query[end : found.start()]), f"%({name})s"]
+        end = found.end()
+    if not values:
+        return query, None
+    return "".join(parts) + _without_placeholders(query[end:]), values
+
+
+def _without_placeholders(text: str) -> str:
+    return text.replace("%", "%%")
