@@ -183,8 +183,9 @@ def test_a_submitted_job_pins_until_its_end(conn: Connection, server: Server) ->
 
 def test_handles_of_others_and_none_pin_nothing(conn: Connection, connect: Connect, server: Server) -> None:
     with only_worker(server):
-        other = launch(connect(), "SELECT 1")
-        wait_for(conn, other.pid)
+        session = connect()
+        other = launch(session, "SELECT 1")
+        wait_for(session, other.pid)
         for cookie in (other.cookie, other.cookie ^ 1):
             assert value(conn, "SELECT (%s, %s)::pg_background_handle::int4", other.pid, cookie) == other.pid
         assert launch(conn, "SELECT 2").pid == other.pid

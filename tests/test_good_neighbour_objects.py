@@ -177,6 +177,9 @@ def test_extension_dropped_by_a_job(conn: Connection) -> None:
     """The job that does it ends well, and says so once the extension is there again."""
     handle = launch(conn, "DROP EXTENSION pg_background; SELECT 'dropped'")
     wait_until_sql(conn, "SELECT count(*) FROM pg_extension WHERE extname = 'pg_background'", expected=0)
+    # It is gone a moment before this session is told so, which is before the job's end.
+    active = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+    wait_until_sql(conn, active, [handle.pid], expected=0)
     query(conn, "CREATE EXTENSION pg_background")
     assert wait(conn, handle)
     assert result(conn, handle) == [("dropped",)]

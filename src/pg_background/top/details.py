@@ -68,7 +68,8 @@ class Details(Screen[None]):
         self._show()
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        # A look may come back before there is anything to show it in, and after that has been closed.
+        if not self.query("#fields"):
             return
         self.query_one("#fields", Static).update(_grid(self._fields()))
         error = list(self._error())
