@@ -28,6 +28,13 @@ _LISTS = [
     *(["text"] * size for size in range(4, 8)),
 ]
 
+#: The extension's own functions that its scripts call with arguments, and what those are declared as.
+_OWN = {
+    "pg_background_change_privileges": ("text", "text", "bool"),
+    "pg_background_grant_privileges": ("text", "bool"),
+    "pg_background_worker_pid": ("int4", "int8"),
+}
+
 _OPERATORS = ("=", "<>", ">=", "<", "||", "~", "!~", "~~", "+", "-")
 
 _DOMAINS = (
@@ -79,6 +86,14 @@ def plant(conn: Connection, schema: str, *, extension: str = "", beside_extensio
             _operator(schema, name, left, right)
             for name in _OPERATORS
             for left, right in product(_TYPES, repeat=2)
+        ]
+    if beside_extension:
+        made += [
+            _function(schema, name, [*types])
+            for name, declared in _OWN.items()
+            for size in range(1, len(declared) + 1)
+            for types in product(dict.fromkeys((*declared, "name")), repeat=size)
+            if types != declared
         ]
     if extension and schema != "pg_temp":
         made += [

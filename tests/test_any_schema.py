@@ -34,7 +34,13 @@ VALUES: dict[str, object] = {
     "msg": "half",
     "verb": "GRANT",
     "print_commands": False,
+    "params": "{}",
+    "col_def": "value pg_catalog.text",
 }
+
+#: Those that mean something when they are NULL: the value's type alone matters, it is set by the call, or the
+#: job runs in this database.
+NULLS = {"type", "finished", "database"}
 
 LIST = (
     "pid pg_catalog.int4, cookie pg_catalog.int8, launched_at pg_catalog.timestamptz, user_id pg_catalog.oid,"
@@ -76,7 +82,9 @@ def test_every_function_and_view(
     lookalikes.plant(conn, "pg_temp", extension=SCHEMA)
     conn.execute(f"SET search_path = {path}".encode())
     role = make_role()
+    given = {*VALUES, *NULLS, "role_name", "pid", "cookie", "handle", "handles"}
     for routine in known:
+        assert given.issuperset(name.removeprefix("p_") for name in routine.arguments), routine
         job = launched(conn)
         columns = LIST if routine.symbol == "pgbg_list" else "value pg_catalog.text"
         call = routine.call(columns, **VALUES, role_name=role, pid=job.pid, cookie=job.cookie)

@@ -451,25 +451,25 @@ END $$;
 CREATE OR REPLACE FUNCTION pg_background_grant_privileges(role_name text, print_commands bool DEFAULT false)
 RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT pg_background_change_privileges('GRANT', role_name, print_commands);
+  SELECT pg_background_change_privileges('GRANT'::text, role_name, print_commands);
 END;
 
 CREATE OR REPLACE FUNCTION pg_background_revoke_privileges(role_name text, print_commands bool DEFAULT false)
 RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT pg_background_change_privileges('REVOKE', role_name, print_commands);
+  SELECT pg_background_change_privileges('REVOKE'::text, role_name, print_commands);
 END;
 
 CREATE OR REPLACE FUNCTION grant_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
 RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT pg_background_change_privileges('GRANT', role_name, print_commands);
+  SELECT pg_background_change_privileges('GRANT'::text, role_name, print_commands);
 END;
 
 CREATE OR REPLACE FUNCTION revoke_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
 RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT pg_background_change_privileges('REVOKE', role_name, print_commands);
+  SELECT pg_background_change_privileges('REVOKE'::text, role_name, print_commands);
 END;
 
 -- What it owns, and what it holds in other databases, keeps it: the error names them.
@@ -515,7 +515,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
   END LOOP;
   PERFORM set_config('search_path', path, true);
-  PERFORM pg_background_grant_privileges('pgbackground_role'::text);
+  PERFORM pg_background_grant_privileges('pgbackground_role'::text, false);
 END $$;
 
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
