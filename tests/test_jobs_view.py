@@ -286,12 +286,16 @@ def test_progress_of_copy(conn: Connection) -> None:
     wait(conn, handle)
 
 
-@pytest.mark.in_public
 def test_what_the_job_says_itself_comes_first(conn: Connection) -> None:
     conn.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 100000) AS n")
+    ((schema,),) = conn.execute(
+        "SELECT quote_ident(n.nspname) FROM pg_namespace AS n"
+        " JOIN pg_extension AS e ON e.extnamespace = n.oid WHERE extname = 'pg_background'"
+    )
+    # CREATE INDEX looks nothing up through the search_path of its session, from 17 on.
     conn.execute(
         "CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
-        "'BEGIN PERFORM public.pg_background_progress(5, ''mine''), pg_sleep(0.001); RETURN $1; END'"
+        f"'BEGIN PERFORM {schema}.pg_background_progress(5, ''mine''), pg_sleep(0.001); RETURN $1; END'"
     )
     handle = launch(conn, "CREATE INDEX ON t (slow(n))")
     wait_until(lambda: progress(conn, handle)[0] == 5)

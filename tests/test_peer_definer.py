@@ -156,9 +156,8 @@ def test_a_job_of_the_job_is_the_definers_too(conn: Connection, definer: str) ->
         ("REINDEX TABLE CONCURRENTLY own", "REINDEX"),
     ],
 )
-@pytest.mark.in_public
 def test_statements_of_several_transactions(conn: Connection, definer: str, job: str, tag: str) -> None:
-    query(conn, f"CREATE TABLE own (n int PRIMARY KEY); ALTER TABLE own OWNER TO {definer}")
+    query(conn, f"CREATE TABLE public.own (n int PRIMARY KEY); ALTER TABLE own OWNER TO {definer}")
     query(conn, f"GRANT CREATE ON SCHEMA public TO {definer}")
     query(conn, "SELECT start(%s)", job)
     ((pid, cookie),) = query(conn, "SELECT pid, cookie FROM pg_background_list")

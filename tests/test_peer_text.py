@@ -164,10 +164,9 @@ def test_all_fields_of_an_error(conn: Connection) -> None:
     assert diag.severity_nonlocalized == "ERROR"
 
 
-@pytest.mark.in_public
 def test_a_violated_constraint_is_named(conn: Connection) -> None:
-    query(conn, "CREATE TABLE person (age int CONSTRAINT grown_up CHECK (age >= 18))")
-    diag = result_error(conn, launch(conn, "INSERT INTO person VALUES (7)")).diag
+    query(conn, "CREATE TABLE public.person (age int CONSTRAINT grown_up CHECK (age >= 18))")
+    diag = result_error(conn, launch(conn, "INSERT INTO public.person VALUES (7)")).diag
     assert (diag.sqlstate, diag.schema_name, diag.table_name, diag.constraint_name) == (
         *("23514", "public", "person", "grown_up"),
     )

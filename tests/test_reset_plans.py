@@ -58,13 +58,12 @@ def test_search_path_in_plpgsql(conn: Connection) -> None:
     assert len(workers) == 1
 
 
-@pytest.mark.in_public
 def test_search_path_set_by_the_job(conn: Connection) -> None:
     query(
         conn,
         """CREATE SCHEMA a; CREATE TABLE a.t AS SELECT 'of a'::text AS v;
-        CREATE TABLE t AS SELECT 'public'::text AS v;
-        CREATE FUNCTION v() RETURNS text LANGUAGE plpgsql AS
+        CREATE TABLE public.t AS SELECT 'public'::text AS v;
+        CREATE FUNCTION public.v() RETURNS text LANGUAGE plpgsql AS
           'DECLARE found text; BEGIN SELECT t.v INTO found FROM t; RETURN found; END'""",
     )
     for _ in range(3):
