@@ -18,6 +18,9 @@ def run(main: Callable[[str], None]) -> None:
     with psycopg.connect(dsn, autocommit=True, options="-c client_min_messages=warning") as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         try:
-            main(make_conninfo(dsn, options=f"-c search_path={schema},public"))
+            # The extension may be in any schema of the search_path. In options, blanks are escaped.
+            path = connection.execute("SELECT current_setting('search_path')").fetchall()[0][0]
+            found_first = f"{schema},{path}".replace("\\", r"\\").replace(" ", r"\ ")
+            main(make_conninfo(dsn, options=f"-c search_path={found_first}"))
         finally:
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
