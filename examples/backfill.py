@@ -18,12 +18,14 @@ SCHEMA = """
     SELECT n AS id, n % 9 + 1 AS items, NULL::numeric AS total FROM generate_series(1, 10000) AS n;
     CREATE PROCEDURE fill_totals(batch int) LANGUAGE plpgsql AS $$
     DECLARE
-        last int := (SELECT max(id) FROM orders);
+        last bigint := (SELECT max(id) FROM orders);
+        done bigint;
     BEGIN
         FOR low IN 1..last BY batch LOOP
-            UPDATE orders SET total = items * 9.90 WHERE id >= low AND id < low + batch AND total IS NULL;
+            done := least(low + batch - 1, last);
+            UPDATE orders SET total = items * 9.90 WHERE id BETWEEN low AND done AND total IS NULL;
             COMMIT;
-            PERFORM pg_background_progress((low + batch - 1) * 100 / last, low + batch - 1 || ' orders');
+            PERFORM pg_background_progress((done * 100 / last)::int, done || ' orders');
         END LOOP;
     END $$;
 """
@@ -38,6 +40,7 @@ def main(dsn: str) -> None:
 
         percent, message = job.progress
         print(f"{job.label}: {job.state}, {percent} % ({message})")
+        job.result()  # raises what the procedure may have raised
         print(
             "orders without a total:", client.run("SELECT count(*) FROM orders WHERE total IS NULL").value()
         )

@@ -1,4 +1,4 @@
-"""A report whose parts are computed at the same time, each in a job, and printed as they get ready.
+"""A report whose parts are computed at the same time, each in a job, and printed in its order.
 
 Prints:
 
