@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from IPython.core.displaypub import CapturingDisplayPublisher
 
 from pg_background import Client, Job, JobCancelled
 from pg_background.ext.ipython import live
@@ -29,6 +30,11 @@ def test_variable(notebook: Notebook) -> None:
     assert notebook.run("totals.result().value(), totals.label") == (1, "totals")
     notebook.run("%%bg totals --label 'of the year'\nSELECT 2")
     assert notebook.run("totals.label") == "of the year"
+    notebook.run("%bg --name totals SELECT 3")
+    assert notebook.run("totals.result().value(), totals.label") == (3, "totals")
+    notebook.run("%%bg --name=totals\nSELECT 4")
+    assert notebook.run("totals.result().value()") == 4
+    assert "given twice" in notebook.fail("%%bg totals --name other\nSELECT 1")
     assert "can't be the name" in notebook.fail("%%bg 1st\nSELECT 1")
 
 
@@ -50,6 +56,17 @@ def test_bound_values(notebook: Notebook) -> None:
     assert str(row[1]) == "2026-02-01"
     assert row[2:] == ("it's :low %s", ":low", 9, ":low", "':low", [1, 2], True, 2, ":no")
     assert ":nothing is no variable" in notebook.fail("%%bg\nSELECT :nothing")
+
+
+def test_bound_values_as_in_psycopg(notebook: Notebook) -> None:
+    notebook.run("low, name = 3, 'not %(low)s'")
+    query = """%%bg
+        SELECT %(low)s::int + :low, %(name)s, '%(low)s', -- %(no)s
+        17 % (low) + 17 %(low)
+        FROM (SELECT 5 AS low) AS t"""
+    assert notebook.run(query).result().one() == (6, "not %(low)s", "%(low)s", 4)
+    assert notebook.run("%bg --label x SELECT %(low)s").result().value() == 3
+    assert "%(nothing)s is no variable" in notebook.fail("%%bg\nSELECT %(nothing)s")
 
 
 def test_local_variables(notebook: Notebook) -> None:
@@ -85,6 +102,33 @@ def test_rows_as_text(notebook: Notebook) -> None:
     assert lines[3].split() == ["│", "1", "│", "NULL", "│"]
     assert lines[-1] == "30 rows"
     assert notebook.plain(notebook.run("%bg CREATE TABLE t ()").result()) == "CREATE TABLE"
+
+
+def test_output_follows_the_job(
+    notebook: Notebook, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shell with a kernel, as in Jupyter: the cell ends first, and its output goes on."""
+    untyped: Any = CapturingDisplayPublisher
+    publisher = untyped()
+    monkeypatch.setattr(notebook.shell, "display_pub", publisher)
+    monkeypatch.setattr(notebook.shell, "kernel", object(), raising=False)
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.05)
+    notebook.run("%reload_ext pg_background")
+
+    def outputs() -> list[str]:
+        return [output["data"]["text/html"] for output in publisher.outputs]
+
+    with closed_gate(side) as gate:
+        notebook.run(f"%%bg held\nSELECT pg_background_progress(60); {gate.sql}; SELECT 'row' AS x")
+        assert notebook.run("6 * 7") == 42
+        assert not notebook.run("held.done()")
+        wait_until(lambda: 'value="60"' in outputs()[-1])
+    notebook.run("%bg_wait")
+    first, *others = publisher.outputs
+    assert not first["update"]
+    assert {output["transient"]["display_id"] for output in others} == {first["transient"]["display_id"]}
+    assert all(output["update"] for output in others)
+    assert "<td>row</td>" in outputs()[-1]
 
 
 def test_live(notebook: Notebook, side: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from .live import wait_shown
 from .placeholders import bound
 
 #: The options at the beginning of `%bg`; what follows is SQL.
-_OPTIONS = re.compile(r"""\s*(?:--(?:dsn|label|timeout)(?:\s+|=)(?:"[^"]*"|'[^']*'|\S+)(?:\s+|$))*""")
+_OPTIONS = re.compile(r"""\s*(?:--(?:dsn|label|name|timeout)(?:\s+|=)(?:"[^"]*"|'[^']*'|\S+)(?:\s+|$))*""")
 
 _HOW_TO_CONNECT = "connect with %bg_connect DSN, or set PG_BACKGROUND_DSN"
 
@@ -44,9 +44,8 @@ class BackgroundMagics(Magics):
         self._made: dict[str, Client[Any]] = {}
 
     @magic_arguments()
-    @argument(
-        "name", nargs="?", help="Variable that gets the job. Only as %%%%bg; write name = %%bg … in a line."
-    )
+    @argument("variable", metavar="name", nargs="?", help="Variable that gets the job; in %%bg it is --name.")
+    @argument("--name", help="The same.")
     @argument("--dsn", help="Where to run it: a connection string, or a variable as for %%bg_connect.")
     @argument("--label", help="Label of the job; by default the name of the variable.")
     @argument("--timeout", type=float, help="Time limit of the job, in seconds.")
@@ -56,8 +55,8 @@ class BackgroundMagics(Magics):
     def bg(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Job[Any]:
         """Run SQL as a job, and return it at once.
 
-        `:name` in the SQL is the value of the variable, bound in the server. With values there may be one
-        statement only; without any, all of them are one transaction.
+        `:name` or `%(name)s` in the SQL is the value of the variable, bound in the server. With values there
+        may be one statement only; without any, all of them are one transaction.
         """
         if cell is None:
             options = _OPTIONS.match(line)
@@ -66,7 +65,9 @@ class BackgroundMagics(Magics):
         arguments = parse_argstring(self.bg, line)
         if not cell.strip():
             raise UsageError("there is no SQL to run")
-        name: str | None = arguments.name
+        if arguments.variable is not None and arguments.name is not None:
+            raise UsageError("the name of the variable is given twice")
+        name: str | None = arguments.name or arguments.variable
         if name is not None and not name.isidentifier():
             raise UsageError(f"{name!r} can't be the name of a variable")
         variables = ChainMap(local_ns or {}, self.shell.user_ns)

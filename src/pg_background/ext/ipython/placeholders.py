@@ -1,4 +1,4 @@
-"""`:name` in a cell's SQL, as psycopg's placeholders."""
+"""`:name` and `%(name)s` in a cell's SQL, as psycopg's placeholders."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _PARTS = re.compile(
     | "(?:[^"]|"")*"
     | (?<!\w)\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
     | (?<![\w:]):(?P<name>[^\W\d]\w*)
+    | (?<!%)%\((?P<psycopg_name>[^\W\d]\w*)\)s(?!\w)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -31,12 +32,13 @@ def bound(query: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     parts: list[str] = []
     end = 0
     for found in _PARTS.finditer(query):
-        name = found["name"]
+        name = found["name"] or found["psycopg_name"]
         if name is None:
             continue
         if name not in variables:
             raise LookupError(
-                f":{name} is no variable of yours; a colon that is none of mine has a blank after it"
+                f"{found[0]} is no variable of yours; a {'colon' if found['name'] else 'percent sign'} "
+                "that is none of mine has a blank after it"
             )
         values[name] = variables[name]
         parts += [_without_placeholders(query[end : found.start()]), f"%({name})s"]
