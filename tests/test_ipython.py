@@ -77,9 +77,11 @@ def test_local_variables(notebook: Notebook) -> None:
 def test_where_it_runs(notebook: Notebook, place: Place) -> None:
     notebook.run("%bg_connect dsn")
     assert notebook.run("%bg SELECT 1").result().value() == 1
-    other = f"{place.dsn()} options='-c work_mem=7MB'"
+    other = place.server.dsn(place.database, options="-c work_mem=7MB")
     query = "SELECT current_setting('work_mem')"
     assert notebook.run(f'%%bg --dsn "{other}"\n{query}').result().value() == "7MB"
+    notebook.shell.push({"other": other})
+    assert notebook.run(f"%bg --dsn other {query}").result().value() == "7MB"
     with Client.connect(place.dsn()) as client:
         notebook.shell.push({"client": client})
         notebook.run("%bg_connect client")
