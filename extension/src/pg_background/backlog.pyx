@@ -18,35 +18,34 @@ cdef inline int32_t queued_pid(Job *job) noexcept nogil:
     return -(job_index(job) + 1)
 
 
-cdef void join_backlog(Job *job) noexcept nogil:
-    """Under the lock; the job has no worker and is not counted among those that its session runs."""
+cdef void put_in_backlog(Job *job, int32_t previous, int32_t next) noexcept nogil:
+    """Between these two, of which -1 stands for an end of the line; under the lock."""
     cdef int32_t i = job_index(job)
     job.state = JOB_QUEUED
-    job.pid = queued_pid(job)
-    job.next = -1
-    job.previous = registry.backlog_tail
-    if registry.backlog_tail >= 0:
-        registry.jobs[registry.backlog_tail].next = i
+    job.previous = previous
+    job.next = next
+    if previous >= 0:
+        registry.jobs[previous].next = i
     else:
         registry.backlog_head = i
-    registry.backlog_tail = i
+    if next >= 0:
+        registry.jobs[next].previous = i
+    else:
+        registry.backlog_tail = i
     registry.backlog_size += 1
+
+
+cdef void join_backlog(Job *job) noexcept nogil:
+    """Under the lock; the job has no worker and is not counted among those that its session runs."""
+    job.pid = queued_pid(job)
+    put_in_backlog(job, registry.backlog_tail, -1)
 
 
 cdef void return_to_backlog(Job *job) noexcept nogil:
     """Before all others goes a job whose worker ended before it had begun; under the lock."""
     cdef Session *session = &registry.sessions[job.session]
-    cdef int32_t i = job_index(job)
-    job.state = JOB_QUEUED
     job.worker = -1
-    job.previous = -1
-    job.next = registry.backlog_head
-    if registry.backlog_head >= 0:
-        registry.jobs[registry.backlog_head].previous = i
-    else:
-        registry.backlog_tail = i
-    registry.backlog_head = i
-    registry.backlog_size += 1
+    put_in_backlog(job, -1, registry.backlog_head)
     if session.id == job.session_id:
         session.active -= 1
 

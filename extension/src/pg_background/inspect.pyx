@@ -164,6 +164,15 @@ cdef inline bint may_look(Job *copy) noexcept nogil:
     return has_right(copy.user, ROLE_PG_READ_ALL_STATS)
 
 
+cdef int32_t process_of(Job *job, uint64_t cookie) noexcept nogil:
+    """The process that runs the job now, or 0."""
+    cdef int32_t pid
+    share_registry()
+    pid = pid_that_runs(job_index(job), cookie)
+    unlock_registry()
+    return pid if pid > 0 else 0
+
+
 cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
     """The process that runs the job now, else NULL: the view pg_background_activity looks at that one only."""
     cdef Handle handle = handle_argument(fcinfo)
@@ -173,10 +182,8 @@ cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
     join_sessions()
     job = look_up(&handle, &copy)
     if job != NULL and copy.state == JOB_RUNNING and may_look(&copy):
-        share_registry()
-        pid = pid_that_runs(job_index(job), handle.cookie)
-        unlock_registry()
-    fcinfo.isnull = pid <= 0
+        pid = process_of(job, handle.cookie)
+    fcinfo.isnull = pid == 0
     return Int32GetDatum(pid)
 
 

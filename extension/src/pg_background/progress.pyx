@@ -61,21 +61,12 @@ cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Job copy
     cdef Datum values[2]
     cdef cbool nulls[2]
-    cdef int32_t worker_pid = 0
-    cdef bint known
     nulls[0] = True
     nulls[1] = True
     join_sessions()
-    share_registry()
-    job = find_by_cookie(handle.cookie)
-    known = job != NULL and job.pid == handle.pid and job.tracked
-    if known:
-        copy = job[0]
-        if copy.worker >= 0:
-            worker_pid = registry.workers[copy.worker].pid
-    unlock_registry()
-    if known:
+    job = look_up(&handle, &copy)
+    if job != NULL and copy.tracked:
         require_right(copy.user, ROLE_PG_READ_ALL_STATS, handle.pid)
         forget_backend_snapshot()
-        set_progress(values, nulls, 0, job, &copy, worker_pid)
+        set_progress(values, nulls, 0, job, &copy, process_of(job, handle.cookie))
     return row_datum(fcinfo, values, nulls)

@@ -12,10 +12,7 @@ def seconds(word: str) -> float:
     Raises:
         ValueError: it is none.
     """
-    value = _number(word)
-    if not 0 <= value <= LONGEST:
-        raise ValueError(f"{word} is not a time between 0 and {LONGEST} seconds")
-    return value
+    return _seconds(word, 0, LONGEST)
 
 
 def seconds_of_grace(word: str) -> float:
@@ -24,10 +21,7 @@ def seconds_of_grace(word: str) -> float:
     Raises:
         ValueError: it is none.
     """
-    value = _number(word)
-    if not 0 <= value <= 3600:
-        raise ValueError(f"{word} is not a time between 0 and 3600 seconds")
-    return value
+    return _seconds(word, 0, 3600)
 
 
 def seconds_between(word: str) -> float:
@@ -36,10 +30,7 @@ def seconds_between(word: str) -> float:
     Raises:
         ValueError: it is none, or so short that looking would be all that is done.
     """
-    value = _number(word)
-    if not 0.1 <= value <= 3600:
-        raise ValueError(f"{word} is not a time between 0.1 and 3600 seconds")
-    return value
+    return _seconds(word, 0.1, 3600)
 
 
 def port_number(word: str) -> int:
@@ -51,6 +42,13 @@ def port_number(word: str) -> int:
     if not word.isdecimal() or not 1 <= int(word) <= 65535:
         raise ValueError(f"{word} is not a port, which is a number from 1 to 65535")
     return int(word)
+
+
+def _seconds(word: str, least: float, most: float) -> float:
+    value = _number(word)
+    if not least <= value <= most:
+        raise ValueError(f"{word} is not a time between {least} and {most} seconds")
+    return value
 
 
 def _number(word: str) -> float:

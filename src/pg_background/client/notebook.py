@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +26,22 @@ def card_of(name: str, state: str, query: str | None, progress: Progress) -> str
     return f"<table>{rows}</table>"
 
 
+def first_rows(result: Result[Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a result's first rows, each value as text."""
+    columns = [result.column(n, SHOWN_ROWS) for n in range(len(result.columns))]
+    for values in zip(*columns, strict=True):
+        yield tuple("NULL" if value is None else str(value) for value in values)
+
+
 def table_of(result: Result[Any]) -> str:
     """Return a result's first rows."""
-    columns = [result.column(n, SHOWN_ROWS) for n in range(len(result.columns))]
+    if not result.columns:
+        return f"<p>{escape(result.statusmessage or '')}</p>"
     head = _row("th", (column.name for column in result.columns))
-    body = "".join(_row("td", map(_text, values)) for values in zip(*columns, strict=True))
+    body = "".join(_row("td", texts) for texts in first_rows(result))
     more = f"<p>{len(result)} rows</p>" if len(result) > SHOWN_ROWS else ""
-    return f"<table>{head}{body}</table>{more}" if columns else f"<p>{escape(result.statusmessage or '')}</p>"
+    return f"<table>{head}{body}</table>{more}"
 
 
 def _row(cell: str, texts: Iterable[str]) -> str:
     return "<tr>" + "".join(f"<{cell}>{escape(text)}</{cell}>" for text in texts) + "</tr>"
-
-
-def _text(value: object) -> str:
-    return "NULL" if value is None else str(value)

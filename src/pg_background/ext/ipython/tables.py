@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from ...client.notebook import SHOWN_ROWS
+from ...client.notebook import first_rows
 from ...client.result import Result
 
 
@@ -19,9 +19,8 @@ def print_result(result: Result[Any], printer: Any, cycle: bool) -> None:
         printer.text(result.statusmessage or "")
         return
     table = Table(*(Column(Text(column.name)) for column in result.columns))
-    columns = [result.column(n, SHOWN_ROWS) for n in range(len(result.columns))]
-    for values in zip(*columns, strict=True):
-        table.add_row(*(Text("NULL" if value is None else str(value)) for value in values))
+    for texts in first_rows(result):
+        table.add_row(*map(Text, texts))
     console = Console(file=StringIO(), width=printer.max_width, color_system=None, force_jupyter=False)
     console.print(table)
     assert isinstance(console.file, StringIO)
