@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from psycopg import errors as e
 
-from .calls import at_the_same_time, failure, nothing_is_left, sqlstate, value, wait_until_in_extension
+from .calls import at_the_same_time, failure, nothing_is_left, query, sqlstate, value, wait_until_in_extension
 from .fix_db import Connect, Connection, MakeRole
-from .fix_server import FreshServer
-from .jobs import FOREVER, Handle, cancel, closed_gate, detach, launch, result, submit, wait
+from .fix_server import FreshServer, fills_job_memory
+from .jobs import FOREVER, Handle, cancel, closed_gate, detach, launch, result, start, submit, wait
 from .outcomes import HANDLES, handles, outcome, wait_any
-from .registry import registry
+from .registry import registry, wait_until_quiet
 
 CALL = f"SELECT pg_background_wait_any({HANDLES}, %s)"
 
@@ -190,18 +191,25 @@ def test_in_sql_as_one_would_write_it(conn: Connection) -> None:
     )
 
 
+@fills_job_memory
 def test_without_room_for_the_list(fresh_server: FreshServer) -> None:
     """It needs job memory: that of finished jobs, else 53200; then nothing of it is left."""
-    server = fresh_server({"pg_background.job_memory": "4MB"})
+    server = fresh_server({"pg_background.job_memory": "4MB", "pg_background.max_total_workers": 1})
     with server.connect() as conn:
-        submitted = submit(conn, f"SELECT 1 /* {'x' * 3_000_000} */")
-        assert wait(conn, submitted)
         job = launch(conn, FOREVER)
+        past = start(conn, f"SELECT 1 /* {'x' * 100_000} */", on_full="queue", discard_result=True)
+        for size in (100_000, 10_000, 1000):
+            with pytest.raises(e.OutOfMemory):
+                while True:
+                    start(conn, f"SELECT 1 /* {'x' * size} */", on_full="queue")
+        many = handles(*[job] * 1000)
+        assert sqlstate(conn, CALL, many, 1) == "53200"
+        cancel(conn, past)
         before = registry(conn).area_bytes
-        assert wait_any(conn, handles(*[job] * 40_000), 1) is None
+        assert wait_any(conn, many, 1) is None
         assert registry(conn).area_bytes < before
-        assert sqlstate(conn, CALL, handles(*[job] * 200_000), 1) == "53200"
         cancel(conn, job)
-        assert wait_any(conn, handles(job)) == job
-        detach(conn, job)
-        assert registry(conn).area_bytes == 0
+        assert wait_any(conn, many) == job
+        query(conn, "SELECT pg_background_cancel_all(), pg_background_detach_all()")
+        wait_until_quiet(conn, area_bytes=0)
+

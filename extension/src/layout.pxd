@@ -54,7 +54,25 @@ cdef enum WorkerState:
     WORKER_LEAVING              # was asked to exit
 
 cdef struct Job:
+    # An entry of the registry. Only one that is free, or the oldest of the history, gets another job:
+    #
+    #   free        in the free list; no cookie, worker, reader, watch or memory
+    #   live        not final: in the backlog if it is queued, else a worker has it or its launch looks for one
+    #   kept        final, and somebody may come for its output (tracked and not submitted) or is there (reader)
+    #   history     final, in the history; no reader, and no memory once it is not tracked
+    #
+    # So, of those who have to do with a job:
+    # - Its reader or mover (reader, reader_proc) keeps the entry and its memory. The job may end, be detached or be
+    #   given up by its launch meanwhile; the entry becomes history when the claim ends. One that is claimed is never
+    #   made free.
+    # - Its worker keeps the entry until the job is final, and the other way round: the two name each other.
+    # - Its watches are emptied, and the watchers woken, by its end, or when it is made free before that.
+    # - All others have a pointer and the cookie, and compare the cookie under the lock before they act: who waits, has
+    #   looked it up, cancels it, or copies its memory piece by piece. Another cookie means that the job has ended.
+    #
+    # In builds for servers that check assertions checks.pyx looks whether that is so, after each change.
     uint64_t cookie             # [L] 0 while the entry is free
+    int32_t next_in_bucket      # [L] the next one whose cookie ends in the same bits
     int32_t next                # [B] in the free list, the backlog or the history
     int32_t previous            # [B] in the backlog
     int32_t pid                 # [L] as in the handle: of the worker, or minus the entry's number if it was queued
@@ -147,7 +165,7 @@ cdef struct Session:
     uint64_t waits_for          # cookie of the job that this session waits for, or 0
     int32_t waits_for_job
     dsa_pointer watches         # Watch[watch_count]: jobs that this session waits for together
-    int32_t watch_count
+    int32_t watch_count         # 0 while they are not all entered: nobody is to think that it waits for a part of them
     cbool waits_for_all         # ... for the end of all of them, else of any
     int32_t pid
 
@@ -160,12 +178,16 @@ cdef struct Totals:
     double execution_ms
     double queue_ms             # from launch to start
 
+cdef enum:
+    WATCH_UNUSED = -1
+    WATCH_ENDED = -2            # the end was told
+
 cdef struct Watch:
     # one of several jobs that a session waits for, in the list of that job
     dsa_pointer next
     dsa_pointer previous
     uint64_t cookie
-    int32_t job                 # entry, -1 once the end was told
+    int32_t job                 # entry, WATCH_UNUSED or WATCH_ENDED
     PGPROC *waiter
 
 cdef struct AheadRequest:
@@ -180,7 +202,9 @@ cdef struct Registry:
     Job *jobs
     Worker *workers
     Session *sessions
-    uint64_t *cookies           # of jobs, side by side: a look-up reads these only
+    uint64_t *cookies           # of jobs, side by side: to go through all of them is to read these
+    int32_t *buckets            # by the last bits of a cookie: the first entry whose cookie ends in them, or -1
+    uint64_t bucket_mask
     void *area
     int tranche
     PGPROC *keeper

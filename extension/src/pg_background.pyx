@@ -14,9 +14,12 @@ include "pg_background/imports.pxi"
 
 include "pg_background/settings.pyx"        # the pg_background.* settings
 include "pg_background/registry.pyx"        # shared memory; finding, taking and retiring entries
+include "pg_background/checks.pyx"          # whether the registry is as it must be
 include "pg_background/spill.pyx"           # the temporary file behind a queue
+include "pg_background/holds.pyx"           # what a call gives back however it ends
 include "pg_background/memory.pyx"          # a job's memory in the shared area
-include "pg_background/session.pyx"         # what this backend keeps, and gives back at exit
+include "pg_background/claim.pyx"           # being the one reader or mover of a job's output
+include "pg_background/session.pyx"         # this backend's place among the sessions
 include "pg_background/handle.pyx"          # handles as arguments and results; who may use one
 include "pg_background/bare_pid.pyx"        # callers that know a job by its pid alone
 include "pg_background/totals.pyx"          # what all jobs of a database and role have come to

@@ -152,6 +152,13 @@ catch_error(catch_body body, void *arg, bool report_it)
 	return error;
 }
 
+/* Whether the server checks its assertions, and so we ours; a constant, so that no code is left where it does not. */
+#ifdef USE_ASSERT_CHECKING
+#define IS_CHECKING_ASSERTIONS 1
+#else
+#define IS_CHECKING_ASSERTIONS 0
+#endif
+
 /* ---- macros as functions */
 #define arg_int32(f, n) DatumGetInt32((f)->args[n].value)
 #define arg_int64(f, n) DatumGetInt64((f)->args[n].value)

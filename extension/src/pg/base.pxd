@@ -91,6 +91,11 @@ cdef extern from "shim.h" nogil:
     ArrayType *blocking_pids(int pid)
     ArrayType *safe_snapshot_blocking_pids(int pid)
 
+    # Assertions
+    enum:
+        IS_CHECKING_ASSERTIONS
+    void Assert(cbool)
+
     # Memory contexts
     ctypedef struct MemoryContextData:
         pass

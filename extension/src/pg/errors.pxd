@@ -19,8 +19,14 @@ cdef extern from "shim.h" nogil:
         int internalpos
         char *internalquery
         # ...
-    ctypedef void (*emit_log_hook_type)(ErrorData *edata) noexcept nogil
-    emit_log_hook_type emit_log_hook
+    ctypedef struct ErrorContextCallback:
+        ErrorContextCallback *previous
+        void (*callback)(void *arg) noexcept nogil
+        # ...
+    ErrorContextCallback *error_context_stack
+    int geterrcode()
+    ErrorData *CopyErrorData()
+    void FreeErrorData(ErrorData *edata)
     ctypedef void (*catch_body)(void *arg) noexcept nogil
     enum:
         LOG, NOTICE, WARNING, ERROR, FATAL

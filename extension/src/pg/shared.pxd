@@ -26,7 +26,7 @@ cdef extern from "shim.h" nogil:
     LWLockPadded *GetNamedLWLockTranche(const char *tranche_name)
     cbool LWLockAcquire(LWLock *lock, int mode)
     void LWLockRelease(LWLock *lock)
-    cbool LWLockHeldByMe(LWLock *lock)
+    cbool LWLockHeldByMeInMode(LWLock *lock, int mode)
 
     # Latches
     ctypedef struct Latch:
@@ -45,6 +45,7 @@ cdef extern from "shim.h" nogil:
     PGPROC *MyProc
     Latch *proc_latch(PGPROC *)
     int my_proc_number()
+    int proc_number(PGPROC *)
     int DeadlockTimeout
 
     # Condition variables

@@ -188,13 +188,14 @@ cdef Turn take_turn(Worker *worker) noexcept nogil:
     return NO_TURN
 
 
-cdef bint end_queued(Job *job, int state, int32_t sqlstate, const char *message, Garbage *garbage) noexcept nogil:
-    """End a job that no worker has begun; under the lock. The caller wakes its waiters and disposes of the garbage."""
-    leave_backlog(job)
+cdef void end_without_worker(Job *job, int state, int32_t sqlstate, const char *message,
+                             Garbage *garbage) noexcept nogil:
+    """End a job that no worker has; under the lock. The caller wakes its waiters and disposes of the garbage."""
+    if job.state == JOB_QUEUED:
+        leave_backlog(job)
     end_job(job, state, sqlstate)
     snprintf(job.message, MESSAGE_BYTES, b"%s", message)
     settle(job, garbage)
-    return True
 
 
 cdef Job *fail_first_in_line(Worker *worker, int32_t sqlstate, const char *message, Garbage *garbage) noexcept nogil:
@@ -205,7 +206,7 @@ cdef Job *fail_first_in_line(Worker *worker, int32_t sqlstate, const char *messa
     cdef int32_t i = registry.backlog_head
     while i >= 0:
         if fits(worker, &registry.jobs[i]):
-            end_queued(&registry.jobs[i], JOB_ERROR, sqlstate, message, garbage)
+            end_without_worker(&registry.jobs[i], JOB_ERROR, sqlstate, message, garbage)
             return &registry.jobs[i]
         i = registry.jobs[i].next
     return NULL
@@ -221,15 +222,17 @@ cdef bint is_queued(Job *job, uint64_t cookie) noexcept nogil:
     return queued
 
 
-cdef void wait_for_worker(Job *job, uint64_t cookie, int32_t timeout) noexcept nogil:
-    """Return once a worker has the job; raises like a launch that does not wait after so many ms, 0 for no limit."""
+cdef void wait_for_worker(Pending *pending) noexcept nogil:
+    """Return once a worker has the job; raises like a launch that does not wait when the time is up."""
+    cdef Job *job = pending.job
+    cdef int32_t timeout = pending.launch.timeout
     cdef TimestampTz start = GetCurrentTimestamp()
     cdef long left
     cdef long nap
     cdef bint over_limit
-    start_waiting(job, cookie)
+    start_waiting(&pending.wait, job, pending.cookie)
     ConditionVariablePrepareToSleep(&job.changed)
-    while is_queued(job, cookie):
+    while is_queued(job, pending.cookie):
         nap = DeadlockTimeout
         if timeout > 0:
             left = timeout - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
@@ -246,7 +249,7 @@ cdef void wait_for_worker(Job *job, uint64_t cookie, int32_t timeout) noexcept n
             check_for_endless_wait()
             ConditionVariablePrepareToSleep(&job.changed)
     ConditionVariableCancelSleep()
-    stop_waiting()
+    release_holds(pending.wait.hold.outer)
 
 
 # ---- the keeper's part

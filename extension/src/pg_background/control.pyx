@@ -29,7 +29,8 @@ cdef bint signal_worker(Job *job, uint64_t cookie, bint terminate) noexcept nogi
     if is_same_job(job, cookie):
         if job.state == JOB_QUEUED:
             reader = job.reader_proc
-            ended = end_queued(job, JOB_CANCELED, ERRCODE_QUERY_CANCELED,
+            ended = True
+            end_without_worker(job, JOB_CANCELED, ERRCODE_QUERY_CANCELED,
                                b"canceling statement due to user request", &garbage)
         else:
             running = signal_locked(job, terminate)
@@ -84,11 +85,7 @@ cdef bint detach_job(Job *job, uint64_t cookie) noexcept nogil:
     lock_registry()
     known = is_same_job(job, cookie) and job.tracked
     if known:
-        job.tracked = False
-        if job.in_history:
-            give_up_memory(job, &garbage)
-        else:
-            settle(job, &garbage)
+        forget_job(job, &garbage)
     unlock_registry()
     dispose(&garbage)
     return known

@@ -83,13 +83,18 @@ cdef void add_blockers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     add_edges(graph, waiter, safe_snapshot_blocking_pids(waiter.pid))
 
 
-cdef int32_t pid_that_runs(int32_t index, uint64_t cookie) noexcept nogil:
-    """The process that runs this job, what stands for one while it is queued, or 0; under the lock."""
+cdef int32_t pid_waited_for(int32_t index, uint64_t cookie, Load *load) noexcept nogil:
+    """The process that runs this job, what stands for one while it is queued, or 0; `load` as in may_begin. Under the
+    lock."""
     cdef Job *job = &registry.jobs[index]
-    cdef Load load
     if is_same_job(job, cookie) and job.state == JOB_QUEUED:
-        memset(&load, 0, sizeof(load))
-        return <int32_t>FOR_ANY_WORKER if may_begin(job, &load) else FOR_SESSION - job.session
+        return <int32_t>FOR_ANY_WORKER if may_begin(job, load) else FOR_SESSION - job.session
+    return pid_that_runs(index, cookie)
+
+
+cdef int32_t pid_that_runs(int32_t index, uint64_t cookie) noexcept nogil:
+    """The process that runs this job, or 0; under the lock."""
+    cdef Job *job = &registry.jobs[index]
     if is_same_job(job, cookie) and job.worker >= 0:
         return registry.workers[job.worker].pid
     return 0
@@ -104,41 +109,67 @@ cdef Session *session_of_pid(int32_t pid) noexcept nogil:
     return NULL
 
 
-cdef void add_watched(WaitGraph *graph, Waiter *waiter, Session *session) noexcept nogil:
-    """The workers of the jobs that a session waits for together; under the lock."""
+cdef void add_new_edge(WaitGraph *graph, Waiter *waiter, int32_t pid) noexcept nogil:
+    """Unless it is there: of many jobs most wait in the same line."""
+    cdef int i
+    for i in range(graph.edge_count - waiter.count, graph.edge_count):
+        if graph.edges[i] == pid:
+            return
+    add_edge(graph, waiter, pid)
+
+
+cdef void drop_edges(WaitGraph *graph, Waiter *waiter) noexcept nogil:
+    graph.edge_count -= waiter.count
+    waiter.count = 0
+
+
+cdef int32_t add_watched(WaitGraph *graph, Waiter *waiter, Session *session, int32_t first) noexcept nogil:
+    """The workers of some of the jobs that a session waits for together, from this one on; returns the number of the
+    next one, or -1 when nothing more is to be known. Under the lock."""
     cdef Watch *watches = <Watch *>address(session.watches)
+    cdef int32_t last = first + WATCH_STEP
+    cdef Load load
     cdef int32_t i, pid
+    memset(&load, 0, sizeof(load))
     waiter.needs_all = session.waits_for_all
-    for i in range(session.watch_count):
-        pid = pid_that_runs(watches[i].job, watches[i].cookie) if watches[i].job >= 0 else 0
+    if last > session.watch_count:
+        last = session.watch_count
+    for i in range(first, last):
+        pid = 0 if watches[i].job < 0 else pid_waited_for(watches[i].job, watches[i].cookie, &load)
         if pid == 0 and not waiter.needs_all:
             # one that has ended, or waits for nobody yet, is enough
-            graph.edge_count -= waiter.count
-            waiter.count = 0
-            return
-        add_edge(graph, waiter, pid)
+            drop_edges(graph, waiter)
+            return -1
+        add_new_edge(graph, waiter, pid)
+    return last if last < session.watch_count else -1
 
 
 cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     """The workers of the jobs that the process waits for by this extension."""
     cdef Session *session
-    cdef int32_t room = 1
-    # nothing is allocated under the lock; a set of jobs that is larger by then is another wait, seen next time
-    share_registry()
-    session = session_of_pid(waiter.pid)
-    if session != NULL and session.watches != InvalidDsaPointer:
-        room = session.watch_count
-    unlock_registry()
-    reserve_edges(graph, room)
-    share_registry()
-    session = session_of_pid(waiter.pid)
-    if session != NULL and session.watches != InvalidDsaPointer:
-        if session.watch_count <= room:
-            add_watched(graph, waiter, session)
-    elif session != NULL and session.waits_for != 0:
-        waiter.needs_all = True
-        add_edge(graph, waiter, pid_that_runs(session.waits_for_job, session.waits_for))
-    unlock_registry()
+    cdef Load load
+    cdef dsa_pointer watches = InvalidDsaPointer
+    cdef int32_t next = 0
+    # as many different ones as there can be: nothing is allocated under the lock
+    reserve_edges(graph, registry.workers_size + registry.sessions_size + 1)
+    while next >= 0:
+        CHECK_FOR_INTERRUPTS()
+        share_registry()
+        session = session_of_pid(waiter.pid)
+        if next > 0 and (session == NULL or session.watches != watches):
+            # that wait is over
+            drop_edges(graph, waiter)
+            next = -1
+        elif session != NULL and session.watches != InvalidDsaPointer:
+            watches = session.watches
+            next = add_watched(graph, waiter, session, next)
+        else:
+            next = -1
+            if session != NULL and session.waits_for != 0:
+                memset(&load, 0, sizeof(load))
+                waiter.needs_all = True
+                add_edge(graph, waiter, pid_waited_for(session.waits_for_job, session.waits_for, &load))
+        unlock_registry()
 
 
 cdef void add_busy_workers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
@@ -159,8 +190,7 @@ cdef void add_busy_workers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
                 add_edge(graph, waiter, worker.pid)
         elif waiter.pid == FOR_ANY_WORKER and worker.state != WORKER_FREE:
             # on its way to the next job, or out
-            graph.edge_count -= waiter.count
-            waiter.count = 0
+            drop_edges(graph, waiter)
             break
     unlock_registry()
 
@@ -238,14 +268,17 @@ cdef int32_t worker_that_waits_for_me() noexcept nogil:
             worker = &graph.waiters[graph.edges[i]]
             if not worker.is_free and worker.would_be_free and found == 0:
                 found = worker.pid
-    pfree(graph.waiters)
-    pfree(graph.edges)
     return found
 
 
 cdef void check_for_endless_wait() noexcept nogil:
     """Raise 40P01 when what this session waits for waits for what this session holds."""
+    # the search, and what it asks of the server, leaves some 15 kB, and a wait may take a thousand a second
+    cdef MemoryContext context = create_context(CurrentMemoryContext, "pg_background deadlock check")
+    cdef MemoryContext old = MemoryContextSwitchTo(context)
     cdef int32_t pid = worker_that_waits_for_me()
+    MemoryContextSwitchTo(old)
+    MemoryContextDelete(context)
     if pid < 0:
         raise_with_detail(
             ERRCODE_T_R_DEADLOCK_DETECTED,

@@ -42,19 +42,11 @@ cdef void describe_body(void *arg) noexcept nogil:
 cdef public Datum pgbg_describe(FunctionCallInfo fcinfo) noexcept nogil:
     """Rows of (ordinal, name, type, type_name); none for a job that returns no rows."""
     cdef Description description
-    cdef ErrorData *error
     memset(&description, 0, sizeof(description))
     description.handle = handle_argument(fcinfo)
     join_sessions()
     description.job = find_job(&description.handle, InvalidOid)
     refuse_submitted(description.job, &description.handle)
     description.store = materialized(fcinfo, &description.desc)
-    start_looking(description.job, &description.handle)
-    start_waiting(description.job, description.handle.cookie)
-    error = catch_error(describe_body, &description, False)
-    stop_waiting()
-    close_stream(&description.stream)
-    let_go(description.job)
-    if error != NULL:
-        ReThrowError(error)
+    run_guarded(describe_body, &description, my_holds)
     return 0

@@ -60,11 +60,15 @@ cdef void check_starts() noexcept nogil:
     while i < keeper_starts_count:
         start = &keeper_starts[i]
         share_registry()
-        watched = start.worker.generation == start.generation and start.worker.pid == 0
+        # not one that has left again, or whose place is free because it never came
+        watched = (start.worker.generation == start.generation and start.worker.state == WORKER_STARTING
+                   and start.worker.pid == 0)
         unlock_registry()
         if watched and GetBackgroundWorkerPid(start.handle, &pid) == BGWH_STOPPED:
-            free_unstarted_place(start.worker, start.generation)
-            pause_backlog()
+            # it may have come and gone since the look before
+            if free_unstarted_place(start.worker, start.generation):
+                debug_point("keeper_before_pause")
+                pause_backlog()
             watched = False
         if watched:
             i += 1
@@ -92,8 +96,7 @@ cdef long expire_results() noexcept nogil:
                 and job.orphaned_at != 0 and job.reader == READER_NONE):
             left = <long>((job.orphaned_at - now) // 1000) + <long>setting_result_retention * 1000
             if left <= 0:
-                job.tracked = False
-                settle(job, &garbage)
+                forget_job(job, &garbage)
             elif next_due < 0 or left < next_due:
                 next_due = left
         unlock_registry()
@@ -162,6 +165,7 @@ cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
         if ConfigReloadPending:
             ConfigReloadPending = 0
             ProcessConfigFile(PGC_SIGHUP)
+        debug_point("keeper_before_look")
         check_starts()
         timeout = serve_backlog()
         start_ahead_workers()

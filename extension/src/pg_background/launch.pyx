@@ -27,13 +27,23 @@ cdef struct Launch:
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
 
 
+cdef struct Start:
+    # a process that was, or is to be, asked for
+    Hold hold                   # of its place, where that is reserved for a launch
+    Worker *worker              # NULL: there is no place
+    uint32_t generation
+    BackgroundWorkerHandle *handle      # NULL: the postmaster has no slot, or was not asked
+
+
 cdef struct Pending:
+    # a launch in hand
+    Hold hold                   # of the job, while it has no worker
+    Start start
+    ShownWait wait
     Launch *launch
-    Job *job
+    Job *job                    # once a worker has it, it may end, and the entry be reused
     uint64_t cookie
-
-
-cdef int32_t assigned_pid           # of the worker that got the launch in hand, 0 while none has
+    int32_t pid                 # of the worker that got it, 0 while none has
 
 
 cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
@@ -156,17 +166,15 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     else:
         job.label[0] = 0
     memcpy(job.preview, launch.preview, PREVIEW_BYTES)
-    job.cookie = cookie
-    registry.cookies[job_index(job)] = cookie
+    set_cookie(job, cookie)
 
 
-cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
+cdef void accept_job(Pending *pending) noexcept nogil:
     """Register the job and, where an idle worker fits, give it to that one. Raises when a limit forbids it.
 
     Whatever may raise comes before the entry is taken, so that a refused launch leaves nothing behind.
-    Once a worker has the job its entry may end and be reused at any time, so the pid is kept in assigned_pid.
     """
-    global assigned_pid
+    cdef Launch *launch = pending.launch
     cdef uint32_t request_size = <uint32_t>request_bytes(launch)
     cdef uint32_t ring_size = 0
     cdef dsa_pointer request = InvalidDsaPointer
@@ -177,7 +185,6 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
     cdef Worker *worker = NULL
     cdef bint start_ahead = False
     cdef bint draining, over_limit
-    assigned_pid = 0
     if not launch.submitted and launch.on_full == FULL_IS_ERROR:
         # thousands may wait for a worker: those get theirs when they begin
         ring_size = ring_size_of(launch.queue_size)
@@ -190,7 +197,7 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
     if not draining and (launch.on_full != FULL_IS_ERROR or not over_limit):
         job = take_entry(&garbage)
     if job != NULL:
-        fill_entry(job, launch, cookie)
+        fill_entry(job, launch, pending.cookie)
         job.request = request
         job.request_size = request_size
         job.ring = ring
@@ -202,7 +209,7 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
         else:
             my_session.active += 1
             worker = choose_idle_worker(job, (<JobRequest *>address(request)).settings_hash)
-            assigned_pid = assign(job, worker)
+            pending.pid = assign(job, worker)
             start_ahead = want_another(job, worker)
     unlock_registry()
     dispose(&garbage)
@@ -210,8 +217,9 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
         SetLatch(proc_latch(worker.proc))
     if start_ahead:
         wake_keeper()
+    pending.job = job
     if job != NULL:
-        return job
+        return
     memset(&unused, 0, sizeof(unused))
     unused.request = request
     unused.ring = ring
@@ -225,7 +233,6 @@ cdef Job *accept_job(Launch *launch, uint64_t cookie) noexcept nogil:
     raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                     b"Read or detach finished jobs, or increase pg_background.max_jobs.",
                     b"too many tracked jobs")
-    return NULL
 
 
 cdef void raise_session_limit() noexcept nogil:
@@ -236,78 +243,94 @@ cdef void raise_session_limit() noexcept nogil:
                       b"too many background workers")
 
 
-cdef void abandon_job(Job *job, uint64_t cookie) noexcept nogil:
+cdef void abandon_job(void *what) noexcept nogil:
     """Take back a job whose handle was never given out; one that a worker has by now is canceled and forgotten."""
-    global my_pending_job
+    cdef Pending *pending = <Pending *>what
+    cdef Job *job = pending.job
+    cdef PGPROC *reader = NULL
     cdef Garbage garbage
     memset(&garbage, 0, sizeof(garbage))
-    my_pending_job = NULL
     lock_registry()
-    if is_same_job(job, cookie) and job.worker < 0 and not is_final(job.state):
-        if job.state == JOB_QUEUED:
-            leave_backlog(job)
+    if is_same_job(job, pending.cookie):
+        reader = job.reader_proc
+        if is_final(job.state) or job.worker >= 0:
+            forget_job(job, &garbage)
+            signal_locked(job, False)
+        elif reader != NULL:
+            # another session has found it, and keeps the entry
+            job.tracked = False
+            end_without_worker(job, JOB_CANCELED, ERRCODE_QUERY_CANCELED,
+                               b"background job was given up by its launch", &garbage)
         else:
-            my_session.active -= 1
-        my_session.launched -= 1
-        registry.totals[job.totals].launched -= 1
-        give_up_memory(job, &garbage)
-        free_entry(job)
-    elif is_same_job(job, cookie):
-        job.tracked = False
-        settle(job, &garbage)
-        signal_locked(job, False)
+            undo_accept(job, &garbage)
     unlock_registry()
-    # a drain may wait for it
-    wake_waiters(job, NULL)
+    # others may wait for it, and a drain
+    wake_waiters(job, reader)
     dispose(&garbage)
 
 
-cdef void find_worker_body(void *arg) noexcept nogil:
-    cdef Pending *pending = <Pending *>arg
+cdef void undo_accept(Job *job, Garbage *garbage) noexcept nogil:
+    """As if it had never been launched; under the lock."""
+    if job.state == JOB_QUEUED:
+        leave_backlog(job)
+    else:
+        my_session.active -= 1
+    my_session.launched -= 1
+    registry.totals[job.totals].launched -= 1
+    give_up_memory(job, garbage)
+    free_entry(job)
+
+
+cdef Job *launch_of_session(int32_t session) noexcept nogil:
+    """The job for which the launch in hand of this session looks for a worker, or NULL; under the lock."""
+    cdef Job *job
+    cdef int32_t i
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        if (registry.cookies[i] != 0 and job.state == JOB_STARTING and job.worker < 0 and job.session == session
+                and job.session_id == registry.sessions[session].id):
+            return job
+    return NULL
+
+
+cdef void find_worker(void *what) noexcept nogil:
+    cdef Pending *pending = <Pending *>what
+    take_hold(&pending.hold, abandon_job, pending)
     if pending.launch.on_full == FULL_IS_ERROR:
-        assign_fresh_worker(pending.job)
-        return
-    if not is_in_backlog(pending.job, pending.cookie) and not assign_fresh_if_free(pending.job):
-        enter_backlog(pending.job)
-    if assigned_pid == 0:
-        wake_keeper()
-        if pending.launch.on_full == FULL_WAITS:
-            wait_for_worker(pending.job, pending.cookie, pending.launch.timeout)
+        assign_fresh_worker(pending)
+    else:
+        if not is_in_backlog(pending.job, pending.cookie) and not assign_fresh_if_free(pending):
+            enter_backlog(pending.job)
+        if pending.pid == 0:
+            wake_keeper()
+            if pending.launch.on_full == FULL_WAITS:
+                wait_for_worker(pending)
+    drop_hold(&pending.hold)
 
 
 cdef Handle start_job(Launch *launch) noexcept nogil:
     """Start the job in a transaction of its own; raises when that may not or cannot be."""
-    global my_pending_job, my_pending_cookie
     cdef Pending pending
     cdef Handle handle
-    cdef ErrorData *error
     prepare_launch(launch)
     join_sessions()
-    handle.cookie = new_cookie()
+    memset(&pending, 0, sizeof(pending))
     pending.launch = launch
-    pending.cookie = handle.cookie
+    pending.cookie = new_cookie()
     # may wait and raise: before the job memory is taken
     launch.session_user_is_superuser = superuser_arg(GetSessionUserId())
     launch.settings_size = serialize_settings()
     launch.libraries_size = serialize_libraries()
     debug_point("launch_before_accept")
-    pending.job = accept_job(launch, pending.cookie)
-    handle.pid = assigned_pid
+    accept_job(&pending)
+    # by now: once a worker has it, its entry may be another job's
+    handle.pid = queued_pid(pending.job)
+    handle.cookie = pending.cookie
     handle.rest = 0
-    if assigned_pid == 0:
-        my_pending_job = pending.job
-        my_pending_cookie = pending.cookie
-        # by now: once a worker has it, its entry may be another job's
-        handle.pid = queued_pid(pending.job)
-        error = catch_error(find_worker_body, &pending, False)
-        if error != NULL:
-            ConditionVariableCancelSleep()
-            stop_waiting()
-            abandon_job(pending.job, pending.cookie)
-            ReThrowError(error)
-        my_pending_job = NULL
-        if assigned_pid != 0:
-            handle.pid = assigned_pid
+    if pending.pid == 0:
+        run_guarded(find_worker, &pending, my_holds)
+    if pending.pid != 0:
+        handle.pid = pending.pid
     return handle
 
 

@@ -129,66 +129,59 @@ cdef bint reclaim_history() noexcept nogil:
     return i >= 0
 
 
+cdef struct Move:
+    Job *job
+    Hold hold
+    Spill spill
+
+
 cdef bint make_room() noexcept nogil:
     """Free the memory of the oldest history entry that has some, else the queue of the oldest unread result,
     which moves to its file. False when there is nothing left to take."""
-    cdef Job *job = NULL
+    cdef Move move
     cdef Job *candidate
+    cdef Hold *outer = my_holds
     cdef int32_t i
     if reclaim_history():
         return True
+    memset(&move, 0, sizeof(move))
     lock_registry()
     for i in range(registry.jobs_size):
         candidate = &registry.jobs[i]
         if (candidate.cookie != 0 and is_final(candidate.state) and candidate.ring != InvalidDsaPointer
-                and candidate.reader == READER_NONE
-                and (job == NULL or candidate.finished_at < job.finished_at)):
-            job = candidate
-    if job != NULL:
-        claim(job, READER_MOVING)
+                and candidate.reader == READER_NONE and not candidate.in_history
+                and (move.job == NULL or candidate.finished_at < move.job.finished_at)):
+            move.job = candidate
+    if move.job != NULL:
+        claim(move.job, READER_MOVING)
+        take_hold(&move.hold, end_move, &move)
     unlock_registry()
-    if job == NULL:
+    if move.job == NULL:
         return False
-    move_to_file(job)
+    run_guarded(move_to_file, &move, outer)
     return True
 
 
-cdef struct Move:
-    Job *job
-    Spill spill
-
-
-cdef void move_to_file(Job *job) noexcept nogil:
-    """Write a finished job's queue to its file and free it; the caller has claimed the job as its mover."""
-    cdef Garbage queue
-    cdef Garbage rest
-    cdef Move move
-    cdef ErrorData *error
-    memset(&queue, 0, sizeof(queue))
-    memset(&rest, 0, sizeof(rest))
-    memset(&move, 0, sizeof(move))
-    move.job = job
-    error = catch_error(move_body, &move, False)
+cdef void end_move(void *what) noexcept nogil:
+    cdef Move *move = <Move *>what
     close_spill(&move.spill)
-    lock_registry()
-    if error == NULL:
-        queue.ring = job.ring
-        queue.bytes = job.ring_size
-        job.ring = InvalidDsaPointer
-        job.ring_size = 0
-    unclaim(job)
-    # a detach meanwhile has left it to the mover
-    settle(job, &rest)
-    unlock_registry()
-    wake_waiters(job, NULL)
-    dispose(&queue)
-    dispose(&rest)
-    if error != NULL:
-        ReThrowError(error)
+    # a detach meanwhile has left the rest to the mover
+    let_go(move.job)
 
 
-cdef void move_body(void *arg) noexcept nogil:
-    cdef Move *move = <Move *>arg
+cdef void move_to_file(void *what) noexcept nogil:
+    """Write a finished job's queue to its file and free it; the job is claimed."""
+    cdef Move *move = <Move *>what
+    cdef Job *job = move.job
+    cdef Garbage queue
     debug_point("mover_before_write")
-    if unread_in_ring(move.job) > 0:
-        spill_ring(move.job, &move.spill)
+    if unread_in_ring(job) > 0:
+        spill_ring(job, &move.spill)
+    memset(&queue, 0, sizeof(queue))
+    lock_registry()
+    queue.ring = job.ring
+    queue.bytes = job.ring_size
+    job.ring = InvalidDsaPointer
+    job.ring_size = 0
+    unlock_registry()
+    dispose(&queue)

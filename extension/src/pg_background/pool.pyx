@@ -120,12 +120,15 @@ cdef void free_place(Worker *worker) noexcept nogil:
     registry.live_workers -= 1
 
 
-cdef void free_unstarted_place(Worker *worker, uint32_t generation) noexcept nogil:
-    """Free the place of a process that ended, or never came, without checking in."""
+cdef bint free_unstarted_place(Worker *worker, uint32_t generation) noexcept nogil:
+    """Free the place of a process that ended, or never came, without checking in; False when it has."""
+    cdef bint unstarted
     lock_registry()
-    if worker.generation == generation and worker.state == WORKER_STARTING and worker.pid == 0:
+    unstarted = worker.generation == generation and worker.state == WORKER_STARTING and worker.pid == 0
+    if unstarted:
         free_place(worker)
     unlock_registry()
+    return unstarted
 
 
 # ---- processes
@@ -149,68 +152,56 @@ cdef BackgroundWorkerHandle *register_process(Worker *worker) noexcept nogil:
     return handle
 
 
-cdef void wait_for_checkin(BackgroundWorkerHandle *handle, Worker *worker, uint32_t generation) noexcept nogil:
+cdef void wait_for_checkin(Start *start) noexcept nogil:
     """Return once the process has checked in, so that from here on its exit callback tells of its death.
 
     Without that a process that cannot load the library, or is never forked, would take the job with it silently.
     """
+    cdef Worker *worker = start.worker
     cdef pid_t pid = 0
     cdef int status
+    cdef bint came
     while True:
-        status = GetBackgroundWorkerPid(handle, &pid)
+        status = GetBackgroundWorkerPid(start.handle, &pid)
         share_registry()
-        if worker.generation != generation or worker.state != WORKER_STARTING:
-            status = BGWH_STOPPED
-        elif worker.pid != 0:
-            unlock_registry()
-            return
+        # it may have left again
+        came = worker.generation != start.generation or worker.state != WORKER_STARTING or worker.pid != 0
         unlock_registry()
+        if came:
+            return
         if status == BGWH_STOPPED or status == BGWH_POSTMASTER_DIED:
-            raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES, b"More details may be available in the server log.",
-                            b"could not start background process")
+            raise_not_started()
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000, PG_WAIT_EXTENSION)
         ResetLatch(MyLatch)
         CHECK_FOR_INTERRUPTS()
 
 
-cdef void release_reservation() noexcept nogil:
+cdef void release_reservation(void *what) noexcept nogil:
     """Give up the place whose process this backend was starting: the process, if it was asked for, serves anyone."""
-    global my_reservation
-    cdef Worker *worker = my_reservation
+    cdef Start *start = <Start *>what
+    cdef Worker *worker = start.worker
     cdef Latch *latch = NULL
-    if worker == NULL:
-        return
-    my_reservation = NULL
+    cdef pid_t pid = 0
     lock_registry()
-    if worker.state == WORKER_STARTING and worker.reserved_for == my_proc_number():
+    if is_reserved_here(start):
         worker.reserved_for = -1
-        if not my_reservation_is_asked_for:
+        if start.handle == NULL:
             free_place(worker)
         elif worker.pid != 0:
             latch = proc_latch(worker.proc)
     unlock_registry()
+    if start.handle != NULL and GetBackgroundWorkerPid(start.handle, &pid) == BGWH_STOPPED:
+        free_unstarted_place(worker, start.generation)
     if latch != NULL:
         SetLatch(latch)
     # in case the process never comes
     wake_keeper()
 
 
-cdef struct Start:
-    Worker *worker
-    uint32_t generation
-    BackgroundWorkerHandle *handle      # NULL: the postmaster has no slot, or was not asked
-
-
-cdef void start_body(void *arg) noexcept nogil:
-    global my_reservation_is_asked_for
-    cdef Start *start = <Start *>arg
-    debug_point("launch_before_register")
-    start.handle = register_process(start.worker)
-    if start.handle == NULL:
-        return
-    my_reservation_is_asked_for = True
-    debug_point("launch_before_checkin")
-    wait_for_checkin(start.handle, start.worker, start.generation)
+cdef inline bint is_reserved_here(Start *start) noexcept nogil:
+    """Under the lock."""
+    return (start.worker.generation == start.generation and start.worker.state == WORKER_STARTING
+            and start.worker.reserved_for == my_proc_number())
 
 
 cdef enum StartOutcome:
@@ -219,51 +210,52 @@ cdef enum StartOutcome:
     NO_SLOT                     # max_worker_processes
 
 
-cdef StartOutcome start_reserved_worker(Job *job) noexcept nogil:
+cdef StartOutcome start_reserved_worker(Pending *pending) noexcept nogil:
     """Start a process for this job and wait until it has checked in."""
-    global my_reservation, my_reservation_is_asked_for
-    cdef Start start
-    cdef ErrorData *error
-    cdef pid_t pid = 0
-    start.handle = NULL
+    cdef Job *job = pending.job
+    cdef Start *start = &pending.start
+    memset(start, 0, sizeof(Start))
     lock_registry()
     start.worker = take_place(job.database, job.launcher, my_proc_number(),
                               total_worker_limit() - registry.backlog_unserved)
     if start.worker != NULL:
         start.generation = start.worker.generation
-    my_reservation = start.worker
-    my_reservation_is_asked_for = False
+        take_hold(&start.hold, release_reservation, start)
     unlock_registry()
     if start.worker == NULL:
         return NO_PLACE
-    error = catch_error(start_body, &start, False)
-    if error == NULL and start.handle != NULL:
-        pfree(start.handle)
-        return STARTED
-    release_reservation()
-    if error == NULL:
+    debug_point("launch_before_register")
+    start.handle = register_process(start.worker)
+    if start.handle == NULL:
+        release_holds(start.hold.outer)
         return NO_SLOT
-    if start.handle != NULL and GetBackgroundWorkerPid(start.handle, &pid) == BGWH_STOPPED:
-        free_unstarted_place(start.worker, start.generation)
-    ReThrowError(error)
-    return NO_SLOT
+    debug_point("launch_before_checkin")
+    wait_for_checkin(start)
+    return STARTED
 
 
-cdef bint hand_over_reserved(Job *job) noexcept nogil:
-    """Give the job to the worker reserved for it; False when that one has died in between."""
-    global my_reservation, assigned_pid
-    cdef Worker *worker = my_reservation
+cdef bint hand_over_reserved(Pending *pending) noexcept nogil:
+    """Give the job to the worker reserved for it; False when that one has died in between. One that could not connect
+    has ended the job with the reason."""
+    cdef Job *job = pending.job
+    cdef Start *start = &pending.start
     cdef Latch *latch = NULL
+    cdef bint is_over = False
     lock_registry()
-    if worker.state == WORKER_STARTING and worker.reserved_for == my_proc_number() and worker.pid != 0:
-        assigned_pid = assign(job, worker)
-        latch = proc_latch(worker.proc)
-    my_reservation = NULL
+    if not is_same_job(job, pending.cookie):
+        is_over = True
+    elif is_final(job.state):
+        is_over = True
+        pending.pid = job.pid
+    elif is_reserved_here(start):
+        pending.pid = assign(job, start.worker)
+        latch = proc_latch(start.worker.proc)
     unlock_registry()
-    if latch == NULL:
-        return False
-    SetLatch(latch)
-    return True
+    drop_hold(&start.hold)
+    pfree(start.handle)
+    if latch != NULL:
+        SetLatch(latch)
+    return is_over or latch != NULL
 
 
 # ---- eviction
@@ -308,32 +300,31 @@ cdef bint is_room_coming(StartOutcome outcome) noexcept nogil:
     return coming
 
 
-cdef bint assign_idle_worker(Job *job) noexcept nogil:
+cdef bint assign_idle_worker(Pending *pending) noexcept nogil:
     """A second look for an idle worker: one may have become free while this launch waited."""
-    global assigned_pid
     cdef Worker *worker
     lock_registry()
-    worker = choose_idle_worker(job, 0)
-    assigned_pid = assign(job, worker)
+    worker = choose_idle_worker(pending.job, 0)
+    pending.pid = assign(pending.job, worker)
     unlock_registry()
     if worker != NULL:
         SetLatch(proc_latch(worker.proc))
-    return assigned_pid != 0
+    return worker != NULL
 
 
-cdef void assign_fresh_worker(Job *job) noexcept nogil:
+cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
     """Find a worker for a job that no idle one took: a fresh process, if need be in place of an idle one of another
     database or role. Raises 53400 at the server's cap, 53000 when the postmaster has no slot."""
-    cdef TimestampTz start = GetCurrentTimestamp()
+    cdef TimestampTz began = GetCurrentTimestamp()
     cdef StartOutcome outcome
     cdef long waited
     while True:
-        outcome = start_reserved_worker(job)
-        if outcome == STARTED and hand_over_reserved(job):
+        outcome = start_reserved_worker(pending)
+        if outcome == STARTED and hand_over_reserved(pending):
             return
-        if assign_idle_worker(job):
+        if assign_idle_worker(pending):
             return
-        waited = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
+        waited = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())
         if waited >= EVICT_MS or not (is_room_coming(outcome) or ask_one_to_leave()):
             break
         ConditionVariablePrepareToSleep(&registry.worker_left)
@@ -341,7 +332,14 @@ cdef void assign_fresh_worker(Job *job) noexcept nogil:
         ConditionVariableTimedSleep(&registry.worker_left, 5, PG_WAIT_EXTENSION)
         ConditionVariableCancelSleep()
         CHECK_FOR_INTERRUPTS()
+    if outcome == STARTED:
+        raise_not_started()
     raise_no_worker(outcome)
+
+
+cdef void raise_not_started() noexcept nogil:
+    raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES, b"More details may be available in the server log.",
+                    b"could not start background process")
 
 
 cdef void raise_no_worker(StartOutcome outcome) noexcept nogil:
@@ -354,6 +352,6 @@ cdef void raise_no_worker(StartOutcome outcome) noexcept nogil:
                     b"could not register background process")
 
 
-cdef bint assign_fresh_if_free(Job *job) noexcept nogil:
+cdef bint assign_fresh_if_free(Pending *pending) noexcept nogil:
     """One look for a fresh worker; False when there is none to be had at once."""
-    return start_reserved_worker(job) == STARTED and hand_over_reserved(job)
+    return start_reserved_worker(pending) == STARTED and hand_over_reserved(pending)

@@ -16,6 +16,8 @@ cdef inline void share_registry() noexcept nogil:
 
 
 cdef inline void unlock_registry() noexcept nogil:
+    if IS_CHECKING_ASSERTIONS:
+        check_registry()
     LWLockRelease(registry.lock)
 
 
@@ -31,9 +33,18 @@ cdef inline bint is_final(int state) noexcept nogil:
     return state >= JOB_STOPPED
 
 
+cdef Size bucket_count(int32_t jobs) noexcept nogil:
+    """At least one for each job, a power of two."""
+    cdef Size count = 16
+    while count < <Size>jobs:
+        count *= 2
+    return count
+
+
 cdef Size registry_bytes(int32_t jobs, int32_t workers, int32_t sessions) noexcept nogil:
     return (MAXALIGN(sizeof(Registry)) + MAXALIGN(jobs * sizeof(Job)) + MAXALIGN(workers * sizeof(Worker))
-            + MAXALIGN(sessions * sizeof(Session)) + MAXALIGN(jobs * sizeof(uint64_t)))
+            + MAXALIGN(sessions * sizeof(Session)) + MAXALIGN(jobs * sizeof(uint64_t))
+            + MAXALIGN(bucket_count(jobs) * sizeof(int32_t)))
 
 
 cdef void request_shared_memory() noexcept nogil:
@@ -62,6 +73,10 @@ cdef void set_up_registry() noexcept nogil:
     registry.sessions = <Session *>place
     place += MAXALIGN(registry.sessions_size * sizeof(Session))
     registry.cookies = <uint64_t *>place
+    place += MAXALIGN(registry.jobs_size * sizeof(uint64_t))
+    registry.buckets = <int32_t *>place
+    registry.bucket_mask = bucket_count(registry.jobs_size) - 1
+    memset(registry.buckets, 0xff, bucket_count(registry.jobs_size) * sizeof(int32_t))
     for i in range(registry.jobs_size):
         ConditionVariableInit(&registry.jobs[i].changed)
         pg_atomic_init_u64(&registry.jobs[i].produced, 0)
@@ -69,6 +84,7 @@ cdef void set_up_registry() noexcept nogil:
         pg_atomic_init_u64(&registry.jobs[i].spilled, 0)
         pg_atomic_init_u32(&registry.jobs[i].described, 0)
         pg_atomic_init_u32(&registry.jobs[i].progress_version, 0)
+        registry.jobs[i].worker = -1
         registry.jobs[i].next = i + 1 if i + 1 < registry.jobs_size else -1
     for i in range(registry.workers_size):
         registry.workers[i].job = -1
@@ -114,13 +130,27 @@ cdef void require_registry() noexcept nogil:
 
 cdef Job *find_by_cookie(uint64_t cookie) noexcept nogil:
     """The entry with this cookie, or NULL; the caller holds the lock."""
-    cdef int32_t i
-    if cookie == 0:
-        return NULL
-    for i in range(registry.jobs_size):
-        if registry.cookies[i] == cookie:
-            return &registry.jobs[i]
-    return NULL
+    cdef int32_t i = registry.buckets[cookie & registry.bucket_mask]
+    while i >= 0 and registry.cookies[i] != cookie:
+        i = registry.jobs[i].next_in_bucket
+    return &registry.jobs[i] if i >= 0 else NULL
+
+
+cdef void set_cookie(Job *job, uint64_t cookie) noexcept nogil:
+    """Let the entry be found by this cookie only, by none if it is 0; under the lock."""
+    cdef int32_t i = job_index(job)
+    cdef int32_t *link
+    if job.cookie != 0:
+        link = &registry.buckets[job.cookie & registry.bucket_mask]
+        while link[0] != i:
+            link = &registry.jobs[link[0]].next_in_bucket
+        link[0] = job.next_in_bucket
+    if cookie != 0:
+        link = &registry.buckets[cookie & registry.bucket_mask]
+        job.next_in_bucket = link[0]
+        link[0] = i
+    job.cookie = cookie
+    registry.cookies[i] = cookie
 
 
 cdef bint is_pid_tracked(int32_t pid) noexcept nogil:
@@ -156,9 +186,9 @@ cdef Job *take_entry(Garbage *garbage) noexcept nogil:
 
 
 cdef void free_entry(Job *job) noexcept nogil:
-    """Give back an entry that no handle was ever given out for; under the lock."""
-    job.cookie = 0
-    registry.cookies[job_index(job)] = 0
+    """Give back a live entry that has no worker, reader or memory; under the lock."""
+    tell_watchers(job)
+    set_cookie(job, 0)
     job.next = registry.free_head
     registry.free_head = job_index(job)
 
@@ -181,6 +211,15 @@ cdef void settle(Job *job, Garbage *garbage) noexcept nogil:
     else:
         registry.history_head = job_index(job)
     registry.history_tail = job_index(job)
+
+
+cdef void forget_job(Job *job, Garbage *garbage) noexcept nogil:
+    """Stop tracking it: its output is freed as soon as it has ended and nobody reads it; under the lock."""
+    job.tracked = False
+    if job.in_history:
+        give_up_memory(job, garbage)
+    else:
+        settle(job, garbage)
 
 
 cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:

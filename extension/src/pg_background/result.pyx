@@ -26,30 +26,6 @@ cdef Tuplestorestate *materialized(FunctionCallInfo fcinfo, TupleDesc *wanted) n
     return open_rows(info, wanted[0])
 
 
-cdef void start_looking(Job *job, Handle *handle) noexcept nogil:
-    """Become the job's reader; waits for a mover, which is quick, and raises 55006 for another reader."""
-    cdef bint mine
-    cdef bint moving
-    cdef bint known
-    while True:
-        lock_registry()
-        known = is_same_job(job, handle.cookie) and job.tracked
-        mine = known and job.reader == READER_NONE
-        moving = known and job.reader == READER_MOVING
-        if mine:
-            claim(job, READER_LOOKING)
-        unlock_registry()
-        if mine:
-            return
-        if not known:
-            raise_unknown(handle.pid)
-        if not moving:
-            raise_error(ERRCODE_OBJECT_IN_USE, b"the result of PID %d is being read by another session", handle.pid)
-        ConditionVariablePrepareToSleep(&job.changed)
-        ConditionVariableTimedSleep(&job.changed, 100, PG_WAIT_EXTENSION)
-        ConditionVariableCancelSleep()
-
-
 cdef void look_for_columns(Reading *reading) noexcept nogil:
     """Read up to the row description, or to the end of a job without one, and take nothing."""
     cdef Stream *stream = &reading.stream
@@ -131,8 +107,8 @@ cdef void take_rows(Reading *reading) noexcept nogil:
         raise_job_error(reading.job, reading.handle.pid)
 
 
-cdef void read_body(void *arg) noexcept nogil:
-    cdef Reading *reading = <Reading *>arg
+cdef void read_body(void *what) noexcept nogil:
+    cdef Reading *reading = <Reading *>what
     open_stream(&reading.stream, reading.job, &reading.handle)
     debug_point("reader_before_columns")
     look_for_columns(reading)
@@ -141,19 +117,11 @@ cdef void read_body(void *arg) noexcept nogil:
 
 cdef void read_result(FunctionCallInfo fcinfo, Reading *reading) noexcept nogil:
     """Into the caller's tuplestore, in the form that `reading` tells."""
-    cdef ErrorData *error
     join_sessions()
     reading.job = find_job(&reading.handle, InvalidOid)
     refuse_submitted(reading.job, &reading.handle)
     reading.store = materialized(fcinfo, &reading.wanted)
-    start_looking(reading.job, &reading.handle)
-    start_waiting(reading.job, reading.handle.cookie)
-    error = catch_error(read_body, reading, False)
-    stop_waiting()
-    close_stream(&reading.stream)
-    let_go(reading.job)
-    if error != NULL:
-        ReThrowError(error)
+    run_guarded(read_body, reading, my_holds)
     if reading.conversion.slot != NULL:
         ExecDropSingleTupleTableSlot(reading.conversion.slot)
 

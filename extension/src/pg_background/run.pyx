@@ -1,7 +1,9 @@
 # run and run_query: launch a job, wait for it and forget it in one call. However the call ends, so does the job.
 
 cdef struct Run:
+    Hold hold
     Reading reading
+    bint is_done                # ... else its job is canceled as it ends
     TimestampTz started
     int32_t timeout             # ms; 0: none
     bint wants_rows             # as run_query
@@ -9,16 +11,12 @@ cdef struct Run:
     cbool nulls[14]
 
 
-cdef void end_run(bint failed) noexcept nogil:
-    """The one place that forgets the job of a run; also when the session ends. Cancels one whose caller has failed."""
-    global my_run
-    cdef Job *job = my_run
-    my_run = NULL
-    if failed:
-        signal_worker(job, my_run_cookie, False)
-    if my_claim != NULL and my_claim == job:
-        let_go(job)
-    detach_job(job, my_run_cookie)
+cdef void end_run(void *what) noexcept nogil:
+    """The one place that forgets the job of a run; also when the session ends."""
+    cdef Run *run = <Run *>what
+    if not run.is_done:
+        signal_worker(run.reading.job, run.reading.handle.cookie, False)
+    detach_job(run.reading.job, run.reading.handle.cookie)
 
 
 cdef void replay_notices(Stream *stream) noexcept nogil:
@@ -41,10 +39,9 @@ cdef void describe_run(Run *run) noexcept nogil:
     run.nulls[13] = False
 
 
-cdef void run_body(void *arg) noexcept nogil:
-    cdef Run *run = <Run *>arg
+cdef void run_body(void *what) noexcept nogil:
+    cdef Run *run = <Run *>what
     cdef Reading *reading = &run.reading
-    start_looking(reading.job, &reading.handle)
     open_stream(&reading.stream, reading.job, &reading.handle)
     reading.stream.gives_up_quietly = not run.wants_rows
     if run.timeout > 0:
@@ -53,16 +50,16 @@ cdef void run_body(void *arg) noexcept nogil:
     if run.wants_rows:
         look_for_columns(reading)
         take_rows(reading)
-        return
-    replay_notices(&reading.stream)
-    describe_run(run)
+    else:
+        replay_notices(&reading.stream)
+        describe_run(run)
+    run.is_done = True
 
 
 cdef void run_to_the_end(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
     """(sql, queue_size, timeout_ms, label, …): raises the errors of the launch, of the caller, and of the reading."""
-    global my_run, my_run_cookie
     cdef Launch launch
-    cdef ErrorData *error
+    cdef Hold *outer = my_holds
     begin_launch(&launch, fcinfo)
     launch.queue_size = int_argument(fcinfo, 1)
     run.timeout = int_argument(fcinfo, 2)
@@ -73,19 +70,12 @@ cdef void run_to_the_end(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
     run.reading.handle = start_job(&launch)
     # nothing can raise in between: the job is ended from here on
     share_registry()
-    my_run = find_by_cookie(run.reading.handle.cookie)
+    run.reading.job = find_by_cookie(run.reading.handle.cookie)
     unlock_registry()
-    my_run_cookie = run.reading.handle.cookie
-    run.reading.job = my_run
-    if my_run == NULL:
+    if run.reading.job == NULL:
         raise_unknown(run.reading.handle.pid)
-    start_waiting(my_run, my_run_cookie)
-    error = catch_error(run_body, run, False)
-    stop_waiting()
-    close_stream(&run.reading.stream)
-    end_run(error != NULL)
-    if error != NULL:
-        ReThrowError(error)
+    take_hold(&run.hold, end_run, run)
+    run_guarded(run_body, run, outer)
 
 
 cdef public Datum pgbg_run(FunctionCallInfo fcinfo) noexcept nogil:

@@ -1,14 +1,6 @@
-# What this backend keeps: its place among the sessions, random numbers for cookies, and the claims on shared
-# state that it must give back however it ends.
+# What this backend keeps: its place among the sessions, and random numbers for cookies.
 
 cdef Session *my_session
-cdef Job *my_claim                  # the job whose output this backend reads or moves
-cdef Job *my_pending_job            # registered by a launch that still looks for a worker
-cdef uint64_t my_pending_cookie
-cdef Job *my_run                    # the job that this backend waits for in run or run_query, and ends if it does
-cdef uint64_t my_run_cookie
-cdef Worker *my_reservation         # the worker that this backend starts for its own job
-cdef bint my_reservation_is_asked_for       # of the postmaster
 cdef uint64_t random_pool[64]
 cdef int random_left
 cdef bint exit_registered
@@ -79,53 +71,34 @@ cdef void end_session() noexcept nogil:
 
 
 cdef void leave_sessions(int code, Datum arg) noexcept nogil:
-    global my_claim
-    cdef Job *claimed
-    release_reservation()
-    stop_watching()
-    if my_run != NULL:
-        end_run(True)
-    claimed = my_claim
-    if my_pending_job != NULL:
-        abandon_job(my_pending_job, my_pending_cookie)
-    if claimed != NULL:
-        let_go(claimed)
+    """Before the transaction is aborted: what calls hold lies in their frames, which are still there."""
+    release_holds(NULL)
     end_session()
 
 
-# ---- a claim on a job's output
+# ---- what this session waits for
 
-cdef void claim(Job *job, int kind) noexcept nogil:
-    """Become the job's one reader or mover; under the lock, and only where there is none."""
-    global my_claim
-    job.reader = kind
-    job.reader_proc = MyProc
-    my_claim = job
+cdef struct ShownWait:
+    Hold hold
+    int32_t outer_job           # the wait in which this one lies, as it was shown before
+    uint64_t outer_cookie
 
 
-cdef void unclaim(Job *job) noexcept nogil:
-    """Under the lock."""
-    global my_claim
-    job.reader = READER_NONE
-    job.reader_proc = NULL
-    my_claim = NULL
+cdef void show_wait(int32_t index, uint64_t cookie) noexcept nogil:
+    """Whoever sees the one without the other takes it for no wait."""
+    my_session.waits_for_job = index
+    pg_write_barrier()
+    my_session.waits_for = cookie
 
 
-cdef void let_go(Job *job) noexcept nogil:
-    """End a claim. A result of which rows were taken is consumed; one only looked at stays readable."""
-    cdef Garbage garbage
-    cdef Latch *worker = NULL
-    memset(&garbage, 0, sizeof(garbage))
-    lock_registry()
-    if job.reader == READER_READING:
-        job.tracked = False
-        job.was_read = True
-    if job.worker >= 0:
-        worker = proc_latch(registry.workers[job.worker].proc)
-    unclaim(job)
-    settle(job, &garbage)
-    unlock_registry()
-    if worker != NULL:
-        SetLatch(worker)        # it may wait for room that nobody will make any more
-    wake_waiters(job, NULL)
-    dispose(&garbage)
+cdef void start_waiting(ShownWait *wait, Job *job, uint64_t cookie) noexcept nogil:
+    """Show this session's wait to the searches of others, until the hold is released."""
+    wait.outer_job = my_session.waits_for_job
+    wait.outer_cookie = my_session.waits_for
+    take_hold(&wait.hold, stop_waiting, wait)
+    show_wait(job_index(job), cookie)
+
+
+cdef void stop_waiting(void *what) noexcept nogil:
+    cdef ShownWait *wait = <ShownWait *>what
+    show_wait(wait.outer_job, wait.outer_cookie)

@@ -2,6 +2,8 @@
 # reader that only looks keeps its own position and takes nothing; one that reads publishes it to make room.
 
 cdef struct Stream:
+    Hold claim
+    ShownWait wait
     Job *job
     uint64_t cookie
     int32_t pid                 # in the handle
@@ -25,13 +27,41 @@ cdef struct Stream:
 
 
 cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
-    """Start at the oldest unread byte; the caller has claimed the job, so its memory stays."""
+    """Become the job's reader and start at the oldest unread byte. Waits for a mover, which is quick, and raises 55006
+    for another reader. In the body of run_guarded, which closes it."""
+    cdef bint mine = False
+    cdef bint moving
+    cdef bint known
     memset(stream, 0, sizeof(Stream))
     stream.job = job
     stream.cookie = handle.cookie
     stream.pid = handle.pid
     stream.context = CurrentMemoryContext
+    while not mine:
+        lock_registry()
+        known = is_same_job(job, handle.cookie) and job.tracked
+        mine = known and job.reader == READER_NONE
+        moving = known and job.reader == READER_MOVING
+        if mine:
+            claim(job, READER_LOOKING)
+            take_hold(&stream.claim, close_stream, stream)
+        unlock_registry()
+        if not known:
+            raise_unknown(handle.pid)
+        if not mine and not moving:
+            raise_error(ERRCODE_OBJECT_IN_USE, b"the result of PID %d is being read by another session", handle.pid)
+        if moving:
+            ConditionVariablePrepareToSleep(&job.changed)
+            ConditionVariableTimedSleep(&job.changed, 100, PG_WAIT_EXTENSION)
+            ConditionVariableCancelSleep()
+    start_waiting(&stream.wait, job, handle.cookie)
     rewind_stream(stream)
+
+
+cdef void close_stream(void *what) noexcept nogil:
+    cdef Stream *stream = <Stream *>what
+    close_spill(&stream.spill)
+    let_go(stream.job)
 
 
 cdef void rewind_stream(Stream *stream) noexcept nogil:
@@ -168,7 +198,3 @@ cdef bint next_message(Stream *stream) noexcept nogil:
         return False
     make_room_in_ring(stream)
     return True
-
-
-cdef void close_stream(Stream *stream) noexcept nogil:
-    close_spill(&stream.spill)

@@ -1,17 +1,5 @@
 # wait: until one job is final.
 
-cdef void start_waiting(Job *job, uint64_t cookie) noexcept nogil:
-    """Show this session's wait to the searches of others."""
-    my_session.waits_for_job = job_index(job)
-    pg_write_barrier()
-    my_session.waits_for = cookie
-
-
-cdef void stop_waiting() noexcept nogil:
-    if my_session != NULL:
-        my_session.waits_for = 0
-
-
 cdef bint is_finished(Job *job, uint64_t cookie) noexcept nogil:
     """An entry that another job has by now is one that this job has left, so it has finished too."""
     cdef bint finished = is_final(job.state)
@@ -25,6 +13,7 @@ cdef struct Wait:
     long timeout                # milliseconds; negative: for ever
     bint looks_for_cycles
     bint finished
+    ShownWait shown
 
 
 cdef void wait_body(void *arg) noexcept nogil:
@@ -33,6 +22,7 @@ cdef void wait_body(void *arg) noexcept nogil:
     cdef TimestampTz start = GetCurrentTimestamp()
     cdef long left
     cdef long nap
+    start_waiting(&wait.shown, wait.job, wait.cookie)
     ConditionVariablePrepareToSleep(&wait.job.changed)
     while not is_finished(wait.job, wait.cookie):
         nap = DeadlockTimeout
@@ -53,7 +43,6 @@ cdef void wait_body(void *arg) noexcept nogil:
 cdef bint wait_for_job(Job *job, Handle *handle, long timeout, bint looks_for_cycles) noexcept nogil:
     """True once the job is final, False when the time is up first; milliseconds, negative: no limit."""
     cdef Wait wait
-    cdef ErrorData *error
     wait.job = job
     wait.cookie = handle.cookie
     wait.timeout = timeout
@@ -63,12 +52,7 @@ cdef bint wait_for_job(Job *job, Handle *handle, long timeout, bint looks_for_cy
         return True
     if timeout == 0:
         return False
-    start_waiting(job, handle.cookie)
-    error = catch_error(wait_body, &wait, False)
-    ConditionVariableCancelSleep()
-    stop_waiting()
-    if error != NULL:
-        ReThrowError(error)
+    run_guarded(wait_body, &wait, my_holds)
     return wait.finished
 
 

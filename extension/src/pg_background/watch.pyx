@@ -7,15 +7,27 @@ cdef struct JobSet:
     int count
 
 
+cdef enum:
+    WATCH_STEP = 256            # watches linked, unlinked or followed while the lock is held
+
+
+cdef struct Watching:
+    Hold hold
+    dsa_pointer watches         # Watch[count], also in the session's place, for others to see
+    int32_t count
+
+
 cdef struct WaitForSet:
     JobSet *set
+    Watching watching
     bint all                    # ... of them, else any
     long timeout                # milliseconds; negative: for ever
     int finished                # how many of the first have ended; for any: number of the first that has, or -1
 
 
-cdef dsa_pointer my_watches         # also in the session's place, for others to see
-cdef int32_t my_watch_count
+cdef void *allocate_many(Size size, Size count) noexcept nogil:
+    """In the current memory context; of something there may be millions of."""
+    return MemoryContextAllocExtended(CurrentMemoryContext, size * (count + 1), MCXT_ALLOC_HUGE)
 
 
 cdef JobSet read_set(FunctionCallInfo fcinfo) noexcept nogil:
@@ -25,9 +37,10 @@ cdef JobSet read_set(FunctionCallInfo fcinfo) noexcept nogil:
     cdef cbool *nulls = NULL
     cdef int i
     set.count = array_elements(arg_array(fcinfo, 0), &values, &nulls)
-    set.handles = <Handle *>palloc(sizeof(Handle) * (set.count + 1))
-    set.jobs = <Job **>palloc(sizeof(Job *) * (set.count + 1))
+    set.handles = <Handle *>allocate_many(sizeof(Handle), set.count)
+    set.jobs = <Job **>allocate_many(sizeof(Job *), set.count)
     for i in range(set.count):
+        CHECK_FOR_INTERRUPTS()
         if nulls[i]:
             raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"handles must not have NULLs")
         set.handles[i] = composite_handle(record_of(values[i]))
@@ -41,9 +54,24 @@ cdef inline bint has_ended(JobSet *set, int i) noexcept nogil:
 
 # ---- the lists
 
+cdef bint is_watched_here(Job *job, uint64_t cookie) noexcept nogil:
+    """Whether this session is in the job's list; under the lock. So each session is there once, and a list is short."""
+    cdef Watch *watch
+    cdef dsa_pointer piece = job.watches
+    while piece != InvalidDsaPointer:
+        watch = <Watch *>address(piece)
+        if watch.waiter == MyProc and watch.cookie == cookie:
+            return True
+        piece = watch.next
+    return False
+
+
 cdef void link_watch(Job *job, dsa_pointer piece) noexcept nogil:
     """Under the lock."""
     cdef Watch *watch = <Watch *>address(piece)
+    watch.cookie = job.cookie
+    watch.waiter = MyProc
+    watch.job = job_index(job)
     watch.previous = InvalidDsaPointer
     watch.next = job.watches
     if job.watches != InvalidDsaPointer:
@@ -51,35 +79,53 @@ cdef void link_watch(Job *job, dsa_pointer piece) noexcept nogil:
     job.watches = piece
 
 
-cdef void start_watching(JobSet *set, bint all) noexcept nogil:
-    """Enter this session with all that have not ended, and show what it waits for to the searches of others."""
-    global my_watches, my_watch_count
+cdef void allocate_watches(Watching *watching, int32_t count) noexcept nogil:
+    """Raises 53200 when there is no room to be made. None is linked yet."""
     cdef Watch *watches
-    cdef Job *job
-    cdef int i
-    if <Size>set.count * sizeof(Watch) > <Size>setting_job_memory * 1024:
+    cdef int32_t i
+    cdef uint32_t size = <uint32_t>(sizeof(Watch) * count)
+    if <Size>size > <Size>setting_job_memory * 1024:
         # no use in taking others' memory for it
         raise_out_of_job_memory()
-    my_watches = allocate(<uint32_t>(sizeof(Watch) * set.count))
-    while my_watches == InvalidDsaPointer:
+    watching.count = count
+    watching.watches = allocate(size)
+    while watching.watches == InvalidDsaPointer:
         if not make_room():
             raise_out_of_job_memory()
-        my_watches = allocate(<uint32_t>(sizeof(Watch) * set.count))
-    my_watch_count = set.count
-    watches = <Watch *>address(my_watches)
+        watching.watches = allocate(size)
+    take_hold(&watching.hold, stop_watching, watching)
+    watches = <Watch *>address(watching.watches)
+    for i in range(count):
+        watches[i].job = WATCH_UNUSED
+
+
+cdef void start_watching(Watching *watching, JobSet *set, bint all) noexcept nogil:
+    """Enter this session with all that have not ended, and show what it waits for to the searches of others."""
+    cdef int32_t used = 0
+    cdef int i = 0
+    cdef int step
+    cdef bint any_ended = False
+    # a job may be in the set more than once, but none is there that began after the call
+    allocate_watches(watching, set.count if set.count < registry.jobs_size else registry.jobs_size)
     lock_registry()
-    for i in range(set.count):
-        job = set.jobs[i]
-        watches[i].cookie = set.handles[i].cookie
-        watches[i].waiter = MyProc
-        watches[i].job = -1
-        if not has_ended(set, i):
-            watches[i].job = job_index(job)
-            link_watch(job, my_watches + i * sizeof(Watch))
-    my_session.watches = my_watches
-    my_session.watch_count = my_watch_count
+    my_session.watches = watching.watches
+    my_session.watch_count = 0
     my_session.waits_for_all = all
     unlock_registry()
+    while i < set.count:
+        CHECK_FOR_INTERRUPTS()
+        lock_registry()
+        step = i + WATCH_STEP
+        while i < set.count and i < step:
+            if has_ended(set, i):
+                any_ended = True
+            elif used < watching.count and not is_watched_here(set.jobs[i], set.handles[i].cookie):
+                link_watch(set.jobs[i], watching.watches + <dsa_pointer>used * sizeof(Watch))
+                used += 1
+            i += 1
+        if i == set.count and (all or not any_ended):
+            my_session.watch_count = used
+        unlock_registry()
 
 
 cdef void unlink_watch(dsa_pointer piece) noexcept nogil:
@@ -91,29 +137,30 @@ cdef void unlink_watch(dsa_pointer piece) noexcept nogil:
         registry.jobs[watch.job].watches = watch.next
     if watch.next != InvalidDsaPointer:
         (<Watch *>address(watch.next)).previous = watch.previous
+    watch.job = WATCH_UNUSED
 
 
-cdef void stop_watching() noexcept nogil:
-    """The one place that takes this session off the lists; also when it ends."""
-    global my_watches
+cdef void stop_watching(void *what) noexcept nogil:
+    """Take this session off the lists."""
+    cdef Watching *watching = <Watching *>what
+    cdef Watch *watches = <Watch *>address(watching.watches)
     cdef Garbage garbage
-    cdef Watch *watches
-    cdef int32_t i
-    if my_watches == InvalidDsaPointer:
-        return
-    memset(&garbage, 0, sizeof(garbage))
-    garbage.request = my_watches
-    garbage.bytes = my_watch_count * sizeof(Watch)
-    lock_registry()
-    # not entered yet if an interrupt came in between
-    if my_session.watches == my_watches:
-        watches = <Watch *>address(my_watches)
-        for i in range(my_watch_count):
+    cdef int32_t i = 0
+    cdef int32_t step
+    while i < watching.count:
+        lock_registry()
+        step = i + WATCH_STEP
+        while i < watching.count and i < step:
             if watches[i].job >= 0:
-                unlink_watch(my_watches + i * sizeof(Watch))
-        my_session.watches = InvalidDsaPointer
-        my_session.watch_count = 0
-    my_watches = InvalidDsaPointer
+                unlink_watch(watching.watches + <dsa_pointer>i * sizeof(Watch))
+            i += 1
+        unlock_registry()
+    memset(&garbage, 0, sizeof(garbage))
+    garbage.request = watching.watches
+    garbage.bytes = watching.count * sizeof(Watch)
+    lock_registry()
+    my_session.watches = InvalidDsaPointer
+    my_session.watch_count = 0
     unlock_registry()
     dispose(&garbage)
 
@@ -126,7 +173,7 @@ cdef void tell_watchers(Job *job) noexcept nogil:
     while piece != InvalidDsaPointer:
         watch = <Watch *>address(piece)
         piece = watch.next
-        watch.job = -1
+        watch.job = WATCH_ENDED
         SetLatch(proc_latch(watch.waiter))
 
 
@@ -136,9 +183,11 @@ cdef bint is_set_done(WaitForSet *wait) noexcept nogil:
     cdef int i
     if wait.all:
         while wait.finished < wait.set.count and has_ended(wait.set, wait.finished):
+            CHECK_FOR_INTERRUPTS()
             wait.finished += 1
         return wait.finished == wait.set.count
     for i in range(wait.set.count):
+        CHECK_FOR_INTERRUPTS()
         if has_ended(wait.set, i):
             wait.finished = i
             return True
@@ -152,6 +201,7 @@ cdef void wait_for_set_body(void *arg) noexcept nogil:
     cdef TimestampTz looked = start
     cdef TimestampTz now
     cdef long nap, left
+    start_watching(&wait.watching, wait.set, wait.all)
     while not is_set_done(wait):
         now = GetCurrentTimestamp()
         nap = DeadlockTimeout - TimestampDifferenceMilliseconds(looked, now)
@@ -171,12 +221,6 @@ cdef void wait_for_set_body(void *arg) noexcept nogil:
 
 cdef void wait_for_set(WaitForSet *wait) noexcept nogil:
     """For all or any of the set, at most so long; see WaitForSet."""
-    cdef ErrorData *error
     wait.finished = 0 if wait.all else -1
-    if is_set_done(wait):
-        return
-    start_watching(wait.set, wait.all)
-    error = catch_error(wait_for_set_body, wait, False)
-    stop_watching()
-    if error != NULL:
-        ReThrowError(error)
+    if not is_set_done(wait):
+        run_guarded(wait_for_set_body, wait, my_holds)

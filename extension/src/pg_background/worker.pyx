@@ -8,10 +8,10 @@ cdef int cancel_seen                # a cancel or timeout was delivered to the r
 cdef int timeout_seen               # ... by pg_background.worker_timeout
 cdef int cancel_binds               # ... by us: SQL that swallows it is not let go on
 cdef bint is_connected
-cdef int32_t refusal_sqlstate       # why this process could not connect
+cdef int32_t refusal_sqlstate       # why this process could not connect, 0 if it does not know
 cdef char refusal[512]
+cdef ErrorContextCallback error_watch
 cdef int job_timeout                # id of the timer for pg_background.worker_timeout
-cdef emit_log_hook_type previous_log
 cdef MemoryContext job_context      # all that a job allocates outside of its transactions
 
 
@@ -94,16 +94,14 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
             return_to_backlog(&registry.jobs[my_worker.job])
         elif my_worker.job >= 0:
             job = &registry.jobs[my_worker.job]
-            reader = job.reader_proc
-            end_job(job, end_of_dead_job(job), job.sqlstate)
-            settle(job, &garbage)
-        elif refusal_sqlstate != 0 and not is_refusal_passing():
-            job = fail_first_in_line(my_worker, refusal_sqlstate, refusal, &garbage)
-            reader = job.reader_proc if job != NULL else NULL
+            end_job_of_dead(job, &garbage)
+        elif was_refused():
+            job = fail_refused(&garbage)
+        reader = job.reader_proc if job != NULL else NULL
         free_place(my_worker)
         registry.last_exit = GetCurrentTimestamp()
     jobs_wait = registry.backlog_size > 0
-    if refusal_sqlstate != 0 and is_refusal_passing():
+    if not is_connected and is_refusal_passing():
         pause_backlog()
     unlock_registry()
     my_worker = NULL
@@ -121,9 +119,37 @@ cdef inline bint is_canceled_here() noexcept nogil:
 
 
 cdef bint is_refusal_passing() noexcept nogil:
-    """Whether another try may do: the server shuts down, or a connection limit is reached."""
+    """Whether another try may do: the process was ended, or a connection limit is reached."""
     return (refusal_sqlstate == ERRCODE_ADMIN_SHUTDOWN or refusal_sqlstate == ERRCODE_CANNOT_CONNECT_NOW
             or refusal_sqlstate == ERRCODE_TOO_MANY_CONNECTIONS)
+
+
+cdef bint was_refused() noexcept nogil:
+    """Whether this process could not connect, for a reason that says something to those whose job it was to run."""
+    return (not is_connected and refusal_sqlstate != 0 and refusal_sqlstate != ERRCODE_ADMIN_SHUTDOWN
+            and refusal_sqlstate != ERRCODE_CANNOT_CONNECT_NOW)
+
+
+cdef Job *fail_refused(Garbage *garbage) noexcept nogil:
+    """End the job for whose sake this process was started, which it was not given yet; under the lock."""
+    cdef Job *job
+    if my_worker.reserved_for >= 0:
+        job = launch_of_session(my_worker.reserved_for)
+        if job != NULL:
+            # in the handle, which its launch returns now
+            job.pid = MyProcPid
+            end_without_worker(job, JOB_ERROR, refusal_sqlstate, refusal, garbage)
+        return job
+    return NULL if is_refusal_passing() else fail_first_in_line(my_worker, refusal_sqlstate, refusal, garbage)
+
+
+cdef void end_job_of_dead(Job *job, Garbage *garbage) noexcept nogil:
+    """Under the lock."""
+    if was_refused():
+        job.sqlstate = refusal_sqlstate
+        snprintf(job.message, MESSAGE_BYTES, "%s", refusal)
+    end_job(job, end_of_dead_job(job), job.sqlstate)
+    settle(job, garbage)
 
 
 cdef int end_of_dead_job(Job *job) noexcept nogil:
@@ -134,25 +160,36 @@ cdef int end_of_dead_job(Job *job) noexcept nogil:
     return JOB_ERROR if job.sqlstate != 0 else JOB_LOST
 
 
-cdef void log_hook(ErrorData *error) noexcept nogil:
-    """Keep the reason for which a process ends where it is the job's own: a transaction_timeout, or that the job's
-    database or role is gone."""
+cdef void watch_error(void *arg) noexcept nogil:
+    """Keep the reason for which a process ends where it is the job's own: that it cannot connect, as the database or
+    role is gone, or a transaction_timeout.
+
+    A callback for the context of errors sees all that is reported; a log hook sees only what log_min_messages lets pass.
+    """
     global refusal_sqlstate
-    if error.elevel == FATAL and not is_connected:
+    cdef MemoryContext old
+    cdef ErrorData *error
+    if is_connected and (my_job == NULL or geterrcode() != ERRCODE_TRANSACTION_TIMEOUT):
+        return
+    # a copy must not lie in the context of the error itself
+    old = MemoryContextSwitchTo(TopMemoryContext)
+    error = CopyErrorData()
+    MemoryContextSwitchTo(old)
+    if error.elevel >= ERROR and not is_connected:
         refusal_sqlstate = error.sqlerrcode
         snprintf(refusal, sizeof(refusal), "%s", error.message)
-    if error.elevel == FATAL and error.sqlerrcode == ERRCODE_TRANSACTION_TIMEOUT and my_job != NULL:
+    elif error.elevel == FATAL and my_job != NULL:
         my_job.sqlstate = error.sqlerrcode
         snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
-    if previous_log != NULL:
-        previous_log(error)
+    FreeErrorData(error)
 
 
 cdef void connect() noexcept nogil:
-    global job_context, job_timeout, previous_log, emit_log_hook, is_connected
+    global job_context, job_timeout, error_context_stack, is_connected
     BackgroundWorkerUnblockSignals()
-    previous_log = emit_log_hook
-    emit_log_hook = log_hook
+    error_watch.callback = watch_error
+    error_watch.previous = error_context_stack
+    error_context_stack = &error_watch
     BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
     is_connected = True
     job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)

@@ -12,6 +12,7 @@
 
 #if PG_VERSION_NUM >= 170000
 #define my_proc_number() MyProcNumber
+#define proc_number(p) GetNumberFromPGProc(p)
 #define disable_transaction_timeout() disable_timeout(TRANSACTION_TIMEOUT, false)
 /* an authenticated role whose LOGIN was taken away after it had connected still finds its worker */
 #define WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
@@ -20,6 +21,7 @@
 #else
 #define drop_replication_slots() ReplicationSlotCleanup()
 #define my_proc_number() (MyProc->pgprocno)
+#define proc_number(p) ((p)->pgprocno)
 #define disable_transaction_timeout() ((void) 0)
 #define WORKER_CONNECTION_FLAGS 0
 

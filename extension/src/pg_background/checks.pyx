@@ -1,0 +1,171 @@
+# In builds for servers that check assertions: whether the whole registry is as layout.pxd says it is, each time that the
+# lock is released after a change. A failure ends the process, and so the server.
+
+cdef void check_registry() noexcept nogil:
+    """Under the lock; does nothing where it is shared."""
+    if not LWLockHeldByMeInMode(registry.lock, LW_EXCLUSIVE):
+        return
+    check_lists()
+    check_jobs()
+    check_workers()
+    check_sessions()
+
+
+cdef void check_lists() noexcept nogil:
+    """Each list has just the entries that belong to it. One that is in two of them, or in a circle, makes the lengths
+    differ, as what an entry must be for one list it must not be for another."""
+    cdef int32_t unused = 0
+    cdef int32_t past = 0
+    cdef int32_t queued = 0
+    cdef int32_t last = -1
+    cdef int32_t i
+    cdef Job *job
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        unused += job.cookie == 0
+        past += job.cookie != 0 and job.in_history
+        queued += job.cookie != 0 and job.state == JOB_QUEUED
+    i = registry.free_head
+    while i >= 0:
+        Assert(registry.jobs[i].cookie == 0)
+        Assert(unused > 0)
+        unused -= 1
+        i = registry.jobs[i].next
+    i = registry.history_head
+    while i >= 0:
+        Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].in_history)
+        Assert(past > 0)
+        past -= 1
+        last = i
+        i = registry.jobs[i].next
+    Assert(last == registry.history_tail)
+    Assert(queued == registry.backlog_size)
+    last = -1
+    i = registry.backlog_head
+    while i >= 0:
+        Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].state == JOB_QUEUED)
+        Assert(registry.jobs[i].previous == last)
+        Assert(queued > 0)
+        queued -= 1
+        last = i
+        i = registry.jobs[i].next
+    Assert(last == registry.backlog_tail)
+    Assert(unused == 0 and past == 0 and queued == 0)
+
+
+cdef void check_jobs() noexcept nogil:
+    cdef int32_t i
+    cdef Job *job
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        Assert(registry.cookies[i] == job.cookie)
+        Assert((job.request == InvalidDsaPointer) == (job.request_size == 0))
+        Assert((job.error == InvalidDsaPointer) == (job.error_size == 0))
+        Assert((job.ring == InvalidDsaPointer) == (job.ring_size == 0))
+        if job.cookie == 0:
+            check_unused(job)
+            continue
+        Assert(find_by_cookie(job.cookie) == job)
+        check_claim(job)
+        check_stage(job)
+        check_watches(job)
+
+
+cdef void check_unused(Job *job) noexcept nogil:
+    Assert(job.worker == -1)
+    Assert(job.reader == READER_NONE and job.reader_proc == NULL)
+    Assert(job.watches == InvalidDsaPointer)
+    Assert(has_no_memory(job))
+
+
+cdef bint has_no_memory(Job *job) noexcept nogil:
+    return job.request_size == 0 and job.error_size == 0 and job.ring_size == 0 and job.file_number == 0
+
+
+cdef void check_claim(Job *job) noexcept nogil:
+    """By a process that is there, which gives it back before it leaves the sessions."""
+    Assert((job.reader == READER_NONE) == (job.reader_proc == NULL))
+    if job.reader_proc != NULL:
+        Assert(registry.sessions[proc_number(job.reader_proc)].id != 0)
+        Assert(job.reader != READER_MOVING or is_final(job.state))
+
+
+cdef void check_stage(Job *job) noexcept nogil:
+    """Live, kept or history, each with what is part of it."""
+    cdef Worker *worker
+    if is_final(job.state):
+        Assert(job.worker == -1)
+        Assert(job.watches == InvalidDsaPointer)
+        if job.in_history:
+            Assert(job.reader == READER_NONE)
+            Assert(job.submitted if job.tracked else has_no_memory(job))
+        else:
+            Assert(job.reader != READER_NONE or (job.tracked and not job.submitted))
+        return
+    Assert(not job.in_history)
+    Assert(job.request != InvalidDsaPointer)
+    if job.worker < 0:
+        Assert(job.state == JOB_QUEUED or job.state == JOB_STARTING)
+        return
+    worker = &registry.workers[job.worker]
+    Assert(worker.job == job_index(job) and worker.cookie == job.cookie)
+    Assert(worker.state == (WORKER_ASSIGNED if job.state == JOB_STARTING else WORKER_RUNNING))
+
+
+cdef void check_watches(Job *job) noexcept nogil:
+    """The list is linked both ways, and of this job's watches by sessions that show them."""
+    cdef dsa_pointer previous = InvalidDsaPointer
+    cdef dsa_pointer piece = job.watches
+    cdef Watch *watch
+    cdef Session *session
+    while piece != InvalidDsaPointer:
+        watch = <Watch *>address(piece)
+        session = &registry.sessions[proc_number(watch.waiter)]
+        Assert(watch.previous == previous)
+        Assert(watch.job == job_index(job) and watch.cookie == job.cookie)
+        Assert(session.id != 0)
+        Assert(session.watches != InvalidDsaPointer and session.watches <= piece)
+        Assert((piece - session.watches) % sizeof(Watch) == 0)
+        previous = piece
+        piece = watch.next
+
+
+cdef void check_workers() noexcept nogil:
+    cdef int32_t live = 0
+    cdef int32_t i
+    cdef Worker *worker
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        live += worker.state != WORKER_FREE
+        Assert((worker.job >= 0) == (worker.state == WORKER_ASSIGNED or worker.state == WORKER_RUNNING))
+        Assert((worker.pid == 0) == (worker.proc == NULL))
+        if worker.job >= 0:
+            Assert(worker.pid != 0)
+            Assert(worker.cookie != 0 and registry.cookies[worker.job] == worker.cookie)
+            Assert(registry.jobs[worker.job].worker == i)
+        Assert(worker.reserved_for < 0 or worker.state == WORKER_STARTING)
+        Assert(worker.state == WORKER_STARTING or (worker.pid != 0) == (worker.state != WORKER_FREE))
+    Assert(live == registry.live_workers)
+    Assert(0 <= registry.ahead_count <= AHEAD_REQUESTS)
+
+
+cdef void check_sessions() noexcept nogil:
+    """Each job that has begun, or whose launch looks for a worker, is counted by the session that launched it."""
+    cdef int32_t active = 0
+    cdef int32_t mine = 0
+    cdef int32_t i
+    cdef Job *job
+    cdef Session *session
+    for i in range(registry.sessions_size):
+        session = &registry.sessions[i]
+        if session.id != 0:
+            Assert(session.active >= 0)
+            active += session.active
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        if job.cookie == 0 or job.state == JOB_QUEUED or is_final(job.state):
+            continue
+        active -= registry.sessions[job.session].id == job.session_id
+        mine += my_session != NULL and my_session.id == job.session_id
+    Assert(active == 0)
+    Assert(my_session == NULL or my_session.id == 0 or my_session.active == mine)
