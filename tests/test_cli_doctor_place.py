@@ -73,7 +73,7 @@ def test_everybody_may_create_in_public(cli: Cli, server: Server, db: str) -> No
 
 
 def test_lookalikes(cli: Cli, server: Server, conn: Connection, db: str) -> None:
-    """In its schema and wherever the session looks; not elsewhere, and not what the extension has itself."""
+    """In its schema and wherever the session looks; not elsewhere."""
     assert found(cli, server, db)["look-alikes"].startswith("OK ")
     conn.execute("CREATE SCHEMA other; CREATE SCHEMA farther")
     conn.execute(f'ALTER DATABASE "{db}" SET search_path = other, public'.encode())

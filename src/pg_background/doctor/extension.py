@@ -92,7 +92,7 @@ WHERE p.pronamespace IN (SELECT oid FROM place)
 UNION ALL
 SELECT t.oid::regtype::text
 FROM pg_type t
-WHERE t.typnamespace IN (SELECT oid FROM place)
+WHERE t.typnamespace IN (SELECT oid FROM place) AND t.typcategory <> 'A'
   AND t.typname IN (SELECT typname FROM our_type) AND t.oid NOT IN (SELECT oid FROM our_type)
 ORDER BY 1
 """
