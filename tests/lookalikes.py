@@ -6,6 +6,7 @@ Casts are not among them: they are found by the types that they are for, never b
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from .server import Server
 
 SCRIPTS = "\n".join(
     path.read_text() for path in (Path(__file__).parents[1] / "extension/sql").glob("pg_background--*3.0.sql")
+)
+
+#: The parts of the package that have SQL for the search_path of whoever calls.
+PACKAGE = "\n".join(
+    (Path(__file__).parents[1] / "src/pg_background" / name).read_text()
+    for name in ("client/statements.py", "inspection.py", "doctor/preloading.py", "cli/database.py")
 )
 
 #: What each of them says in the server's log, before it raises.
@@ -35,6 +42,19 @@ _OWN = {
     "pg_background_worker_pid": ("int4", "int8"),
 }
 
+#: What fits an argument that is meant for a parameter of this type, as drivers and literals give it.
+_NUMBERS = ("int2", "int4", "int8", "numeric", "float8", "oid", "text", "anynonarray", "anycompatible")
+_TEXTS = ("text", "varchar", "name", "bpchar", "json", "int4", "anynonarray", "anycompatible")
+_OTHERS = {
+    "int4": _NUMBERS,
+    "int8": _NUMBERS,
+    "text": _TEXTS,
+    "name": _TEXTS,
+    "bool": ("bool", "int2", "text", "anynonarray"),
+    "text[]": ("text[]", "varchar[]", "name[]", "text", "anyarray"),
+}
+_MANY = ("int2[]", "int4[]", "int8[]", "numeric[]", "text[]", "anyarray")
+
 _OPERATORS = ("=", "<>", ">=", "<", "||", "~", "!~", "~~", "+", "-")
 
 _DOMAINS = (
@@ -53,7 +73,7 @@ _RELATIONS = (
         "pg_proc",
         "pg_class",
     ),
-    *("pg_namespace", "pg_settings", "pg_stat_activity"),
+    *("pg_namespace", "pg_settings", "pg_file_settings", "pg_type", "pg_stat_activity"),
 )
 
 
@@ -85,7 +105,7 @@ def plant(conn: Connection, schema: str, *, extension: str = "", beside_extensio
         made += [
             _operator(schema, name, left, right)
             for name in _OPERATORS
-            for left, right in product(_TYPES, repeat=2)
+            for left, right in product((*_TYPES, "regtype"), repeat=2)
         ]
     if beside_extension:
         made += [
@@ -104,6 +124,32 @@ def plant(conn: Connection, schema: str, *, extension: str = "", beside_extensio
     body = "\n".join(dict.fromkeys(made)).replace("%", "%%")
     conn.execute("SET check_function_bodies = off")
     conn.execute(body.encode())
+    conn.execute("RESET search_path; RESET check_function_bodies")
+
+
+def overload(conn: Connection, schema: str, declared: Mapping[str, tuple[str, ...]]) -> None:
+    """Make functions that fit calls of the extension's better, but for those that give all in its very types.
+
+    Args:
+        schema: that of the extension.
+        declared: the functions, with the types of their parameters.
+    """
+    conn.execute("SET search_path = pg_catalog; SET check_function_bodies = off")
+    rows = conn.execute(
+        "SELECT proname, ARRAY(SELECT typname FROM unnest(proargtypes) WITH ORDINALITY AS a(id, n)"
+        "   JOIN pg_type t ON t.oid = a.id ORDER BY n), pg_get_function_result(oid)"
+        " FROM pg_proc WHERE pronamespace = %s::regnamespace",
+        [schema],
+    )
+    results = {(name, tuple(types)): result for name, types, result in rows}
+    made = [
+        f"CREATE FUNCTION {schema}.{name}({', '.join(parameters)}) RETURNS {results[name, _types(types)]}"
+        " LANGUAGE plpgsql AS 'BEGIN PERFORM lookalikes.caught(); END';"
+        for name, types in declared.items()
+        for other, parameters in _other_parameters(types).items()
+        if (name, other) not in results
+    ]
+    conn.execute("\n".join(made).encode())
     conn.execute("RESET search_path; RESET check_function_bodies")
 
 
@@ -136,9 +182,29 @@ def plant_twins(conn: Connection) -> None:
     conn.execute("\n".join(made).encode())
 
 
+def _other_parameters(declared: tuple[str, ...]) -> dict[tuple[str, ...], list[str]]:
+    """Return lists of parameters, by their types, that fit calls which are meant for these."""
+    others = [_OTHERS[type_name] for type_name in declared]
+    lists: list[list[str]] = [[*declared[:n]] for n in range(len(declared))]
+    if len(declared) <= 3:
+        lists += map(list, product(*others))
+    else:
+        lists += [
+            [*declared[:n], other, *declared[n + 1 :]] for n in range(len(declared)) for other in others[n]
+        ]
+    lists += [[*declared[:n], f"VARIADIC {kind}"] for n in range(len(declared)) for kind in _MANY]
+    return {_types(parameters): parameters for parameters in lists}
+
+
+def _types(parameters: Iterable[str]) -> tuple[str, ...]:
+    """Return the types as pg_type calls them."""
+    plain = (parameter.removeprefix("VARIADIC ") for parameter in parameters)
+    return tuple(f"_{name[:-2]}" if name.endswith("[]") else name for name in plain)
+
+
 def _used(conn: Connection) -> list[str]:
-    """The server's functions that the scripts call, and that the views do."""
-    called = {*re.findall(r"\b([a-z_]+)\(", SCRIPTS)} - {"text", "name"}
+    """The server's functions that the scripts call, the views and the package."""
+    called = {*re.findall(r"\b([a-z_]+)\(", SCRIPTS + PACKAGE)} - {"text", "name"}
     rows = conn.execute(
         "SELECT DISTINCT proname::text FROM pg_catalog.pg_proc"
         " WHERE pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND proname = ANY (%s)",

@@ -62,7 +62,10 @@ def test_database_without_the_extension(cli: Cli, server: Server) -> None:
     done = cli("doctor", server.dsn("template1"))
     assert done.returncode == 1
     found = lines(done.stdout)
-    assert found["extension"] == 'FAIL not in database "template1"; fix: CREATE EXTENSION pg_background'
+    assert found["extension"] == (
+        'FAIL not in database "template1"; fix: CREATE SCHEMA background; CREATE EXTENSION pg_background '
+        "SCHEMA background; GRANT USAGE ON SCHEMA background TO pgbackground_role"
+    )
     assert "trial job" not in found
 
 

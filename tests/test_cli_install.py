@@ -18,6 +18,8 @@ from pg_background.server.ports import any_free
 from pg_background.server.runtime import bundled_libraries
 
 from .fix_cli import Cli
+from .fix_server import FreshServer
+from .server import Server
 
 SCRIPT = "pg_background--3.0.sql"
 
@@ -65,7 +67,13 @@ def test_installed_and_used(cli: Cli, bare: Installation, data: Path) -> None:
         *map(str, sorted(extensions.glob("pg_background--*.sql"))),
     ]
     assert (extensions / SCRIPT).exists()
-    for word in ("shared_preload_libraries", "restart", "CREATE EXTENSION pg_background", "doctor"):
+    steps = (
+        "shared_preload_libraries",
+        "restart",
+        "CREATE EXTENSION pg_background SCHEMA background",
+        "doctor",
+    )
+    for word in steps:
         assert word in done.stderr
     assert stat.S_IMODE(library.stat().st_mode) == 0o755
     assert stat.S_IMODE((extensions / SCRIPT).stat().st_mode) == 0o644
@@ -129,6 +137,74 @@ def test_scripts_of_other_versions_stay(bare: Installation, extension: Build) ->
     old.touch()
     install(bare, extension)
     assert old.exists()
+
+
+def test_the_setting_of_a_server_that_runs(cli: Cli, bare: Installation, server: Server) -> None:
+    """Named as for psql; what was changed since it started counts."""
+    done = cli("install", "--pg-config", bare.pg_config, "--dry-run", "--dbname", server.dsn())
+    assert "shared_preload_libraries" not in done.stderr
+    with server.connect() as conn:
+        conn.execute(b"ALTER SYSTEM SET shared_preload_libraries = 'Odd one', auto_explain, citus")
+        try:
+            done = cli("install", "--pg-config", bare.pg_config, "--dry-run", PG_BACKGROUND_DSN=server.dsn())
+            assert done.returncode == 0, done.stderr
+            statement = (
+                "ALTER SYSTEM SET shared_preload_libraries = citus, 'Odd one', auto_explain, pg_background"
+            )
+            assert f"     {statement}\n" in done.stderr
+            assert "shared_preload_libraries = 'citus, Odd one, auto_explain, pg_background'\n" in done.stderr
+            # It is taken as it is printed, and then there is nothing left to be set.
+            conn.execute(statement.encode())
+            done = cli("install", "--pg-config", bare.pg_config, "--dry-run", PG_BACKGROUND_DSN=server.dsn())
+            assert "ALTER SYSTEM" not in done.stderr
+            assert "restart the server" in done.stderr
+        finally:
+            conn.execute("ALTER SYSTEM RESET shared_preload_libraries")
+
+
+def test_the_setting_on_the_command_line(cli: Cli, bare: Installation, fresh_server: FreshServer) -> None:
+    """It wins over what ALTER SYSTEM would set."""
+    fresh = fresh_server()
+    option = "-c shared_preload_libraries=auto_explain"
+    pg_ctl = fresh.cluster.runtime.installation.program("pg_ctl")
+    done = fresh.cluster.os_user.run(
+        [pg_ctl, "restart", "-D", fresh.cluster.path, "-l", fresh.cluster.log_path, "-w", "-o", option]
+    )
+    assert done.returncode == 0, done.stdout
+    said = cli("install", "--pg-config", bare.pg_config, "--dry-run", PG_BACKGROUND_DSN=fresh.dsn()).stderr
+    assert "-c 'shared_preload_libraries=auto_explain, pg_background' on the server's command line" in said
+    assert "ALTER SYSTEM" not in said
+    fix = cli("doctor", fresh.dsn()).stdout
+    assert "-c 'shared_preload_libraries=auto_explain, pg_background' on the server's command line" in fix
+
+
+def test_the_setting_in_a_data_directory(
+    cli: Cli, bare: Installation, server: Server, open_tmp_path: Path
+) -> None:
+    """Whether its server runs or not; only its configuration has to be there."""
+    data = open_tmp_path / "configuration"
+    data.mkdir()
+    (data / "postgresql.conf").write_text("include 'libraries.conf'\n")
+    (data / "libraries.conf").write_text("shared_preload_libraries = 'pg_stat_statements'\n")
+    expected = "ALTER SYSTEM SET shared_preload_libraries = pg_stat_statements, pg_background\n"
+    given: list[tuple[list[str], dict[str, str]]] = [(["--data", str(data)], {}), ([], {"PGDATA": str(data)})]
+    for words, environment in given:
+        done = cli("install", "--pg-config", bare.pg_config, "--dry-run", *words, **environment)
+        assert (done.returncode, expected in done.stderr) == (0, True), done.stderr
+    done = cli("install", "--pg-config", bare.pg_config, "--dry-run", "--data", server.cluster.path)
+    assert "shared_preload_libraries" not in done.stderr
+
+
+def test_a_server_that_can_not_be_asked(cli: Cli, bare: Installation, open_tmp_path: Path) -> None:
+    """The extension is installed all the same."""
+    for words, problem in (
+        (["--host", str(open_tmp_path)], "can't ask the server what it preloads: can't connect: "),
+        (["--data", str(open_tmp_path)], "can't see what the server preloads: "),
+    ):
+        done = cli("install", "--pg-config", bare.pg_config, *words)
+        assert done.returncode == 0, done.stderr
+        assert problem in done.stderr
+        assert "ALTER SYSTEM SET shared_preload_libraries = …, pg_background\n" in done.stderr
 
 
 def test_not_writable(bare: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

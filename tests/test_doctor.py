@@ -9,6 +9,7 @@ import pytest
 from pg_background.doctor import Facts, Finding, Grade, examine
 from pg_background.doctor.facts import Extension, Registry, Setting, Trial
 from pg_background.doctor.limits import size
+from pg_background.doctor.preloading import Configured
 
 EXTENSION = Extension(version="3.0", schema="public", available="3.0")
 
@@ -60,6 +61,12 @@ def with_settings(facts: Facts, **values: str | Setting) -> Facts:
     return replace(facts, settings={**facts.settings, **changed})
 
 
+def with_preload(facts: Facts, value: str, *, running: str, by_command_line: bool = False) -> Facts:
+    """Change what is preloaded: now, and at the next start."""
+    changed = with_settings(facts, shared_preload_libraries=running)
+    return replace(changed, preload=Configured(value, by_command_line))
+
+
 def found(facts: Facts, check: str) -> Finding:
     (finding,) = (finding for finding in examine(facts) if finding.check == check)
     return finding
@@ -68,7 +75,7 @@ def found(facts: Facts, check: str) -> Finding:
 def test_all_well() -> None:
     findings = examine(WELL)
     assert {finding.grade for finding in findings} == {Grade.OK}
-    assert len(findings) == len({finding.check for finding in findings}) == 13
+    assert len(findings) == len({finding.check for finding in findings}) == 15
     assert not any(finding.fix for finding in findings)
 
 
@@ -92,7 +99,7 @@ CASES = {
         with_settings(BARE, shared_preload_libraries='auto_explain,"Odd"'),
         "library",
         "FAIL",
-        "shared_preload_libraries = auto_explain, Odd, pg_background,",
+        "shared_preload_libraries = auto_explain, 'Odd', pg_background, then restart",
     ),
     "no libraries": (
         with_settings(BARE, shared_preload_libraries=""),
@@ -112,11 +119,53 @@ CASES = {
         "FAIL",
         "the extension in C",
     ),
+    "other library, with its folder": (
+        with_settings(BARE, shared_preload_libraries="$libdir/pg_background"),
+        "library",
+        "FAIL",
+        "the extension in C",
+    ),
+    "changed, not reloaded": (
+        with_preload(BARE, "auto_explain, pg_background", running="auto_explain"),
+        "library",
+        "FAIL",
+        "fix: restart the server",
+    ),
+    "changed to something else": (
+        with_preload(BARE, "auto_explain", running=""),
+        "library",
+        "FAIL",
+        "shared_preload_libraries = auto_explain, pg_background, then restart",
+    ),
+    "on the command line": (
+        with_preload(BARE, "auto_explain", running="auto_explain", by_command_line=True),
+        "library",
+        "FAIL",
+        "-c 'shared_preload_libraries=auto_explain, pg_background' on the server's command line, then",
+    ),
+    "not at the next start": (
+        with_preload(WELL, "auto_explain", running="auto_explain, pg_background"),
+        "library",
+        "WARN",
+        "not at the next start; fix: ALTER SYSTEM SET shared_preload_libraries = auto_explain, pg_background",
+    ),
+    "Citus is first": (
+        with_settings(WELL, shared_preload_libraries="citus, pg_background"),
+        "citus",
+        "OK",
+        "first in shared_preload_libraries",
+    ),
+    "Citus is not first": (
+        with_preload(WELL, "pg_background,citus", running="citus,pg_background"),
+        "citus",
+        "FAIL",
+        "will not start again; fix: ALTER SYSTEM SET shared_preload_libraries = citus, pg_background",
+    ),
     "not created": (
         replace(WELL, extension=None),
         "extension",
         "FAIL",
-        'not in database "shop"; fix: CREATE EXTENSION pg_background',
+        'not in database "shop"; fix: CREATE SCHEMA background; CREATE EXTENSION pg_background SCHEMA ',
     ),
     "to be updated": (
         replace(WELL, available="3.1"),
@@ -157,10 +206,41 @@ CASES = {
         "ALTER ROLE pgbackground_role NOLOGIN",
     ),
     "user role without functions": (
-        replace(WELL, user_role_may_launch=False),
+        replace(WELL, extension=replace(EXTENSION, user_role_may_launch=False)),
         "grants",
         "WARN",
         "nor may its members",
+    ),
+    "user role out of the schema": (
+        replace(WELL, extension=replace(EXTENSION, schema="My jobs", user_role_may_enter=False)),
+        "grants",
+        "WARN",
+        'GRANT USAGE ON SCHEMA "My jobs" TO pgbackground_role',
+    ),
+    "public is open": (
+        replace(WELL, extension=replace(EXTENSION, creators=("PUBLIC",))),
+        "schema",
+        "WARN",
+        "PUBLIC may create in public what calls take for the extension's; fix: as a superuser CREATE SCHEMA "
+        "background; ALTER EXTENSION pg_background SET SCHEMA background; GRANT USAGE ON SCHEMA background",
+    ),
+    "the owner of the database": (
+        replace(WELL, extension=replace(EXTENSION, schema_owner="bob")),
+        "schema",
+        "WARN",
+        "bob, its owner may create in public",
+    ),
+    "an open schema of its own": (
+        replace(WELL, extension=replace(EXTENSION, schema="jobs", schema_owner="bob", creators=("al", "bo"))),
+        "schema",
+        "WARN",
+        "fix: REVOKE CREATE ON SCHEMA jobs FROM al, bo; ALTER SCHEMA jobs OWNER TO a superuser",
+    ),
+    "look-alikes": (
+        replace(WELL, extension=replace(EXTENSION, lookalikes=("a(integer)", "b", "c", "d"))),
+        "look-alikes",
+        "WARN",
+        "calls may take for the extension's what is not: a(integer), b, c and 1 more",
     ),
     "no schema": (
         replace(WELL, extension=replace(EXTENSION, may_enter=False)),

@@ -7,13 +7,14 @@ from typing import Any
 
 from psycopg import sql
 
-from .client.model import Handle
+from .client.functions import call, in_schema
+from .client.statements import HANDLE
 
 #: Where the extension is; no row where it is not.
 SCHEMA = """
 SELECT n.nspname FROM pg_catalog.pg_extension e
-JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
-WHERE e.extname = 'pg_background'
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+WHERE e.extname OPERATOR(pg_catalog.=) 'pg_background'
 """
 
 
@@ -41,17 +42,19 @@ class Inspection:
     error: JobError | None
 
 
-def query(schema: sql.Identifier, handle: Handle) -> sql.Composed:
-    """Return the SQL that asks for it, where the extension is in this schema."""
+def query(schema: sql.Identifier) -> sql.Composed:
+    """Return the SQL that asks for it by pid and cookie, where the extension is in this schema."""
     names = sql.SQL(", ").join(sql.Identifier("e", field.name) for field in fields(JobError))
-    return sql.SQL(
-        "SELECT {schema}.pg_background_full_sql({pid}, {cookie}), {names}"
-        " FROM {schema}.pg_background_error_info({pid}, {cookie}) AS e"
-    ).format(
-        schema=schema,
-        pid=sql.Literal(handle.pid),
-        cookie=sql.Literal(handle.cookie),
-        names=names,
+    return sql.SQL(" ").join(
+        (
+            in_schema(f"SELECT {call('pg_background_full_sql', 'h.pid', 'h.cookie')},", schema),
+            names,
+            in_schema(
+                f"FROM {HANDLE} CROSS JOIN LATERAL"
+                f" {call('pg_background_error_info', 'h.pid', 'h.cookie')} AS e",
+                schema,
+            ),
+        )
     )
 
 

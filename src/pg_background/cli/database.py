@@ -78,6 +78,11 @@ class Database:
     may_ask: bool = False
 
     @property
+    def is_given(self) -> bool:
+        """Whether it was named, in whatever way but libpq's own variables."""
+        return any((self.dsn, self.host, self.port, self.user))
+
+    @property
     def conninfo(self) -> str:
         """What libpq takes.
 

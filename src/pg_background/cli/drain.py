@@ -6,8 +6,8 @@ from typing import Annotated
 
 import psycopg
 import typer
-from psycopg import sql
 
+from ..client.functions import call, in_schema
 from .database import DatabaseArgument, schema_of_extension, session
 from .exits import Exit
 from .given import command
@@ -49,13 +49,13 @@ def drain(
         connection.execute("SET statement_timeout = 0")
         schema = schema_of_extension(connection)
         if resume:
-            connection.execute(sql.SQL("SELECT {}.pg_background_resume_server()").format(schema))
+            connection.execute(in_schema(f"SELECT {call('pg_background_resume_server')}", schema))
             note("jobs can be launched again")
             return
-        query = sql.SQL("SELECT finished, canceled, running FROM {}.pg_background_drain_server(%s)")
+        query = f"SELECT finished, canceled, running FROM {call('pg_background_drain_server')}"
         try:
             with step("Waiting for running jobs …"):
-                row = connection.execute(query.format(schema), [round(timeout * 1000)]).fetchone()
+                row = connection.execute(in_schema(query, schema), [round(timeout * 1000)]).fetchone()
         except (KeyboardInterrupt, psycopg.errors.QueryCanceled):
             note(_REFUSED)
             raise

@@ -10,21 +10,20 @@ from typing import Annotated
 
 import typer
 
+from ..doctor.preloading import Configured, configured
+from ..preload import SETTING
 from ..server import Installation, NotWritableError, build
 from ..server import install as installing
+from ..server.errors import DatabaseError
+from .database import Database, DatabaseGiven, session
+from .given import command
+from .next_steps import next_steps
 from .output import note, step
 
-_NEXT_STEPS = """\
-Next:
-  1. add pg_background to shared_preload_libraries, beside what is there:
-     ALTER SYSTEM SET shared_preload_libraries = pg_background
-  2. restart the server
-  3. in each database that is to use it: CREATE EXTENSION pg_background
-     (where an older version is: ALTER EXTENSION pg_background UPDATE)
-  4. look whether all is well: pg-background doctor DSN"""
 
-
+@command
 def install(
+    database: DatabaseGiven,
     pg_config: Annotated[
         str,
         typer.Option(
@@ -34,6 +33,17 @@ def install(
             help="pg_config of the server, or a name to look up in PATH.",
         ),
     ] = "pg_config",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            envvar="PGDATA",
+            help="Data directory of the server, or the folder of its postgresql.conf, to see what it "
+            "preloads. If the server is named as for psql, it is asked instead.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -45,7 +55,8 @@ def install(
 ) -> None:
     """Build the extension for a PostgreSQL and install it there; print each file that was changed.
 
-    Does only what is not done yet. A running server keeps what it has until it is restarted.
+    Does only what is not done yet. A running server keeps what it has until it is restarted. What is left to
+    do is printed at the end, with the setting to be made if the server is named, as for psql or by --data.
     """
     installation = Installation.from_pg_config(pg_config)
     # Asked first: a server that can't be used is worth no build.
@@ -57,7 +68,7 @@ def install(
             extension = build(installation)
         todo = (installing.plan if dry_run else installing.install)(installation, extension)
     except NotWritableError as error:
-        raise NotWritableError(error.message, hint=_with_sudo(installation) or error.hint) from None
+        raise NotWritableError(error.message, hint=_with_sudo(installation, data) or error.hint) from None
     for _, target in todo.copies:
         typer.echo(f"{target}")
     for path in todo.removals:
@@ -66,13 +77,32 @@ def install(
         note("nothing was changed" if todo else "it is installed; there is nothing to do")
     else:
         note("installed" if todo else "it is installed already")
-        note(_NEXT_STEPS)
+    note(next_steps(_configured(installation, database, data)))
 
 
-def _with_sudo(installation: Installation) -> str:
+def _configured(installation: Installation, database: Database, data: Path | None) -> Configured | None:
+    """Return what the server preloads; None if nobody says which server, or it can't be asked."""
+    if database.is_given:
+        try:
+            with session(database) as connection:
+                return configured(connection)
+        except DatabaseError as error:
+            note(f"can't ask the server what it preloads: {error.message}")
+            return None
+    if data is None:
+        return None
+    value = installation.configured(SETTING, data)
+    if value is None:
+        note(f'can\'t see what the server preloads: in "{data}" there is no postgresql.conf that can be read')
+        return None
+    return Configured(value, by_command_line=False)
+
+
+def _with_sudo(installation: Installation, data: Path | None) -> str:
     """Return the command that would work; as root there is none."""
     if os.geteuid() == 0:
         return ""
-    # sudo has a PATH of its own, without virtual environments.
+    # sudo has a PATH of its own, without virtual environments, and drops the variables.
     program = Path(sys.argv[0]).absolute()
-    return shlex.join(["sudo", str(program), "install", "--pg-config", str(installation.pg_config)])
+    where = [] if data is None else ["--data", str(data)]
+    return shlex.join(["sudo", str(program), "install", "--pg-config", str(installation.pg_config), *where])

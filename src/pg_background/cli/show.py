@@ -65,7 +65,7 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
 
 
 def _inspect(session: Connection, handle: Handle) -> Inspection:
-    row = session.execute(query(schema_of_extension(session), handle)).fetchone()
+    row = session.execute(query(schema_of_extension(session)), handle).fetchone()
     assert row is not None
     return inspection(row)
 

@@ -1,4 +1,4 @@
-"""The SQL that a client sends; every name in it is qualified, so that no search_path matters."""
+"""The SQL that a client sends: no name or operator in it is looked up through a search_path."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from .functions import call, in_schema
 from .model import JobColumn
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 LOOK = """
 SELECT n.nspname, pg_catalog.pg_backend_pid()
 FROM (VALUES (1)) AS always(here)
-LEFT JOIN (pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace)
-  ON e.extname = 'pg_background'
+LEFT JOIN (pg_catalog.pg_extension e
+           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace)
+  ON e.extname OPERATOR(pg_catalog.=) 'pg_background'
 """
 
 #: So that jobs which are launched from then on tell when they end …
@@ -29,13 +31,23 @@ LISTEN = "LISTEN pg_background"
 #: Wakes those who listen, to no end.
 NUDGE = "NOTIFY pg_background"
 
-_START = (
-    "{}.pg_background_start(sql => %s, params => %s, label => %s, queue_size => %s, timeout_ms => %s,"
-    " database => %s, each_statement => %s, discard_result => %s, on_full => %s)"
-)
+_START = call("pg_background_start")
 
 #: It refers to the setting's new value, so that it comes after that was set.
-_START_DURING = _START.replace("sql => %s", "sql => CASE WHEN s.during IS NOT NULL THEN %s END", 1)
+_START_DURING = _START.replace("%s", "(CASE WHEN s.during IS NOT NULL THEN %s END)", 1)
+
+#: Handles, h, that are given as two arrays.
+_ARRAYS = "ROWS FROM (pg_catalog.unnest(%s::pg_catalog.int4[]), pg_catalog.unnest(%s::pg_catalog.int8[]))"
+_HANDLES = f"{_ARRAYS} AS h(pid, cookie)"
+
+#: The handle of one job, h.
+HANDLE = "(VALUES (%s::pg_catalog.int4, %s::pg_catalog.int8)) AS h(pid, cookie)"
+
+_OUTCOME = f"LATERAL {call('pg_background_outcome', 'h.pid', 'h.cookie')} AS o"
+_OUTCOMES = "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message FROM "
+
+#: A row of pg_background_jobs is that of a handle.
+_SAME_JOB = "j.pid OPERATOR(pg_catalog.=) h.pid AND j.cookie OPERATOR(pg_catalog.=) h.cookie"
 
 
 class Statements:
@@ -53,60 +65,53 @@ class Statements:
         )
         #: Of those handles that are final or unknown.
         self.finished = self._sql(
-            "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message"
-            " FROM ROWS FROM (pg_catalog.unnest(%s::int4[]), pg_catalog.unnest(%s::int8[])) AS h(pid, cookie)"
-            " CROSS JOIN LATERAL {}.pg_background_outcome(h.pid, h.cookie) AS o"
-            " WHERE o.state IS NULL OR o.state NOT IN ('queued', 'starting', 'running')"
+            f"{_OUTCOMES}{_HANDLES} CROSS JOIN {_OUTCOME}"
+            " WHERE o.state IS NULL OR o.state OPERATOR(pg_catalog.<>)"
+            " ALL ('{{queued,starting,running}}'::pg_catalog.text[])"
         )
+        self.outcome = self._sql(f"{_OUTCOMES}{HANDLE} CROSS JOIN {_OUTCOME}")
         #: Of those handles that wait for this session, which waits for them.
         self.held_up = self._sql(
-            "SELECT j.pid, j.cookie FROM {}.pg_background_jobs AS j"
-            " JOIN ROWS FROM (pg_catalog.unnest(%s::int4[]), pg_catalog.unnest(%s::int8[])) AS h(pid, cookie)"
-            " ON (j.pid, j.cookie) = (h.pid, h.cookie)"
-            " WHERE pg_catalog.pg_backend_pid() = ANY (j.blocked_by)"
-        )
-        self.outcome = self._sql(
-            "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message"
-            " FROM (VALUES (%s::int4, %s::int8)) AS h(pid, cookie)"
-            " CROSS JOIN LATERAL {}.pg_background_outcome(h.pid, h.cookie) AS o"
+            f"SELECT j.pid, j.cookie FROM {{schema}}.pg_background_jobs AS j"
+            f" JOIN {_HANDLES} ON {_SAME_JOB}"
+            " WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ANY (j.blocked_by)"
         )
         self.progress = self._sql(
             "SELECT p.progress_pct, p.progress_msg"
-            " FROM ROWS FROM (pg_catalog.unnest(%s::int4[]), pg_catalog.unnest(%s::int8[]))"
-            " WITH ORDINALITY AS h(pid, cookie, n)"
-            " CROSS JOIN LATERAL {}.pg_background_get_progress(h.pid, h.cookie) AS p ORDER BY h.n"
+            f" FROM {_ARRAYS} WITH ORDINALITY AS h(pid, cookie, n)"
+            f" CROSS JOIN LATERAL {call('pg_background_get_progress', 'h.pid', 'h.cookie')} AS p ORDER BY h.n"
         )
         self.describe = self._sql(
-            "SELECT d.name, d.type_name, d.type::oid, n.nspname, t.typname"
-            " FROM {}.pg_background_describe(%s, %s) AS d"
-            " LEFT JOIN pg_catalog.pg_type t ON t.oid = d.type AND t.typname <> 'void'"
-            " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace ORDER BY d.ordinal"
+            "SELECT d.name, d.type_name, d.type::pg_catalog.oid, n.nspname, t.typname"
+            f" FROM {call('pg_background_describe')} AS d"
+            " LEFT JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) d.type::pg_catalog.oid"
+            " AND t.typname OPERATOR(pg_catalog.<>) 'void'"
+            " LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace"
+            " ORDER BY d.ordinal"
         )
         self.error_info = self._sql(
-            "SELECT sqlstate, message, detail, hint FROM {}.pg_background_error_info(%s, %s)"
+            f"SELECT sqlstate, message, detail, hint FROM {call('pg_background_error_info')}"
         )
-        self.cancel = self._sql("SELECT {}.pg_background_cancel(%s, %s, %s)")
-        self.detach = self._sql("SELECT {}.pg_background_detach(%s, %s)")
-        self.jobs = self._sql("SELECT * FROM {}.pg_background_jobs")
+        self.cancel = self._sql(f"SELECT {call('pg_background_cancel')}")
+        self.detach = self._sql(f"SELECT {call('pg_background_detach')}")
+        self.jobs = self._sql("SELECT * FROM {schema}.pg_background_jobs")
         self.job_and_sql = self._sql(
-            "SELECT j.*, {0}.pg_background_full_sql(j.pid, j.cookie) AS full_sql"
-            " FROM {0}.pg_background_jobs AS j WHERE (j.pid, j.cookie) = (%s, %s)"
+            f"SELECT j.*, {call('pg_background_full_sql', 'j.pid', 'j.cookie')} AS full_sql"
+            f" FROM {{schema}}.pg_background_jobs AS j JOIN {HANDLE} ON {_SAME_JOB}"
         )
-        self.stats = self._sql("SELECT * FROM {}.pg_background_stats()")
+        self.stats = self._sql(f"SELECT * FROM {call('pg_background_stats')}")
 
     def _sql(self, text: LiteralString) -> sql.Composed:
-        return sql.SQL(text).format(self._schema)
+        return in_schema(text, self._schema)
 
     def result(self, columns: Sequence[JobColumn]) -> sql.Composed:
         """Read rows. Inside they have numbers for names, as two columns may have the same."""
-        return sql.SQL("SELECT {} FROM {}.pg_background_result({}, {}) AS r({})").format(
+        return sql.SQL("SELECT {} FROM {} AS r({})").format(
             sql.SQL(", ").join(
                 sql.SQL("r.{} AS {}").format(sql.Identifier(f"c{n}"), sql.Identifier(column.name))
                 for n, column in enumerate(columns)
             ),
-            self._schema,
-            sql.Placeholder(),
-            sql.Placeholder(),
+            self._sql(call("pg_background_result")),
             sql.SQL(", ").join(
                 sql.SQL("{} {}{}").format(
                     sql.Identifier(f"c{n}"), sql.Identifier(*column.type_path), _modifiers(column)

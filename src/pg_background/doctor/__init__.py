@@ -10,8 +10,9 @@ with psycopg.connect("dbname=shop", autocommit=True) as connection:
 ```
 """
 
+from .asking import collect
 from .checks import examine
-from .facts import Facts, collect
+from .facts import Facts
 from .finding import Finding, Grade
 
 __all__ = ["Facts", "Finding", "Grade", "collect", "examine"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .facts import USER_ROLE, Facts, is_ours
-from .finding import Finding, fail, ok, warn
+from .finding import Finding, fail, identifier, ok, warn
+from .libraries import INSTALL, LIBRARIES
 from .limits import LIMITS
+from .place import CREATE, PLACE
 
 #: The major versions that the extension is tested on.
 SUPPORTED = range(14, 19)
-
-_INSTALL = "pg-background install --pg-config PATH on the server's machine"
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -33,40 +33,17 @@ def version(facts: Facts) -> Finding:
     return ok("server", text)
 
 
-def library(facts: Facts) -> Finding:
-    """Was the library loaded when the server started?"""
-    if facts.preloaded:
-        return ok("library", "preloaded")
-    setting = facts.settings.get("shared_preload_libraries")
-    # A role that may not read the setting gets advice that reminds of what may be there.
-    libraries = ["…"] if setting is None else _names(setting.value)
-    if setting is not None and setting.pending_restart:
-        return fail("library", "not preloaded; the configuration was changed", "restart the server")
-    if "pg_background" in libraries:
-        return fail(
-            "library",
-            "another pg_background, the extension in C, is preloaded",
-            f"{_INSTALL}, then restart the server",
-        )
-    return fail(
-        "library",
-        "not preloaded",
-        f"ALTER SYSTEM SET shared_preload_libraries = {', '.join([*libraries, 'pg_background'])}, "
-        "then restart the server",
-    )
-
-
 def extension(facts: Facts) -> Finding:
     """Is the extension in this database, and up to date?"""
     found = facts.extension
     where = f'in database "{facts.database}"'
     if found is None:
         if facts.available is None:
-            return fail("extension", "its files are not installed", _INSTALL)
-        return fail("extension", f"not {where}", "CREATE EXTENSION pg_background")
+            return fail("extension", "its files are not installed", INSTALL)
+        return fail("extension", f"not {where}", CREATE)
     text = f"version {found.version} {where}"
     if not is_ours(found.version):
-        install = "" if is_ours(facts.available or "0") else f"{_INSTALL}, restart the server, then "
+        install = "" if is_ours(facts.available or "0") else f"{INSTALL}, restart the server, then "
         return fail(
             "extension",
             f"{text} is the extension in C",
@@ -113,7 +90,14 @@ def grants(facts: Facts) -> Finding | None:
             f"there is no role {USER_ROLE}: only superusers launch jobs",
             f"CREATE ROLE {USER_ROLE} NOLOGIN, and grant it EXECUTE on the functions",
         )
-    if not facts.user_role_may_launch:
+    schema = identifier(facts.extension.schema)
+    if not facts.extension.user_role_may_enter:
+        return warn(
+            "grants",
+            f"{USER_ROLE} may not use the schema {schema}, nor may its members",
+            f"GRANT USAGE ON SCHEMA {schema} TO {USER_ROLE}",
+        )
+    if not facts.extension.user_role_may_launch:
         return warn(
             "grants",
             f"{USER_ROLE} may not launch jobs, nor may its members",
@@ -132,15 +116,14 @@ def role(facts: Facts) -> Finding | None:
     """May this role use it?"""
     if facts.extension is None:
         return None
+    name, schema = identifier(facts.role), identifier(facts.extension.schema)
     if not facts.extension.may_enter:
         return fail(
-            "role",
-            f"{facts.role} may not use the schema {facts.extension.schema}",
-            f"GRANT USAGE ON SCHEMA {facts.extension.schema} TO {facts.role}",
+            "role", f"{name} may not use the schema {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {name}"
         )
     if not facts.extension.may_launch:
-        return fail("role", f"{facts.role} may not launch jobs", f"GRANT {USER_ROLE} TO {facts.role}")
-    return ok("role", f"{facts.role} may launch jobs")
+        return fail("role", f"{name} may not launch jobs", f"GRANT {USER_ROLE} TO {name}")
+    return ok("role", f"{name} may launch jobs")
 
 
 def trial(facts: Facts) -> Finding | None:
@@ -158,15 +141,12 @@ def trial(facts: Facts) -> Finding | None:
 
 CHECKS: Sequence[Callable[[Facts], Finding | None]] = (
     version,
-    library,
+    *LIBRARIES,
     extension,
     keeper,
     grants,
+    *PLACE,
     role,
     trial,
     *LIMITS,
 )
-
-
-def _names(libraries: str) -> list[str]:
-    return [name for part in libraries.split(",") if (name := part.strip().strip('"'))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -46,3 +47,11 @@ def warn(check: str, text: str, fix: str) -> Finding:
 def fail(check: str, text: str, fix: str) -> Finding:
     """Return a finding that must be mended."""
     return Finding(Grade.FAIL, check, text, fix)
+
+
+def identifier(name: str) -> str:
+    """Write a name for SQL, with quotes if they are needed."""
+    if re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'

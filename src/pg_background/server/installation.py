@@ -83,6 +83,27 @@ class Installation:
             )
         return path
 
+    def configured(self, setting: str, data: Path) -> str | None:
+        """Return what the configuration files of a server say, whether it runs or not.
+
+        Args:
+            setting: its name.
+            data: the server's data directory, or the folder of its postgresql.conf.
+
+        Returns:
+            None if they can't be read, or are not in order.
+        """
+        try:
+            done = subprocess.run(
+                [self.program("postgres"), "-C", setting, "-D", data],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except OSError:
+            return None
+        return done.stdout.removesuffix("\n") if done.returncode == 0 else None
+
     def has_headers(self) -> bool:
         """Tell whether an extension can be compiled against this installation."""
         return (self.includedir_server / "postgres.h").exists()

@@ -81,7 +81,7 @@ class ServerSource:
         schema = await (await connection.execute(SCHEMA)).fetchone()
         if schema is None:
             raise SourceError("the database does not have the extension any more")
-        row = await (await connection.execute(query(sql.Identifier(schema[0]), handle))).fetchone()
+        row = await (await connection.execute(query(sql.Identifier(schema[0])), handle)).fetchone()
         assert row is not None
         return inspection(row)
 

@@ -1,0 +1,130 @@
+"""Asking a server for what can be known about it from one session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ..client.functions import call, in_schema
+from .extension import extension_of
+from .facts import USER_ROLE, Extension, Facts, Registry, Setting, Trial, is_ours
+from .preloading import configured
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+#: Milliseconds that the trial job may take: the start of a process on a busy machine, and much more.
+_TRIAL_LIMIT = 20_000
+
+
+def collect(connection: Connection) -> Facts:
+    """Ask a server, and let it run a job that does nothing, if the role may.
+
+    Args:
+        connection: in autocommit mode, and in no transaction.
+
+    Raises:
+        psycopg.Error: the connection broke.
+    """
+    path = _first(connection, "SELECT pg_catalog.current_schemas(true)")
+    with connection.transaction():
+        # So that nobody's objects are taken for the server's, and that names come with their schema.
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        settings = _settings(connection)
+        extension = extension_of(connection, path)
+        version, number, database, role = _row(
+            connection,
+            """
+            SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
+                   current_database(), current_user
+            """,
+        )
+        available = _first(
+            connection, "SELECT default_version FROM pg_available_extensions WHERE name = 'pg_background'"
+        )
+        user_role = _first(connection, "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", USER_ROLE)
+        keeper = _keeper(connection)
+        preload = configured(connection)
+    ready = extension is not None and "pg_background.max_jobs" in settings and is_ours(extension.version)
+    usable = extension is not None and extension.may_enter and extension.may_launch
+    return Facts(
+        version=str(version).split()[0],
+        major=number // 10_000,
+        database=database,
+        role=role,
+        settings=settings,
+        preload=preload,
+        extension=extension,
+        available=available,
+        keeper=keeper,
+        user_role_logs_in=user_role,
+        registry=_registry(connection, extension) if extension and ready else None,
+        trial=_trial(connection, extension) if extension and ready and usable else None,
+    )
+
+
+def _settings(connection: Connection) -> dict[str, Setting]:
+    return {
+        name: Setting(*rest)
+        for name, *rest in connection.execute(
+            "SELECT name, setting, unit, source, pending_restart FROM pg_settings"
+        )
+    }
+
+
+def _keeper(connection: Connection) -> bool | None:
+    # Not every role may see what kind of process another one is, and without a database a process is not
+    # listed: only a keeper that is listed tells something.
+    lives = _first(
+        connection,
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pg_background keeper')",
+    )
+    return True if lives else None
+
+
+def _registry(connection: Connection, extension: Extension) -> Registry | None:
+    query = (
+        "SELECT entries, live, unread, idle_workers, busy_workers, area_bytes, spill_bytes "
+        f"FROM {call('pg_background_registry')}"
+    )
+    try:
+        row = connection.execute(in_schema(query, extension.schema)).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    assert row is not None
+    return Registry(*row)
+
+
+def _trial(connection: Connection, extension: Extension) -> Trial:
+    """Let a job run that does nothing."""
+    schema = sql.Identifier(extension.schema)
+    launch = in_schema(f"SELECT * FROM {call('pg_background_launch')}", schema)
+    wait = in_schema(f"SELECT {call('pg_background_wait')}", schema)
+    result = in_schema(
+        f"SELECT * FROM {call('pg_background_result')} AS (one pg_catalog.int4)",
+        schema,
+    )
+    try:
+        handle = _row(connection, launch, "SELECT 1", 0, "pg-background doctor")
+        if not _first(connection, wait, *handle, _TRIAL_LIMIT):
+            connection.execute(in_schema(f"SELECT {call('pg_background_cancel')}", schema), [*handle, 0])
+            return Trial(f"it did not end within {_TRIAL_LIMIT // 1000} s")
+        connection.execute(result, handle)
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        return Trial(error.diag.message_primary or str(error), error.diag.message_hint or "")
+    return Trial()
+
+
+def _row(connection: Connection, query: Any, *parameters: object) -> tuple[Any, ...]:
+    row = connection.execute(query, parameters or None).fetchone()
+    assert row is not None
+    return row
+
+
+def _first(connection: Connection, query: Any, *parameters: object) -> Any:
+    """Return the first column of the first row, None if there is none."""
+    row = connection.execute(query, parameters or None).fetchone()
+    return row[0] if row else None
