@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from psycopg import sql
 
-from .calls import failure, query, sqlstate, value
+from .calls import query, sqlstate, value
 from .fix_db import Connect, Connection, MakeRole
 from .fix_server import FreshServer
 
@@ -72,11 +74,20 @@ def test_names_are_quoted(conn: Connection, name: str) -> None:
 @pytest.mark.parametrize("name", ["no such role", "public", "PUBLIC", "", "current_user"])
 def test_no_such_role(conn: Connection, name: str) -> None:
     """Words that GRANT takes for a role are none here."""
+    said: list[tuple[str | None, str | None]] = []
+    conn.add_notice_handler(lambda diag: said.append((diag.severity, diag.message_primary)))
+    for call in itertools.chain(*NAMES):
+        assert value(conn, f"SELECT {call}(%s)", name) is False
+        assert said.pop() == ("NOTICE", f'role "{name}" does not exist')
+
+
+def test_null_is_no_role(conn: Connection, make_role: MakeRole) -> None:
+    role = make_role()
     for grant, revoke in NAMES:
-        for call in (grant, revoke):
-            found = failure(conn, f"SELECT {call}(%s)", name)
-            assert found[:2] == ("42704", f'role "{name}" does not exist')
-    assert value(conn, "SELECT pg_background_grant_privileges(NULL)") is None
+        assert value(conn, f"SELECT {grant}(NULL)") is False
+        assert value(conn, f"SELECT {revoke}(NULL, NULL)") is False
+        assert value(conn, f"SELECT {grant}(%s, NULL)", role) is True
+        assert value(conn, f"SELECT {revoke}(%s, NULL)", role) is True
 
 
 @pytest.mark.in_public

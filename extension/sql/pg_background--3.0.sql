@@ -284,10 +284,10 @@ CREATE FUNCTION pg_background_purge_v2()
 RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_purge' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION pg_background_cancel_by_label(pattern text, grace_ms int4 DEFAULT 0)
-RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION pg_background_cancel_by_label_v2(pattern text, grace_ms int4 DEFAULT 0)
-RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 -- ---- what the process of a running job does
 
@@ -360,13 +360,14 @@ END $$;
 -- Names the extension's own functions, whichever the version of the server made it create, with the server's own
 -- quoting: outside of search_path they come with their schema.
 CREATE FUNCTION pg_background_change_privileges(verb text, role_name text, print_commands bool)
-RETURNS bool LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS bool LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   preposition text := CASE verb WHEN 'GRANT' THEN 'TO' ELSE 'FROM' END;
   command text;
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
-    RAISE undefined_object USING MESSAGE = format('role "%s" does not exist', role_name);
+    RAISE NOTICE 'role "%" does not exist', role_name;
+    RETURN false;
   END IF;
   FOR command IN
     SELECT format('%s %s %s %I', verb, target, preposition, role_name)
@@ -390,25 +391,25 @@ BEGIN
 END $$;
 
 CREATE FUNCTION pg_background_grant_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('GRANT'::text, role_name, print_commands);
 END;
 
 CREATE FUNCTION pg_background_revoke_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('REVOKE'::text, role_name, print_commands);
 END;
 
 CREATE FUNCTION grant_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('GRANT'::text, role_name, print_commands);
 END;
 
 CREATE FUNCTION revoke_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('REVOKE'::text, role_name, print_commands);
 END;

@@ -106,7 +106,7 @@ cdef struct Job:
     # outcome
     int64_t row_count           # [W]
     int32_t sqlstate            # [W] 0: none
-    char command_tag[64]        # [W] of the last statement
+    char command_tag[64]        # [W] of the last statement, without its count
     char message[512]           # [W]
 
     # progress, written by the worker between two increments of the version

@@ -84,6 +84,11 @@ def count(value: int | None) -> str:
     return f"{amount:.0f}{unit}" if amount >= 99.5 else f"{amount:.1f}{unit}"
 
 
+def rows(job: JobInfo) -> str:
+    """Return how many rows its last statement had, once that is known."""
+    return "" if job.command_tag is None else count(job.row_count)
+
+
 def bar(percent: int | None, width: int) -> str:
     """Return a progress bar with its percentage, so wide; nothing if the job has reported nothing."""
     if percent is None:

@@ -32,7 +32,7 @@ def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
         "progress": " ".join(filter(None, [display.bar(job.progress_pct, _BAR), job.progress_msg])),
         "waits for": display.wait(job),
         "blocked by": display.blockers(job),
-        "rows": job.row_count,
+        "rows": None if job.command_tag is None else job.row_count,
         "tag": job.command_tag,
         "unread": display.size(job.result_bytes),
         "spilled": display.size(job.temp_bytes),

@@ -99,10 +99,10 @@ cdef void set_job_text(Datum *values, cbool *nulls, int i, Job *copy, const char
 
 
 cdef void set_end(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
-    """row_count and command_tag from column i on; a job that failed has neither, as its work was rolled back."""
+    """row_count and command_tag from column i on; a job that failed has none, as its work was rolled back."""
     cdef bint known = copy.state == JOB_STOPPED and copy.command_tag[0] != 0
-    values[i] = Int64GetDatum(copy.row_count)
-    nulls[i] = not known
+    values[i] = Int64GetDatum(copy.row_count if known else 0)
+    nulls[i] = False
     set_text(values, nulls, i + 1, copy.command_tag if known else NULL)
 
 
@@ -207,14 +207,12 @@ cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept
 
 
 cdef void set_unknown_outcome(Datum *values, cbool *nulls, Handle *handle) noexcept nogil:
-    """That nothing is known: neither a state nor whether it failed."""
+    """That nothing is known: neither a state nor whether it has ended."""
     memset(nulls, 1, OUTCOME_COLUMNS * sizeof(cbool))
     values[0] = Int32GetDatum(handle.pid)
     values[1] = Int64GetDatum(<int64_t>handle.cookie)
-    values[4] = BoolGetDatum(False)
     nulls[0] = False
     nulls[1] = False
-    nulls[4] = False
 
 
 cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:

@@ -43,7 +43,7 @@ _ALL = (
     _Column("PROGRESS", lambda job, _: display.bar(job.progress_pct, 13)),
     _Column("WAIT", lambda job, _: display.wait(job)),
     _Column("BLOCKED BY", lambda job, _: display.blockers(job)),
-    _Column("ROWS", lambda job, _: display.count(job.row_count), is_number=True),
+    _Column("ROWS", lambda job, _: display.rows(job), is_number=True),
     _Column("SPILLED", lambda job, _: display.size(job.temp_bytes), is_number=True),
     _Column("LABEL", lambda job, _: job.label or ""),
     _Column("SQL", lambda job, _: display.sql(job), is_fixed=True, is_cut=True),

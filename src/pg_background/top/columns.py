@@ -63,9 +63,7 @@ WAIT = Column("WAIT", 21, lambda job, _: display.wait(job), lambda job, _: displ
 BLOCKED_BY = Column(
     "BLOCKED BY", 10, lambda job, _: display.blockers(job), lambda job, _: display.blockers(job) or None
 )
-ROWS = Column(
-    "ROWS", 6, lambda job, _: display.count(job.row_count), lambda job, _: job.row_count, is_number=True
-)
+ROWS = Column("ROWS", 6, lambda job, _: display.rows(job), lambda job, _: job.row_count, is_number=True)
 SPILLED = Column(
     "SPILLED", 7, lambda job, _: display.size(job.temp_bytes), lambda job, _: job.temp_bytes, is_number=True
 )
