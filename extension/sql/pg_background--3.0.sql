@@ -182,7 +182,8 @@ CREATE VIEW pg_background_jobs AS
 SELECT j.pid, j.cookie, j.worker_pid, d.datname AS database, r.rolname AS role, j.label, j.state,
        j.queued_at, j.started_at, j.finished_at, j.row_count, j.command_tag, j.sqlstate, j.error_message,
        j.sql_preview, j.progress_pct, j.progress_msg, a.wait_event_type, a.wait_event,
-       CASE WHEN a.wait_event_type = 'Lock' THEN pg_catalog.pg_blocking_pids(j.worker_pid) ELSE '{}' END AS blocked_by,
+       CASE WHEN a.wait_event_type = 'Lock' THEN pg_catalog.pg_blocking_pids(j.worker_pid)
+            WHEN j.state IS NOT NULL THEN '{}' END AS blocked_by,
        j.result_bytes, j.temp_bytes
 FROM pg_background_all_jobs() AS j
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid = j.database

@@ -73,6 +73,7 @@ cdef struct Job:
     Oid database                # [L]
     int32_t encoding            # [L] of that database, and so of all text in this entry and its memory
     cbool is_away               # [L] launched from another database
+    cbool is_hidden             # [L] its SQL is not for those who see what its process does
     Oid launcher                # [L] authenticated user: whose worker it needs
     Oid user                    # [L] current user at the launch point
     int32_t totals              # [L] index of what it is counted in

@@ -19,6 +19,7 @@ include "pg_background/memory.pyx"          # a job's memory in the shared area
 include "pg_background/session.pyx"         # what this backend keeps, and gives back at exit
 include "pg_background/handle.pyx"          # handles as arguments and results; who may use one
 include "pg_background/bare_pid.pyx"        # callers that know a job by its pid alone
+include "pg_background/visibility.pyx"      # who sees what of a job
 include "pg_background/totals.pyx"          # what all jobs of a database and role have come to
 include "pg_background/launch.pyx"          # launch, submit
 include "pg_background/start.pyx"           # start

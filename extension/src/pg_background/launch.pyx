@@ -22,6 +22,7 @@ cdef struct Launch:
     bint submitted
     bint discards_rows          # keep notices, drop rows at source
     bint session_user_is_superuser
+    bint is_hidden
     bint each_statement
     OnFull on_full
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
@@ -82,6 +83,7 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     check_label(launch.label)
     check_security_context()
     check_connect(launch.database)
+    launch.is_hidden = is_hidden_from_caller()
     copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS)
     pack_parameters(launch)
     convert_for_job(launch)
@@ -126,6 +128,7 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.database = launch.database
     job.encoding = launch.encoding
     job.is_away = launch.database != MyDatabaseId
+    job.is_hidden = launch.is_hidden
     job.launcher = GetAuthenticatedUserId()
     job.user = user
     job.totals = totals_of(launch.database, user)

@@ -144,6 +144,8 @@ cdef void log_hook(ErrorData *error) noexcept nogil:
     if error.elevel == FATAL and error.sqlerrcode == ERRCODE_TRANSACTION_TIMEOUT and my_job != NULL:
         my_job.sqlstate = error.sqlerrcode
         snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
+    if error.elevel >= ERROR:
+        show_to_log()
     if previous_log != NULL:
         previous_log(error)
 
