@@ -41,6 +41,10 @@ class Inspection:
     error: JobError | None
 
 
+#: For a role that may look at the job, and at neither.
+NOTHING = Inspection(None, None)
+
+
 def query(schema: sql.Identifier, handle: Handle) -> sql.Composed:
     """Return the SQL that asks for it, where the extension is in this schema."""
     names = sql.SQL(", ").join(sql.Identifier("e", field.name) for field in fields(JobError))

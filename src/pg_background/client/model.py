@@ -73,7 +73,10 @@ def statusmessage(tag: str | None, rows: int | None) -> str | None:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """A job of the server, as the view pg_background_jobs shows it to this role."""
+    """A job of the server, as the view pg_background_jobs shows it to this role.
+
+    Of the jobs of others it has the processes, with their roles and databases, and None for the rest.
+    """
 
     pid: int
     #: None for a job that this role may not cancel
@@ -82,7 +85,7 @@ class JobInfo:
     database: str | None
     role: str | None
     label: str | None
-    state: JobState
+    state: JobState | None
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
