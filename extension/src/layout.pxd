@@ -11,7 +11,7 @@ from pg.shared cimport ConditionVariable, dsa_pointer, LWLock, PGPROC, pg_atomic
 
 cdef enum:
     LABEL_CHARS = 64
-    LABEL_BYTES = 257           # 64 characters of up to four bytes, and the end
+    LABEL_BYTES = 257           # 64 characters, which in no encoding have more than four bytes, and the end
     PREVIEW_CHARS = 120
     PREVIEW_BYTES = 481
     MESSAGE_BYTES = 512         # the first part of an error's message, for list()

@@ -24,6 +24,7 @@ include "pg_background/totals.pyx"          # what all jobs of a database and ro
 include "pg_background/launch.pyx"          # launch, submit
 include "pg_background/start.pyx"           # start
 include "pg_background/request.pyx"         # what a job is told, as it travels
+include "pg_background/texts.pyx"           # labels, previews and other text of a fixed size
 include "pg_background/params.pyx"          # bound parameters
 include "pg_background/pool.pyx"            # which worker gets a job; starting and evicting processes
 include "pg_background/backlog.pyx"         # jobs that wait for a worker

@@ -140,10 +140,12 @@ cdef void log_hook(ErrorData *error) noexcept nogil:
     global refusal_sqlstate
     if error.elevel == FATAL and not is_connected:
         refusal_sqlstate = error.sqlerrcode
-        snprintf(refusal, sizeof(refusal), "%s", error.message)
+        copy_clipped(refusal, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
+                     GetDatabaseEncoding())
     if error.elevel == FATAL and error.sqlerrcode == ERRCODE_TRANSACTION_TIMEOUT and my_job != NULL:
         my_job.sqlstate = error.sqlerrcode
-        snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
+        copy_clipped(my_job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
+                     my_job.encoding)
     if error.elevel >= ERROR:
         show_to_log()
     if previous_log != NULL:

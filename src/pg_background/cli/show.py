@@ -60,7 +60,7 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
     try:
         return client.attach(handle).describe()
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.InsufficientPrivilege, JobLost):
-        # It was submitted, or its result was read, or is another role's: it can't be read, whatever its columns.
+        # It was submitted, or its result was read, or is another role's: its columns are of no use.
         return ()
 
 
