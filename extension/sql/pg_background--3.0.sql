@@ -440,10 +440,13 @@ BEGIN
   END IF;
 END $$;
 
--- nothing for PUBLIC
+-- nothing for PUBLIC, and nothing for a pgbackground_role that was found but is not as it is made here. The role may come
+-- from a dump or serve another database too, so its members are no matter; but who has made it without being a superuser,
+-- or may grant it by a grant of such, would have more than the administrator knows.
 DO $$
 DECLARE
   member regprocedure;
+  objection text;
   path text := pg_catalog.current_setting('search_path');
 BEGIN
   -- in the schema of the extension others may have made operators that fit better than the server's own
@@ -457,8 +460,30 @@ BEGIN
   LOOP
     EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
   END LOOP;
+  SELECT CASE
+      WHEN r.rolcanlogin THEN 'It can log in.'
+      WHEN r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
+        THEN 'It is more than a group.'
+      ELSE 'It is for others than superusers to grant: ' || (
+        SELECT string_agg(a.rolname, ', ' ORDER BY a.rolname)
+        FROM pg_auth_members AS m
+        JOIN pg_roles AS a ON a.oid = m.member AND NOT a.rolsuper
+        LEFT JOIN pg_roles AS g ON g.oid = m.grantor
+        -- from 16 on the server gives who creates a role this much of it, in the name of the first superuser
+        WHERE m.roleid = r.oid AND m.admin_option AND (g.rolsuper IS NOT TRUE
+          OR NOT (to_jsonb(m) ->> 'inherit_option')::bool AND NOT (to_jsonb(m) ->> 'set_option')::bool)) || '.'
+    END INTO objection
+  FROM pg_roles AS r
+  WHERE r.rolname = 'pgbackground_role';
   PERFORM set_config('search_path', path, true);
-  PERFORM pg_background_grant_privileges('pgbackground_role'::text, false);
+  IF objection IS NULL THEN
+    PERFORM pg_background_grant_privileges('pgbackground_role'::text, false);
+  ELSE
+    RAISE WARNING 'role "pgbackground_role" was there and gets no privileges' USING
+      DETAIL = objection,
+      HINT = 'Drop the role and create the extension anew, or, if it is to be so, '
+             'SELECT pg_background_grant_privileges(''pgbackground_role'');';
+  END IF;
 END $$;
 
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
