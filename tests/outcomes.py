@@ -15,7 +15,7 @@ class Outcome(NamedTuple):
     cookie: int
     state: str | None
     consumed: bool | None
-    completed: bool
+    completed: bool | None
     has_error: bool | None
     row_count: int | None
     command_tag: str | None
@@ -74,7 +74,7 @@ def full_sql(conn: Connection, handle: Handle) -> str | None:
 
 def unknown(handle: Handle) -> Outcome:
     """Return what is told of a handle of which nothing is known."""
-    return Outcome(*handle, None, None, False, None, None, None, None, None, None, None)
+    return Outcome(*handle, None, None, None, None, None, None, None, None, None, None)
 
 
 def _row(conn: Connection, function: str, handle: Handle) -> tuple[Any, ...]:

@@ -225,6 +225,58 @@ def test_several_jobs_of_one_pid(conn: Connection, server: Server) -> None:
     assert query(conn, RESULT, second.pid) == [(2,)]
 
 
+def test_the_job_that_the_pid_was_given_out_for_is_meant(conn: Connection, server: Server) -> None:
+    """Whatever the worker ran before it for callers with handles, and nobody has read."""
+    with only_worker(server):
+        first = launch(conn, "SELECT 1")
+        wait_for(conn, first.pid)
+        pid = launch_by_pid(conn, 2)
+        assert pid == first.pid
+        assert query(conn, RESULT, pid) == [(2,)]
+        # what is over is not taken for the one before it
+        assert sqlstate(conn, RESULT, pid) == "42704"
+        assert sqlstate(conn, "SELECT pg_background_detach(%s::int4)", pid) == "42704"
+        assert launch_by_pid(conn, 3) == pid
+        wait_for(conn, pid)
+        query(conn, "SELECT pg_background_detach(%s::int4)", pid)
+        assert sqlstate(conn, RESULT, pid) == "42704"
+        later = launch(conn, "SELECT 4")
+        assert later.pid == pid
+        assert query(conn, RESULT, pid) == [(4,)]
+    assert result(conn, first, "a int") == [(1,)]
+
+
+def test_a_detached_pid_in_a_block(conn: Connection) -> None:
+    query(
+        conn,
+        """DO $$ DECLARE p int; unread int; BEGIN
+          PERFORM pg_background_launch_v2('SELECT 1');
+          p := pg_background_launch('SELECT 2');
+          PERFORM pg_background_detach(p);
+          SELECT count(*) INTO unread FROM pg_background_list;
+          ASSERT unread = 1;
+        END $$""",
+    )
+
+
+def test_several_pinned_jobs_of_one_pid(conn: Connection, server: Server) -> None:
+    with only_worker(server):
+        first = launch(conn, "SELECT 1")
+        wait_for(conn, first.pid)
+        second = launch(conn, "SELECT 2")
+        assert first.pid == second.pid
+    for handle in (first, second, first):
+        query(conn, "SELECT (%s, %s)::pg_background_handle::int4", *handle)
+    assert sqlstate(conn, RESULT, first.pid) == "42725"
+
+
+def test_a_submitted_job_is_found_by_its_pid_after_its_end(conn: Connection) -> None:
+    pid = value(conn, "SELECT pg_background_submit('SELECT 1')::int4")
+    wait_for(conn, pid)
+    query(conn, "SELECT pg_background_detach(%s::int4)", pid)
+    assert sqlstate(conn, "SELECT pg_background_detach(%s::int4)", pid) == "42704"
+
+
 def test_unknown_pids(conn: Connection) -> None:
     for call in (RESULT, "SELECT pg_background_detach(%s::int4)"):
         assert failure(conn, call, 1)[:2] == ("42704", "PID 1 is not attached to this session")

@@ -12,7 +12,7 @@ import pytest
 from .fix_cli import OnPlace
 from .fix_client import Place
 from .fix_db import Connection, MakeRole
-from .jobs import FOREVER
+from .jobs import FOREVER, launch, wait
 from .server import Server
 from .waiting import wait_until, wait_until_sql
 
@@ -190,6 +190,40 @@ def test_ps_of_others(bg: OnPlace, place: Place, make_role: MakeRole) -> None:
     assert f"{handle.partition(':')[0]}:? " in done.output
     assert bg("cancel", "-d", place.dsn(user=role), handle).code == 6
     assert bg("cancel", handle).code == 0
+
+
+def test_ps_of_strangers(bg: OnPlace, place: Place, make_role: MakeRole) -> None:
+    """Of their jobs there is the process; no more in any format."""
+    handle = bg.handle("launch", f"{FOREVER}, 'secret'", "--label", "secret")
+    pid = handle.partition(":")[0]
+    stranger = ("-d", place.dsn(user=make_role(member_of=("pgbackground_role",))))
+    table = bg("ps", *stranger).output
+    assert f"{pid}:? " in table
+    assert "<insufficient privilege>" in table
+    (job,) = (
+        one for one in json.loads(bg("ps", *stranger, "--json").output) if one["worker_pid"] == int(pid)
+    )
+    told = {name for name, value in job.items() if value is not None}
+    assert told == {"pid", "worker_pid", "database", "role", "sql_preview"}
+    assert "secret" not in table + str(job)
+    assert bg("cancel", handle).code == 0
+
+
+def test_show_to_who_may_only_look_and_cancel(
+    bg: OnPlace, place: Place, side: Connection, make_role: MakeRole
+) -> None:
+    """How it stands and the beginning of the SQL; what may have data of rows in it is not shown."""
+    side.execute(f"SET ROLE {make_role(member_of=('pgbackground_role',))}".encode())
+    job = launch(side, "SELECT 'secret'::int")
+    side.execute("RESET ROLE")
+    assert wait(side, job)
+    theirs = f"{job.pid}:{job.cookie}"
+    roles = ("pg_read_all_stats", "pg_signal_backend", "pgbackground_role")
+    shown = bg("show", "-d", place.dsn(user=make_role(member_of=roles)), theirs)
+    assert shown.code == 0
+    assert "22P02" in shown.output
+    assert "invalid input syntax" not in shown.output
+    assert "invalid input syntax" in bg("show", theirs).output
 
 
 def test_ps_watches_until_interrupted(bg: OnPlace) -> None:

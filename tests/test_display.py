@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +12,12 @@ import typer
 from pg_background import display
 from pg_background.cli.handles import parse, text_of
 from pg_background.client.model import Handle
-from pg_background.top.columns import layout
+from pg_background.facts import error_facts, facts
+from pg_background.inspection import JobError
+from pg_background.top.columns import STATE, layout
+from pg_background.top.matching import matches
 
-from .screens import NOW, job
+from .screens import BLANK, NOW, job
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,36 @@ def test_times() -> None:
     assert display.time_of(job(1, "stopped", 90), NOW + timedelta(days=1)) == timedelta(seconds=90)
     # A clock that was set back.
     assert display.time_of(job(1, "running", -90), NOW) == timedelta()
+
+
+def test_a_job_that_one_may_not_look_at() -> None:
+    """Its process is shown, and nothing stands for what is not known."""
+    hidden = replace(BLANK, pid=7, cookie=None, worker_pid=7, state=None, queued_at=None, blocked_by=None)
+    assert (display.handle(hidden), display.state(hidden), display.is_live(hidden)) == ("7:?", "", True)
+    assert display.duration(display.time_of(hidden, NOW)) == ""
+    assert (display.rows(hidden), display.blockers(hidden), display.held_up(hidden)) == ("", "", "")
+    columns = [column for width in (0, 120, 180) for column, _ in layout(width)]
+    shown = {column.title: column.cell(hidden, NOW, 10).plain.strip() for column in columns}
+    assert {title: text for title, text in shown.items() if text} == {
+        "PID": "7",
+        "ROLE": "app",
+        "DATABASE": "shop",
+        "SQL": "SELECT 1",
+        "JOB": "SELECT 1",
+    }
+    assert STATE.sort(hidden, NOW) is None
+    assert dict(facts(hidden, NOW))["process"] == "7"
+    assert matches(hidden, "shop")
+
+
+def test_text_of_others_does_nothing_to_a_terminal() -> None:
+    evil = "a\x1b]0;title\x07b\r\x9b2Jc\x7f"
+    shown = job(1, "error", label=evil, sql_preview=evil, error_message=evil, progress_msg=evil)
+    texts = [display.title(shown), display.label(shown), display.note(shown), display.sql(shown)]
+    texts += [text for _, text in facts(shown, NOW)]
+    texts += [text for _, text in error_facts(shown, JobError("22000", evil, detail=evil, hint="two\nlines"))]
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", "".join(texts))
+    assert "two\nlines" in texts
 
 
 @pytest.mark.parametrize("width", [20, 79, 80, 119, 120, 179, 180, 200, 400])

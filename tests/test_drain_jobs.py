@@ -20,7 +20,7 @@ def test_waits_for_all(conn: Connection) -> None:
         found = drain(conn, handles(*jobs))
         assert [Handle(*row[:2]) for row in found] == jobs
         assert [row.label for row in found] == ["job 3", "job 1", "job 2"]
-        assert {row[2:8] for row in found} == {("stopped", False, True, False, 1, "SELECT 1")}
+        assert {row[2:8] for row in found} == {("stopped", False, True, False, 1, "SELECT")}
 
 
 def test_those_that_have_ended_are_detached(conn: Connection) -> None:

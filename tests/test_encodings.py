@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from .calls import Failure, query, result_error, result_failure, value
+from .calls import Failure, failure, query, result_error, result_failure, value
 from .fix_db import Connect, Connection
 from .jobs import FOREVER, Handle, launch, result, start, wait
 from .server import Server
@@ -162,6 +162,68 @@ def test_start_in_a_database_without_an_encoding(conn: Connection, server: Serve
         assert read == [[(int(str(n) + "0" * (n % 7)),)] for n in range(1, 101)]
     finally:
         server.execute("DROP DATABASE ascii WITH (FORCE)")
+
+
+#: One character in EUC_JIS_2004, in UTF8 two of three bytes each.
+KA = "\u304b\u309a"
+
+
+@pytest.fixture
+def japanese(server: Server, connect: Connect) -> Iterator[Connection]:
+    """A session on a database of the encoding EUC_JIS_2004."""
+    server.execute("CREATE DATABASE japanese ENCODING 'EUC_JIS_2004' LOCALE 'C' TEMPLATE template0")
+    try:
+        conn = connect("japanese", client_encoding="UTF8")
+        query(conn, "CREATE EXTENSION pg_background")
+        yield conn
+        conn.close()
+    finally:
+        server.execute("DROP DATABASE japanese WITH (FORCE)")
+
+
+def test_a_label_that_grows_by_its_conversion(japanese: Connection, conn: Connection) -> None:
+    """It is counted as it is kept, and nothing runs into what is beside it."""
+    call = "SELECT pid, cookie FROM pg_background_start(%s, label => %s, database => %s)"
+    there = conn.info.dbname
+    assert value(japanese, "SELECT length(%s)", KA * 64) == 64
+    found = failure(japanese, call, "SELECT 1", KA * 64, there)
+    assert found[:2] == ("22001", "label too long")
+    assert failure(japanese, call, "SELECT 1", KA * 32 + "a", there).sqlstate == "22001"
+    listed = "SELECT label, sql_preview FROM pg_background_jobs WHERE cookie = %s"
+    for label, database in ((KA * 32, there), (KA * 64, japanese.info.dbname)):
+        ((pid, cookie),) = query(japanese, call, "SELECT 1", label, database)
+        assert query(japanese, listed, cookie) == [(label, "SELECT 1")]
+        assert query(conn, listed, cookie) == [(label, "SELECT 1")]
+        assert result(japanese, Handle(pid, cookie), "a int") == [(1,)]
+
+
+def test_a_preview_that_grows_by_its_conversion(japanese: Connection, conn: Connection) -> None:
+    sql = f"SELECT 1 /* {KA * 120} */"
+    call = "SELECT pid, cookie FROM pg_background_start(%s, label => 'kept', database => %s)"
+    ((pid, cookie),) = query(japanese, call, sql, conn.info.dbname)
+    listed = "SELECT label, sql_preview FROM pg_background_jobs WHERE cookie = %s"
+    assert query(conn, listed, cookie) == [("kept", sql[:120])]
+    assert result(conn, Handle(pid, cookie), "a int") == [(1,)]
+
+
+@pytest.mark.parametrize("control", ["\x1b", "\x9b"])
+def test_control_characters_in_a_label_of_each_encoding(pair: Pair, control: str) -> None:
+    launcher, _ = pair
+    assert failure(launcher, "SELECT pg_background_start('', label => %s)", control).sqlstate == "22023"
+
+
+def test_a_control_character_is_told_by_the_encoding(connect: Connect, server: Server) -> None:
+    """The same byte is a letter elsewhere; what has no encoding may become one where it is read."""
+    server.execute("CREATE DATABASE windows ENCODING 'WIN1251' LOCALE 'C' TEMPLATE template0")
+    try:
+        conn = connect("windows", client_encoding="UTF8")
+        query(conn, "CREATE EXTENSION pg_background")
+        handle = launch(conn, "SELECT 'ћ'", label="ћ")
+        assert query(conn, "SELECT label, sql_preview FROM pg_background_list") == [("ћ", "SELECT 'ћ'")]
+        assert result(conn, handle) == [("ћ",)]
+        conn.close()
+    finally:
+        server.execute("DROP DATABASE windows WITH (FORCE)")
 
 
 def test_a_label_is_compared_in_the_encoding_of_its_reader(conn: Connection, latin: Connection) -> None:

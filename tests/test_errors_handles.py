@@ -7,7 +7,9 @@ import pytest
 from .calls import Failure, failure, query, result_failure, value
 from .fix_db import Connect, Connection, MakeRole
 from .jobs import Handle, closed_gate, detach, launch, result, run, submit, wait
+from .server import Server
 from .waiting import wait_until
+from .workers import only_worker
 
 #: Every call that takes a handle and acts on its job.
 CALLS = [
@@ -49,6 +51,20 @@ def test_unknown(conn: Connection, call: str) -> None:
             # In quotes: a sign would not belong to the literal that is cast.
             found = failure(conn, call.format(f"'{pid}'::int4", f"'{cookie}'::int8"))
             assert found == unknown(pid)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_longer_known_while_its_process_has_another_job(
+    conn: Connection, server: Server, call: str
+) -> None:
+    """The handle is not stale: it is known what became of its job."""
+    with only_worker(server):
+        over = launch(conn, "SELECT 'x'")
+        assert result(conn, over) == [("x",)]
+        other = launch(conn, "SELECT 'y'")
+        assert other.pid == over.pid
+        assert failure(conn, call.format(*over)) == unknown(over.pid)
+        assert failure(conn, call.format(over.pid, over.cookie ^ 1)) == stale(over.pid)
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from psycopg import errors as e
 
+from .calls import failure, value
 from .fix_db import Connect, Connection
 from .jobs import (
     FOREVER,
@@ -182,6 +183,31 @@ def test_preview_is_clipped_between_characters(conn: Connection, character: str)
 def test_labels(conn: Connection, label: str) -> None:
     handle = launch(conn, "SELECT 1", label=label)
     assert column(conn, handle, "label") in ({label} if label else {"", None})
+
+
+@pytest.mark.parametrize("control", ["\n", "\t", "\r", "\x01", "\x1b[2J", "\x7f", "\x80", "\x9b2J"])
+def test_a_label_with_control_characters(conn: Connection, control: str) -> None:
+    for call in (
+        "SELECT pg_background_launch('SELECT 1', 0, %s)",
+        "SELECT pg_background_submit_v2('SELECT 1', 0, %s)",
+        "SELECT pg_background_start('SELECT 1', label => %s)",
+        "SELECT pg_background_run('SELECT 1', label => %s)",
+        "SELECT * FROM pg_background_run_query('SELECT 1', label => %s) AS (a int)",
+    ):
+        for label in (control, f"a{control}b"):
+            found = failure(conn, call, label)
+            assert found[:2] == ("22023", "label must not contain control characters")
+    assert counted(conn) == (0, 0, 0, 0, 0, 0)
+    assert column(conn, launch(conn, "SELECT 1", label="\xa0 €"), "label") == "\xa0 €"
+
+
+def test_control_characters_in_a_preview(conn: Connection) -> None:
+    """They do nothing to the terminal where the list is shown; the SQL itself stays as it is."""
+    job = "SELECT 'a\x1b[2J\x07\x7f\x9bé\r'\n\t::text"
+    handle = launch(conn, job)
+    assert column(conn, handle, "sql_preview") == "SELECT 'a [2J    é '\n\t::text"
+    assert value(conn, "SELECT pg_background_full_sql(%s, %s)", *handle) == job
+    assert result(conn, handle) == [("a\x1b[2J\x07\x7f\x9bé\r",)]
 
 
 @pytest.mark.parametrize("start", [launch, submit])

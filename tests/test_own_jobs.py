@@ -126,7 +126,8 @@ def test_cancel_by_label(conn: Connection, pattern: str, hit: set[str], twin: st
 
 def test_cancel_by_label_of_no_pattern(conn: Connection) -> None:
     job = launch(conn, FOREVER, label="x\\y")
-    assert value(conn, "SELECT pg_background_cancel_by_label(NULL)") is None
+    assert value(conn, "SELECT pg_background_cancel_by_label(NULL)") == 0
+    assert value(conn, "SELECT pg_background_cancel_by_label_v2(NULL, NULL)") == 0
     assert sqlstate(conn, "SELECT pg_background_cancel_by_label(%s)", "x\\") == "22025"
     assert outcome(conn, job).completed is False
     assert call(conn, "cancel_all") == 1

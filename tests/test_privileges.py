@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from psycopg import sql
 
-from .calls import failure, query, sqlstate, value
+from .calls import query, sqlstate, value
 from .fix_db import Connect, Connection, MakeRole
 from .fix_server import FreshServer
 
@@ -72,11 +74,20 @@ def test_names_are_quoted(conn: Connection, name: str) -> None:
 @pytest.mark.parametrize("name", ["no such role", "public", "PUBLIC", "", "current_user"])
 def test_no_such_role(conn: Connection, name: str) -> None:
     """Words that GRANT takes for a role are none here."""
+    said: list[tuple[str | None, str | None]] = []
+    conn.add_notice_handler(lambda diag: said.append((diag.severity, diag.message_primary)))
+    for call in itertools.chain(*NAMES):
+        assert value(conn, f"SELECT {call}(%s)", name) is False
+        assert said.pop() == ("NOTICE", f'role "{name}" does not exist')
+
+
+def test_null_is_no_role(conn: Connection, make_role: MakeRole) -> None:
+    role = make_role()
     for grant, revoke in NAMES:
-        for call in (grant, revoke):
-            found = failure(conn, f"SELECT {call}(%s)", name)
-            assert found[:2] == ("42704", f'role "{name}" does not exist')
-    assert value(conn, "SELECT pg_background_grant_privileges(NULL)") is None
+        assert value(conn, f"SELECT {grant}(NULL)") is False
+        assert value(conn, f"SELECT {revoke}(NULL, NULL)") is False
+        assert value(conn, f"SELECT {grant}(%s, NULL)", role) is True
+        assert value(conn, f"SELECT {revoke}(%s, NULL)", role) is True
 
 
 @pytest.mark.in_public
@@ -149,6 +160,53 @@ def test_executor_role_that_owns_something(conn: Connection) -> None:
     query(conn, "CREATE TABLE owned (a int); ALTER TABLE owned OWNER TO pgbackground_role")
     assert sqlstate(conn, "SELECT pg_background_drop_executor_role()") == "2BP01"
     assert value(conn, "SELECT count(*) FROM owned") == 0
+
+
+#: Ways to prepare pgbackground_role, and what is said of them then; None: it could be the extension's own.
+PREPARED = {
+    "CREATE ROLE pgbackground_role": None,
+    "CREATE ROLE pgbackground_role; GRANT pgbackground_role TO member": None,
+    "CREATE ROLE pgbackground_role ADMIN chief": None,
+    "CREATE ROLE pgbackground_role LOGIN": "It can log in.",
+    "CREATE ROLE pgbackground_role SUPERUSER": "It is more than a group.",
+    "CREATE ROLE pgbackground_role CREATEROLE": "It is more than a group.",
+}
+
+MAKER_GRANTS = "It is for others than superusers to grant: maker."
+
+
+def test_a_role_that_others_have_prepared(fresh_server: FreshServer) -> None:
+    """Whoever made it as a trap gets nothing of it; a second database or a dump is no trap."""
+    server = fresh_server()
+    with server.connect() as conn:
+        conn.execute("CREATE ROLE maker CREATEROLE; CREATE ROLE chief; CREATE ROLE member")
+        said: list[tuple[str | None, ...]] = []
+        conn.add_notice_handler(
+            lambda diag: said.append((diag.severity, diag.message_primary, diag.message_detail))
+        )
+        # from 16 on the server grants it to who makes it, without a word
+        admin = "" if conn.info.server_version >= 160000 else "ADMIN maker"
+        made = {f"SET ROLE maker; CREATE ROLE pgbackground_role {admin}": MAKER_GRANTS}
+        for prepare, objection in (PREPARED | made).items():
+            query(conn, "SELECT pg_background_drop_executor_role(); DROP EXTENSION pg_background")
+            query(conn, f"{prepare}; RESET ROLE")
+            # The second time as in another database, where the role is known from the first.
+            for create in ("", "DROP EXTENSION pg_background;"):
+                said.clear()
+                query(conn, f"{create} CREATE EXTENSION pg_background")
+                if objection is None:
+                    assert said == []
+                    assert len(query(conn, ALL)) > 50
+                else:
+                    warning = 'role "pgbackground_role" was there and gets no privileges'
+                    assert said == [("WARNING", warning, objection)]
+                    may_launch = "pgbackground_role", "pg_background_launch(text, int4)"
+                    allowed = value(conn, "SELECT has_function_privilege(%s, %s, 'EXECUTE')", *may_launch)
+                    assert allowed == ("SUPERUSER" in prepare)
+            if objection is not None:
+                # As the hint says; what is granted so is in a dump.
+                assert value(conn, "SELECT pg_background_grant_privileges('pgbackground_role')")
+                assert len(query(conn, ALL)) > 50
 
 
 def test_drop_executor_role(fresh_server: FreshServer) -> None:

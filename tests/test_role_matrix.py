@@ -36,17 +36,22 @@ detach            | yes   | yes    | -         | yes      | yes     | -        |
 cancel            | yes   | yes    | -         | yes      | yes     | -        | -     | -       | yes    | yes   | -        | x
 get_progress      | yes   | yes    | -         | yes      | yes     | -        | yes   | yes     | -      | yes   | -        | x
 result_info       | yes   | yes    | -         | yes      | yes     | -        | yes   | yes     | -      | yes   | -        | x
-error_info        | yes   | yes    | -         | yes      | yes     | -        | yes   | yes     | -      | yes   | -        | x
-full_sql          | yes   | yes    | -         | yes      | yes     | -        | yes   | yes     | -      | yes   | -        | x
+error_info        | yes   | yes    | -         | yes      | yes     | -        | -     | -       | -      | yes   | -        | x
+full_sql          | yes   | yes    | -         | yes      | yes     | -        | -     | -       | -      | yes   | -        | x
 outcome           | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 pid               | yes   | yes    | yes       | yes      | yes     | yes      | yes   | yes     | yes    | yes   | yes      | x
 worker_pid        | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 view jobs         | yes   | yes    | yes       | yes      | yes     | yes      | yes   | yes     | yes    | yes   | yes      | x
-jobs.sql_preview  | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
+jobs.state         | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
+jobs.queued_at     | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
+jobs.row_count     | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
+jobs.result_bytes  | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
+jobs.blocked_by    | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
+jobs.sql_preview   | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 jobs.label        | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 jobs.progress_msg | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 jobs.cookie       | yes   | yes    | ?         | yes      | yes     | ?        | ?     | ?       | yes    | yes   | ?        | x
-view totals       | yes   | yes    | yes       | yes      | yes     | yes      | yes   | yes     | yes    | yes   | yes      | x
+view totals       | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 view list         | ?     | ?      | ?         | ?        | ?       | ?        | ?     | ?       | ?      | ?     | ?        | x
 view activity     | ?     | ?      | ?         | ?        | ?       | ?        | ?     | ?       | ?      | ?     | ?        | x
 registry          | x     | x      | x         | x        | x       | x        | x     | yes     | x      | yes   | x        | x
@@ -207,7 +212,7 @@ def statements(conn: Connection, row: str) -> list[Statement]:
         return [Statement(lambda _: f"SELECT * FROM {name}", False)]
     if column:
         name = named[f"pg_background_{view}"]
-        query = f"SELECT {column} FROM {name} WHERE state = 'running' AND pid ="
+        query = f"SELECT {column} FROM {name} WHERE worker_pid = pid AND pid ="
         return [Statement(lambda handle: f"{query} {handle.pid}", False)]
 
     def call(routine: Routine) -> Statement:
@@ -229,7 +234,7 @@ def statements(conn: Connection, row: str) -> list[Statement]:
 def told_nothing(row: str, handle: Handle) -> Callable[[list[Any]], bool]:
     """What tells, in the rows of a call, that there is no such job."""
     if row == "outcome":
-        return lambda found: found == [(f"({handle.pid},{handle.cookie},,,f,,,,,,,)",)]
+        return lambda found: found == [(f"({handle.pid},{handle.cookie},,,,,,,,,,)",)]
     if "." in row or row == "worker_pid":
         return lambda found: found in ([("()",)], [('("<insufficient privilege>")',)])
     if row.startswith("view"):

@@ -44,6 +44,60 @@ def test_under_a_hostile_search_path(
     assert members(conn) == members(switch_connect(switch_db("3.0")))
 
 
+#: What somebody may make before the update under a name of ours, and how the error names it.
+PLANTED = {
+    "start": (
+        "CREATE FUNCTION pg_background_start(text, text[], text, int4, int4, name, bool, bool, text)"
+        " RETURNS pg_background_handle LANGUAGE sql AS 'SELECT NULL::pg_background_handle'",
+        "function public.pg_background_start(text,text[],text,integer,integer,name,boolean,boolean,text)",
+    ),
+    "await": (
+        "CREATE PROCEDURE pg_background_await(int4, int8, int4, INOUT bool) LANGUAGE sql AS 'SELECT true'",
+        "function public.pg_background_await(integer,bigint,integer,boolean)",
+    ),
+    "a handle": (
+        "CREATE FUNCTION pg_background_pid(pg_background_handle) RETURNS int4 LANGUAGE sql AS 'SELECT 1'",
+        "function public.pg_background_pid(public.pg_background_handle)",
+    ),
+    "no member": (
+        "ALTER EXTENSION pg_background DROP FUNCTION pg_background_detach_v2(int4, int8)",
+        "function public.pg_background_detach_v2(integer,bigint)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+@pytest.mark.parametrize("version", OLD)
+def test_nothing_of_others_becomes_part_of_it(
+    version: str, kind: str, switch_db: SwitchDb, switch_connect: SwitchConnect
+) -> None:
+    """Before 14.5 the server would let a script adopt it, with its owner."""
+    conn = switch_connect(switch_db(version))
+    plant, name = PLANTED[kind]
+    query(conn, plant)
+    before = members(conn)
+    found = failure(conn, UPDATE)
+    assert found == (
+        "42710",
+        f'in the way of extension "pg_background": {name}',
+        None,
+        "See who has made it and what uses it, rename or drop it, and update again.",
+    )
+    assert members(conn) == before
+    query(conn, f"ALTER ROUTINE {name.partition(' ')[2]} RENAME TO moved")
+    query(conn, UPDATE)
+
+
+def test_a_view_of_others_does_not_either(switch_db: SwitchDb, switch_connect: SwitchConnect) -> None:
+    conn = switch_connect(switch_db("2.0"))
+    query(conn, "ALTER EXTENSION pg_background DROP VIEW pg_background_activity")
+    found = failure(conn, UPDATE)
+    assert found[:2] == (
+        "42710",
+        'in the way of extension "pg_background": view public.pg_background_activity',
+    )
+
+
 @pytest.mark.parametrize("version", OLD)
 def test_with_look_alikes_in_the_schema(
     version: str, switch_server: Server, switch_db: SwitchDb, switch_connect: SwitchConnect
@@ -79,7 +133,7 @@ def test_jobs_go_on(version: str, switch_db: SwitchDb, switch_connect: SwitchCon
         (
             "CREATE FUNCTION pg_background_wait(handle pg_background_handle) RETURNS bool LANGUAGE sql"
             " AS 'SELECT true'",
-            "pg_background_wait(pg_background_handle)",
+            "public.pg_background_wait(public.pg_background_handle)",
         ),
         (
             "CREATE FUNCTION pid(pg_background_handle) RETURNS int LANGUAGE sql AS 'SELECT $1.pid';"
@@ -93,7 +147,6 @@ def test_jobs_go_on(version: str, switch_db: SwitchDb, switch_connect: SwitchCon
     ],
     ids=["function", "cast", "view"],
 )
-@pytest.mark.pg(">= 15")
 def test_what_users_made_is_never_replaced(
     in_the_way: str, said: str, switch_db: SwitchDb, switch_connect: SwitchConnect
 ) -> None:

@@ -111,9 +111,34 @@ def _before(origin: Origin) -> Iterator[str]:
     rows = ",\n      ".join(
         f"(jsonb '{json.dumps([asdict(old) for old in group])}')" for group in origin.replaced
     )
-    yield _part("before").replace("@REPLACED@", rows).replace("@SUFFIX@", origin.version.replace(".", "_"))
+    signatures = (f"'{signature}'" for signature in _signatures(INSTALL.read_text()))
+    views = (f"'%s.{view}'" for view in sorted(origin.views))
+    texts = {
+        "@FUNCTIONS@": ",\n      ".join(signatures),
+        "@VIEWS@": ", ".join(views),
+        "@REPLACED@": rows,
+        "@SUFFIX@": origin.version.replace(".", "_"),
+    }
+    part = _part("before")
+    for mark, text in texts.items():
+        part = part.replace(mark, text)
+    yield part
     for statement in origin.first:
         yield statement + "\n"
+
+
+def _signatures(install: str) -> Iterator[str]:
+    """Yield each function as to_regprocedure() finds it, for format() with the schema as its one argument."""
+    made = re.findall(r"^CREATE (?:FUNCTION|PROCEDURE) (\w+)\(([^()]*)\)", install, flags=re.MULTILINE)
+    for name, declared in made:
+        parameters = [" ".join(parameter.split()) for parameter in declared.split(",") if parameter.strip()]
+        types = (
+            re.sub(r" DEFAULT .*", "", parameter).rsplit(" ", 1)[1]
+            for parameter in parameters
+            if not parameter.startswith("OUT ")
+        )
+        found = (re.sub(r"^pg_background_", r"%1$s.pg_background_", type_) for type_ in types)
+        yield f"%1$s.{name}({', '.join(found)})"
 
 
 def _part(name: str) -> str:

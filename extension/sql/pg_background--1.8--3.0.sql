@@ -17,6 +17,108 @@ END $$;
 SELECT pg_catalog.set_config('pg_background_update.path', pg_catalog.current_setting('search_path'), true),
   pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
+-- ---- what others have made under a name of ours: before 14.5 CREATE OR REPLACE would make it part of the extension, and
+-- leave it to its owner
+
+DO $$
+DECLARE
+  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = 'pg_background');
+  planted text;
+BEGIN
+  SELECT string_agg(pg_describe_object(o.class, o.object, 0), ', ') INTO planted
+  FROM (
+    SELECT 'pg_proc'::regclass, to_regprocedure(format(signature, schema))::oid FROM unnest(ARRAY[
+      '%1$s.pg_background_launch(text, int4)',
+      '%1$s.pg_background_launch(text, int4, text)',
+      '%1$s.pg_background_launch_v2(text, int4)',
+      '%1$s.pg_background_launch_v2(text, int4, text)',
+      '%1$s.pg_background_submit(text, int4)',
+      '%1$s.pg_background_submit(text, int4, text)',
+      '%1$s.pg_background_submit_v2(text, int4)',
+      '%1$s.pg_background_submit_v2(text, int4, text)',
+      '%1$s.pg_background_start(text, text[], text, int4, int4, name, bool, bool, text)',
+      '%1$s.pg_background_result(int4, int8)',
+      '%1$s.pg_background_result(%1$s.pg_background_handle)',
+      '%1$s.pg_background_result_v2(int4, int8)',
+      '%1$s.pg_background_result(anyelement, int4, int8)',
+      '%1$s.pg_background_result_json(int4, int8)',
+      '%1$s.pg_background_describe(int4, int8)',
+      '%1$s.pg_background_wait(int4, int8, int4)',
+      '%1$s.pg_background_wait(%1$s.pg_background_handle)',
+      '%1$s.pg_background_wait_v2(int4, int8, int4)',
+      '%1$s.pg_background_wait_v2_timeout(int4, int8, int4)',
+      '%1$s.pg_background_await(int4, int8, int4, bool)',
+      '%1$s.pg_background_cancel(int4, int8, int4)',
+      '%1$s.pg_background_cancel(%1$s.pg_background_handle)',
+      '%1$s.pg_background_cancel_v2(int4, int8, int4)',
+      '%1$s.pg_background_cancel_v2_grace(int4, int8, int4)',
+      '%1$s.pg_background_detach(int4, int8)',
+      '%1$s.pg_background_detach(%1$s.pg_background_handle)',
+      '%1$s.pg_background_detach_v2(int4, int8)',
+      '%1$s.pg_background_list()',
+      '%1$s.pg_background_list_v2()',
+      '%1$s.pg_background_stats()',
+      '%1$s.pg_background_stats_v2()',
+      '%1$s.pg_background_progress(int4, text)',
+      '%1$s.pg_background_progress(float8, text)',
+      '%1$s.pg_background_report_progress(int4, text)',
+      '%1$s.pg_background_report_progress(float8, text)',
+      '%1$s.pg_background_get_progress(int4, int8)',
+      '%1$s.pg_background_get_progress_v2(int4, int8)',
+      '%1$s.pg_background_all_jobs()',
+      '%1$s.pg_background_all_totals()',
+      '%1$s.pg_background_registry()',
+      '%1$s.pg_background_result_info(int4, int8)',
+      '%1$s.pg_background_result_info_v2(int4, int8)',
+      '%1$s.pg_background_error_info(int4, int8)',
+      '%1$s.pg_background_error_info_v2(int4, int8)',
+      '%1$s.pg_background_full_sql(int4, int8)',
+      '%1$s.pg_background_full_sql_v2(int4, int8)',
+      '%1$s.pg_background_outcome(int4, int8)',
+      '%1$s.pg_background_outcome_v2(int4, int8)',
+      '%1$s.pg_background_run(text, int4, int4, text)',
+      '%1$s.pg_background_run_v2(text, int4, int4, text)',
+      '%1$s.pg_background_run_query(text, int4, int4, text, text)',
+      '%1$s.pg_background_run_query_v2(text, int4, int4, text, text)',
+      '%1$s.pg_background_wait_any(%1$s.pg_background_handle[], int4)',
+      '%1$s.pg_background_wait_any_v2(%1$s.pg_background_handle[], int4)',
+      '%1$s.pg_background_drain(%1$s.pg_background_handle[], int4)',
+      '%1$s.pg_background_drain_v2(%1$s.pg_background_handle[], int4)',
+      '%1$s.pg_background_cancel_all()',
+      '%1$s.pg_background_cancel_all_v2()',
+      '%1$s.pg_background_detach_all()',
+      '%1$s.pg_background_detach_all_v2()',
+      '%1$s.pg_background_purge()',
+      '%1$s.pg_background_purge_v2()',
+      '%1$s.pg_background_cancel_by_label(text, int4)',
+      '%1$s.pg_background_cancel_by_label_v2(text, int4)',
+      '%1$s.pg_background_worker_pid(int4, int8)',
+      '%1$s.pg_background_pid(%1$s.pg_background_handle)',
+      '%1$s.pg_background_result(int4)',
+      '%1$s.pg_background_detach(int4)',
+      '%1$s.pg_background_drain_server(int4)',
+      '%1$s.pg_background_resume_server()',
+      '%1$s.pg_background_change_privileges(text, text, bool)',
+      '%1$s.pg_background_grant_privileges(text, bool)',
+      '%1$s.pg_background_revoke_privileges(text, bool)',
+      '%1$s.grant_pg_background_privileges(text, bool)',
+      '%1$s.revoke_pg_background_privileges(text, bool)',
+      '%1$s.pg_background_drop_executor_role()'
+    ]) AS signature
+    UNION ALL
+    SELECT 'pg_class'::regclass, to_regclass(format(name, schema))::oid FROM unnest(ARRAY[]::text[]) AS name
+  ) AS o (class, object)
+  WHERE o.object IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+    WHERE d.classid = o.class AND d.objid = o.object AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+      AND e.extname = 'pg_background');
+  IF planted IS NOT NULL THEN
+    RAISE duplicate_object USING
+      MESSAGE = format('in the way of extension "pg_background": %s', planted),
+      HINT = 'See who has made it and what uses it, rename or drop it, and update again.';
+  END IF;
+END $$;
+
 -- ---- who has which privilege on what is there, for the end of this script
 
 SELECT set_config('pg_background_update.before', jsonb_agg(to_jsonb(member))::text, true)
@@ -265,7 +367,8 @@ CREATE VIEW pg_background_jobs AS
 SELECT j.pid, j.cookie, j.worker_pid, d.datname AS database, r.rolname AS role, j.label, j.state,
        j.queued_at, j.started_at, j.finished_at, j.row_count, j.command_tag, j.sqlstate, j.error_message,
        j.sql_preview, j.progress_pct, j.progress_msg, a.wait_event_type, a.wait_event,
-       CASE WHEN a.wait_event_type = 'Lock' THEN pg_catalog.pg_blocking_pids(j.worker_pid) ELSE '{}' END AS blocked_by,
+       CASE WHEN a.wait_event_type = 'Lock' THEN pg_catalog.pg_blocking_pids(j.worker_pid)
+            WHEN j.state IS NOT NULL THEN '{}' END AS blocked_by,
        j.result_bytes, j.temp_bytes
 FROM pg_background_all_jobs() AS j
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid = j.database
@@ -367,10 +470,10 @@ CREATE OR REPLACE FUNCTION pg_background_purge_v2()
 RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_purge' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
 CREATE OR REPLACE FUNCTION pg_background_cancel_by_label(pattern text, grace_ms int4 DEFAULT 0)
-RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE OR REPLACE FUNCTION pg_background_cancel_by_label_v2(pattern text, grace_ms int4 DEFAULT 0)
-RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_cancel_by_label' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 -- ---- what the process of a running job does
 
@@ -443,13 +546,14 @@ END $$;
 -- Names the extension's own functions, whichever the version of the server made it create, with the server's own
 -- quoting: outside of search_path they come with their schema.
 CREATE OR REPLACE FUNCTION pg_background_change_privileges(verb text, role_name text, print_commands bool)
-RETURNS bool LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS bool LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   preposition text := CASE verb WHEN 'GRANT' THEN 'TO' ELSE 'FROM' END;
   command text;
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
-    RAISE undefined_object USING MESSAGE = format('role "%s" does not exist', role_name);
+    RAISE NOTICE 'role "%" does not exist', role_name;
+    RETURN false;
   END IF;
   FOR command IN
     SELECT format('%s %s %s %I', verb, target, preposition, role_name)
@@ -473,25 +577,25 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION pg_background_grant_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('GRANT'::text, role_name, print_commands);
 END;
 
 CREATE OR REPLACE FUNCTION pg_background_revoke_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('REVOKE'::text, role_name, print_commands);
 END;
 
 CREATE OR REPLACE FUNCTION grant_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('GRANT'::text, role_name, print_commands);
 END;
 
 CREATE OR REPLACE FUNCTION revoke_pg_background_privileges(role_name text, print_commands bool DEFAULT false)
-RETURNS bool LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS bool LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_background_change_privileges('REVOKE'::text, role_name, print_commands);
 END;
@@ -521,10 +625,13 @@ BEGIN
   END IF;
 END $$;
 
--- nothing for PUBLIC
+-- nothing for PUBLIC, and nothing for a pgbackground_role that was found but is not as it is made here. The role may come
+-- from a dump or serve another database too, so its members are no matter; but who has made it without being a superuser,
+-- or may grant it by a grant of such, would have more than the administrator knows.
 DO $$
 DECLARE
   member regprocedure;
+  objection text;
   path text := pg_catalog.current_setting('search_path');
 BEGIN
   -- in the schema of the extension others may have made operators that fit better than the server's own
@@ -538,8 +645,30 @@ BEGIN
   LOOP
     EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
   END LOOP;
+  SELECT CASE
+      WHEN r.rolcanlogin THEN 'It can log in.'
+      WHEN r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
+        THEN 'It is more than a group.'
+      ELSE 'It is for others than superusers to grant: ' || (
+        SELECT string_agg(a.rolname, ', ' ORDER BY a.rolname)
+        FROM pg_auth_members AS m
+        JOIN pg_roles AS a ON a.oid = m.member AND NOT a.rolsuper
+        LEFT JOIN pg_roles AS g ON g.oid = m.grantor
+        -- from 16 on the server gives who creates a role this much of it, in the name of the first superuser
+        WHERE m.roleid = r.oid AND m.admin_option AND (g.rolsuper IS NOT TRUE
+          OR NOT (to_jsonb(m) ->> 'inherit_option')::bool AND NOT (to_jsonb(m) ->> 'set_option')::bool)) || '.'
+    END INTO objection
+  FROM pg_roles AS r
+  WHERE r.rolname = 'pgbackground_role';
   PERFORM set_config('search_path', path, true);
-  PERFORM pg_background_grant_privileges('pgbackground_role'::text, false);
+  IF objection IS NULL THEN
+    PERFORM pg_background_grant_privileges('pgbackground_role'::text, false);
+  ELSE
+    RAISE WARNING 'role "pgbackground_role" was there and gets no privileges' USING
+      DETAIL = objection,
+      HINT = 'Drop the role and create the extension anew, or, if it is to be so, '
+             'SELECT pg_background_grant_privileges(''pgbackground_role'');';
+  END IF;
 END $$;
 
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;

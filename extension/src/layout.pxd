@@ -11,7 +11,7 @@ from pg.shared cimport ConditionVariable, dsa_pointer, LWLock, PGPROC, pg_atomic
 
 cdef enum:
     LABEL_CHARS = 64
-    LABEL_BYTES = 257           # 64 characters of up to four bytes, and the end
+    LABEL_BYTES = 257           # 64 characters, which in no encoding have more than four bytes, and the end
     PREVIEW_CHARS = 120
     PREVIEW_BYTES = 481
     MESSAGE_BYTES = 512         # the first part of an error's message, for list()
@@ -91,6 +91,7 @@ cdef struct Job:
     Oid database                # [L]
     int32_t encoding            # [L] of that database, and so of all text in this entry and its memory
     cbool is_away               # [L] launched from another database
+    cbool is_hidden             # [L] its SQL is not for those who see what its process does
     Oid launcher                # [L] authenticated user: whose worker it needs
     Oid user                    # [L] current user at the launch point
     int32_t totals              # [L] index of what it is counted in
@@ -124,7 +125,7 @@ cdef struct Job:
     # outcome
     int64_t row_count           # [W]
     int32_t sqlstate            # [W] 0: none
-    char command_tag[64]        # [W] of the last statement
+    char command_tag[64]        # [W] of the last statement, without its count
     char message[512]           # [W]
 
     # progress, written by the worker between two increments of the version

@@ -22,10 +22,12 @@ include "pg_background/claim.pyx"           # being the one reader or mover of a
 include "pg_background/session.pyx"         # this backend's place among the sessions
 include "pg_background/handle.pyx"          # handles as arguments and results; who may use one
 include "pg_background/bare_pid.pyx"        # callers that know a job by its pid alone
+include "pg_background/visibility.pyx"      # who sees what of a job
 include "pg_background/totals.pyx"          # what all jobs of a database and role have come to
 include "pg_background/launch.pyx"          # launch, submit
 include "pg_background/start.pyx"           # start
 include "pg_background/request.pyx"         # what a job is told, as it travels
+include "pg_background/texts.pyx"           # labels, previews and other text of a fixed size
 include "pg_background/params.pyx"          # bound parameters
 include "pg_background/pool.pyx"            # which worker gets a job; starting and evicting processes
 include "pg_background/backlog.pyx"         # jobs that wait for a worker

@@ -4,6 +4,33 @@
 SELECT pg_catalog.set_config('pg_background_update.path', pg_catalog.current_setting('search_path'), true),
   pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
+-- ---- what others have made under a name of ours: before 14.5 CREATE OR REPLACE would make it part of the extension, and
+-- leave it to its owner
+
+DO $$
+DECLARE
+  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = 'pg_background');
+  planted text;
+BEGIN
+  SELECT string_agg(pg_describe_object(o.class, o.object, 0), ', ') INTO planted
+  FROM (
+    SELECT 'pg_proc'::regclass, to_regprocedure(format(signature, schema))::oid FROM unnest(ARRAY[
+      @FUNCTIONS@
+    ]) AS signature
+    UNION ALL
+    SELECT 'pg_class'::regclass, to_regclass(format(name, schema))::oid FROM unnest(ARRAY[@VIEWS@]::text[]) AS name
+  ) AS o (class, object)
+  WHERE o.object IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+    WHERE d.classid = o.class AND d.objid = o.object AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+      AND e.extname = 'pg_background');
+  IF planted IS NOT NULL THEN
+    RAISE duplicate_object USING
+      MESSAGE = format('in the way of extension "pg_background": %s', planted),
+      HINT = 'See who has made it and what uses it, rename or drop it, and update again.';
+  END IF;
+END $$;
+
 -- ---- who has which privilege on what is there, for the end of this script
 
 SELECT set_config('pg_background_update.before', jsonb_agg(to_jsonb(member))::text, true)

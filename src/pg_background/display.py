@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from .client.model import FINAL, JobInfo, JobState
@@ -18,11 +19,19 @@ STYLES: dict[JobState, str] = {
     "lost": "bold red",
 }
 
+#: Others than line ends and tabs.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 _BAR = "█"
 _HALF = "▌"
 _REST = "─"
+
+
+def printable(text: str) -> str:
+    """Return text of others so that it does nothing to a terminal but to be shown."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_live(job: JobInfo) -> bool:
@@ -35,16 +44,28 @@ def handle(job: JobInfo) -> str:
     return f"{job.pid}:{'?' if job.cookie is None else job.cookie}"
 
 
-def time_of(job: JobInfo, now: datetime) -> timedelta:
+def state(job: JobInfo) -> str:
+    """Return its state; of one that this role may not look at nothing."""
+    return job.state or ""
+
+
+def style(job: JobInfo) -> str:
+    """Return the colour of its state."""
+    return "" if job.state is None else STYLES[job.state]
+
+
+def time_of(job: JobInfo, now: datetime) -> timedelta | None:
     """Return how long it has run, or while it waits for a worker, how long that has lasted."""
     began = job.started_at or job.queued_at
     if began is None:
-        return timedelta()
+        return None
     return max((job.finished_at or now) - began, timedelta())
 
 
-def duration(value: timedelta) -> str:
-    """Return a duration in two units at most: `0.4s`, `42s`, `3m07s`, `2h05m`, `4d06h`."""
+def duration(value: timedelta | None) -> str:
+    """Return a duration in two units at most: `0.4s`, `42s`, `3m07s`, `2h05m`, `4d06h`; of none nothing."""
+    if value is None:
+        return ""
     seconds = value.total_seconds()
     if seconds < 9.95:
         return f"{seconds:.1f}s"
@@ -84,6 +105,11 @@ def count(value: int | None) -> str:
     return f"{amount:.0f}{unit}" if amount >= 99.5 else f"{amount:.1f}{unit}"
 
 
+def rows(job: JobInfo) -> str:
+    """Return how many rows its last statement had, once that is known."""
+    return "" if job.command_tag is None else count(job.row_count)
+
+
 def bar(percent: int | None, width: int) -> str:
     """Return a progress bar with its percentage, so wide; nothing if the job has reported nothing."""
     if percent is None:
@@ -119,16 +145,25 @@ def percent(job: JobInfo) -> str:
 
 def title(job: JobInfo) -> str:
     """Return what it is: its label, and its SQL."""
-    return f"{job.label}: {sql(job)}" if job.label else sql(job)
+    return f"{label(job)}: {sql(job)}" if job.label else sql(job)
+
+
+def label(job: JobInfo) -> str:
+    """Return its label, or nothing."""
+    return printable(job.label or "")
 
 
 def sql(job: JobInfo) -> str:
     """Return the beginning of its SQL on one line."""
-    return " ".join((job.sql_preview or "").split())
+    return _line(job.sql_preview)
 
 
 def note(job: JobInfo) -> str:
     """Return what is most worth saying of it: its error, its own message, or nothing."""
     if job.error_message and not is_live(job):
-        return " ".join(job.error_message.split())
-    return " ".join((job.progress_msg or "").split())
+        return _line(job.error_message)
+    return _line(job.progress_msg)
+
+
+def _line(text: str | None) -> str:
+    return printable(" ".join((text or "").split()))

@@ -32,18 +32,22 @@ def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
         "progress": " ".join(filter(None, [display.bar(job.progress_pct, _BAR), job.progress_msg])),
         "waits for": display.wait(job),
         "blocked by": display.blockers(job),
-        "rows": job.row_count,
+        "rows": None if job.command_tag is None else job.row_count,
         "tag": job.command_tag,
         "unread": display.size(job.result_bytes),
         "spilled": display.size(job.temp_bytes),
     }
-    yield from ((name, str(value)) for name, value in values.items() if value not in (None, ""))
+    yield from (
+        (name, display.printable(str(value))) for name, value in values.items() if value not in (None, "")
+    )
 
 
 def error_facts(job: JobInfo, error: JobError | None) -> Iterator[tuple[str, str]]:
     """Yield the fields of the job's error, those of the list if there are no more; nothing if it has none."""
     known = asdict(error or JobError(job.sqlstate, job.error_message))
-    yield from ((name.removesuffix("_name"), str(value)) for name, value in known.items() if value)
+    yield from (
+        (name.removesuffix("_name"), display.printable(value)) for name, value in known.items() if value
+    )
 
 
 def _time(value: datetime | None) -> str | None:

@@ -42,6 +42,10 @@ class Inspection:
     error: JobError | None
 
 
+#: For a role that may look at the job, and at neither.
+NOTHING = Inspection(None, None)
+
+
 def query(schema: sql.Identifier) -> sql.Composed:
     """Return the SQL that asks for it by pid and cookie, where the extension is in this schema."""
     names = sql.SQL(", ").join(sql.Identifier("e", field.name) for field in fields(JobError))

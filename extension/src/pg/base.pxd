@@ -129,10 +129,10 @@ cdef extern from "shim.h" nogil:
     long TimestampDifferenceMilliseconds(TimestampTz start, TimestampTz stop)
     cbool pg_strong_random(void *buf, size_t len)
     uint64_t hash_bytes_extended(const unsigned char *k, int keylen, uint64_t seed)
-    int pg_mbcliplen(const char *mbstr, int len, int limit)
-    int pg_mbstrlen_with_len(const char *mbstr, int len)
+    int pg_encoding_mblen(int encoding, const char *mbstr)
+    enum:
+        PG_UTF8, PG_LATIN1, PG_LATIN10, PG_ISO_8859_5, PG_ISO_8859_8
     char *pg_server_to_any(const char *s, int len, int encoding)
     char *lossy_to_server(char *text, int encoding)
     char *pg_any_to_server(const char *s, int len, int encoding)
-    int pg_mbcharcliplen(const char *mbstr, int len, int limit)
     void reseed_random(double seed)

@@ -198,8 +198,12 @@ cdef extern from "shim.h" nogil:
     ctypedef struct PlannedStmt:
         Node *utilityStmt
         # ...
+    ctypedef struct EState:
+        const char *es_sourceText
+        # ...
     ctypedef struct QueryDesc:
-        pass
+        EState *estate
+        # ...
     ctypedef void (*ProcessUtility_hook_type)(PlannedStmt *pstmt, const char *queryString, cbool readOnlyTree,
                                               int context, void *params, void *queryEnv, DestReceiver *dest,
                                               QueryCompletion *qc) noexcept nogil

@@ -41,7 +41,7 @@ cdef void transaction_body(void *arg) noexcept nogil:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
     MemoryContextSwitchTo(job_context)
     show_application_name(job)
-    pgstat_report_activity(STATE_RUNNING, sql)
+    pgstat_report_activity(STATE_RUNNING, shown_sql(job, sql))
     # before the transaction starts: after a ROLLBACK in a procedure the user of that moment comes back
     SetUserIdAndSecContext(job.user, 0)
     if setting_worker_timeout > 0:

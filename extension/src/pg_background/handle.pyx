@@ -159,17 +159,17 @@ cdef Job *find_job(Handle *handle, Oid also_allowed) noexcept nogil:
     cdef Job *job
     cdef Oid owner = InvalidOid
     cdef bint known = False
-    cdef bint pid_in_use = False
+    cdef bint is_stale = False
     share_registry()
     job = find_by_cookie(handle.cookie)
-    if job != NULL and job.pid == handle.pid and job.tracked:
+    if job == NULL or job.pid != handle.pid:
+        is_stale = is_pid_tracked(handle.pid)
+    elif job.tracked:
         known = True
         owner = job.user
-    else:
-        pid_in_use = is_pid_tracked(handle.pid)
     unlock_registry()
     if not known:
-        if pid_in_use:
+        if is_stale:
             raise_with_hint(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, b"The handle is stale.",
                             b"cookie mismatch for PID %d", handle.pid)
         raise_unknown(handle.pid)

@@ -74,14 +74,18 @@ cdef void empty_database_of_idle_workers(const char *name) noexcept nogil:
 cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, int context, void *parameters,
                        void *environment, DestReceiver *receiver, QueryCompletion *completion) noexcept nogil:
     cdef const char *database = database_to_be_alone_with(planned.utilityStmt)
+    cdef bint hidden
     end_if_cancel_was_swallowed()
     enter_security_context()
     if database != NULL:
         empty_database_of_idle_workers(database)
+    hidden = hide_from_utility()
     if previous_utility != NULL:
         previous_utility(planned, sql, read_only, context, parameters, environment, receiver, completion)
     else:
         standard_ProcessUtility(planned, sql, read_only, context, parameters, environment, receiver, completion)
+    if hidden:
+        show_to_log()
 
 
 cdef void executor_start_hook(QueryDesc *query, int flags) noexcept nogil:
@@ -91,3 +95,4 @@ cdef void executor_start_hook(QueryDesc *query, int flags) noexcept nogil:
         previous_executor_start(query, flags)
     else:
         standard_ExecutorStart(query, flags)
+    hide_from_executor(query)

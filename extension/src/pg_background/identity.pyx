@@ -95,7 +95,7 @@ cdef void require_role(Oid role) noexcept nogil:
 cdef void show_application_name(Job *job) noexcept nogil:
     """The label in pg_stat_activity; without one, the launcher's application_name."""
     global appname_has_label
-    if job.label[0] != 0:
+    if job.label[0] != 0 and not job.is_hidden:
         pgstat_report_appname(psprintf(b"pg_background: %s", job.label))
         appname_has_label = True
     elif appname_has_label:

@@ -18,11 +18,11 @@ cdef Job *look_up(Handle *handle, Job *copy) noexcept nogil:
     return job
 
 
-cdef Job *look_up_tracked(Handle *handle, Job *copy) noexcept nogil:
-    """As look_up, for those who may look; raises as find_job does."""
+cdef Job *look_up_tracked(Handle *handle, Job *copy, Oid also_allowed) noexcept nogil:
+    """As look_up; raises as find_job does."""
     cdef Job *job
     join_sessions()
-    find_job(handle, ROLE_PG_READ_ALL_STATS)
+    find_job(handle, also_allowed)
     job = look_up(handle, copy)
     if job == NULL:
         raise_unknown(handle.pid)
@@ -98,11 +98,18 @@ cdef void set_job_text(Datum *values, cbool *nulls, int i, Job *copy, const char
     set_text(values, nulls, i, NULL if text == NULL else lossy_to_server(<char *>text, copy.encoding))
 
 
+cdef void set_preview(Datum *values, cbool *nulls, int i, Job *copy, Sight sight) noexcept nogil:
+    if sight == SEES_PLACE:
+        set_text(values, nulls, i, "<insufficient privilege>")
+    else:
+        set_job_text(values, nulls, i, copy, copy.preview)
+
+
 cdef void set_end(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
-    """row_count and command_tag from column i on; a job that failed has neither, as its work was rolled back."""
+    """row_count and command_tag from column i on; a job that failed has none, as its work was rolled back."""
     cdef bint known = copy.state == JOB_STOPPED and copy.command_tag[0] != 0
-    values[i] = Int64GetDatum(copy.row_count)
-    nulls[i] = not known
+    values[i] = Int64GetDatum(copy.row_count if known else 0)
+    nulls[i] = False
     set_text(values, nulls, i + 1, copy.command_tag if known else NULL)
 
 
@@ -116,7 +123,7 @@ cdef public Datum pgbg_result_info(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Job copy
     cdef Datum values[6]
     cdef cbool nulls[6]
-    look_up_tracked(&handle, &copy)
+    look_up_tracked(&handle, &copy, ROLE_PG_READ_ALL_STATS)
     memset(nulls, 0, sizeof(nulls))
     set_end(values, nulls, 0, &copy)
     values[2] = BoolGetDatum(is_final(copy.state))
@@ -130,7 +137,7 @@ cdef public Datum pgbg_error_info(FunctionCallInfo fcinfo) noexcept nogil:
     """One row, of NULLs unless the job has failed."""
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job copy
-    cdef Job *job = look_up_tracked(&handle, &copy)
+    cdef Job *job = look_up_tracked(&handle, &copy, InvalidOid)
     cdef ErrorData *error = error_of_job(job, &copy)
     cdef Datum values[9]
     cdef cbool nulls[9]
@@ -152,16 +159,12 @@ cdef public Datum pgbg_full_sql(FunctionCallInfo fcinfo) noexcept nogil:
     """NULL when the job is over and its memory was needed for others."""
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job copy
-    cdef Job *job = look_up_tracked(&handle, &copy)
+    cdef Job *job = look_up_tracked(&handle, &copy, InvalidOid)
     cdef char *request = copy_piece(job, handle.cookie, &job.request, copy.request_size)
     if request == NULL:
         fcinfo.isnull = True
         return 0
     return CStringGetTextDatum(lossy_to_server(request_sql(<JobRequest *>request), copy.encoding))
-
-
-cdef inline bint may_look(Job *copy) noexcept nogil:
-    return has_right(copy.user, ROLE_PG_READ_ALL_STATS)
 
 
 cdef int32_t process_of(Job *job, uint64_t cookie) noexcept nogil:
@@ -181,7 +184,7 @@ cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
     cdef int32_t pid = 0
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and copy.state == JOB_RUNNING and may_look(&copy):
+    if job != NULL and copy.state == JOB_RUNNING and sight_of(&copy) > SEES_PLACE:
         pid = process_of(job, handle.cookie)
     fcinfo.isnull = pid == 0
     return Int32GetDatum(pid)
@@ -190,7 +193,7 @@ cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
 # ---- outcome
 
 cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept nogil:
-    """The twelve columns for a job of which something is known."""
+    """The twelve columns for a job of which something is known, to who may see that."""
     cdef ErrorData *error = error_of_job(job, copy)
     memset(nulls, 0, OUTCOME_COLUMNS * sizeof(cbool))
     values[0] = Int32GetDatum(copy.pid)
@@ -201,20 +204,18 @@ cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept
     values[5] = BoolGetDatum(error != NULL)
     set_end(values, nulls, 6, copy)
     set_text(values, nulls, 8, unpack_sql_state(error.sqlerrcode) if error != NULL else NULL)
-    set_text(values, nulls, 9, error.message if error != NULL else NULL)
+    set_text(values, nulls, 9, error.message if error != NULL and sight_of(copy) == SEES_ALL else NULL)
     set_job_text(values, nulls, 10, copy, copy.label if copy.label[0] != 0 else NULL)
     values[11] = TimestampTzGetDatum(copy.launched_at)
 
 
 cdef void set_unknown_outcome(Datum *values, cbool *nulls, Handle *handle) noexcept nogil:
-    """That nothing is known: neither a state nor whether it failed."""
+    """That nothing is known: neither a state nor whether it has ended."""
     memset(nulls, 1, OUTCOME_COLUMNS * sizeof(cbool))
     values[0] = Int32GetDatum(handle.pid)
     values[1] = Int64GetDatum(<int64_t>handle.cookie)
-    values[4] = BoolGetDatum(False)
     nulls[0] = False
     nulls[1] = False
-    nulls[4] = False
 
 
 cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
@@ -226,7 +227,7 @@ cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
     cdef cbool nulls[12]
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and may_look(&copy):
+    if job != NULL and sight_of(&copy) > SEES_PLACE:
         set_outcome(values, nulls, job, &copy)
     else:
         set_unknown_outcome(values, nulls, &handle)

@@ -1,5 +1,4 @@
-# The jobs of the whole server, for the view pg_background_jobs. Their texts are for those who could see them in
-# pg_stat_activity, their cookies for those who may act on them.
+# The jobs of the whole server, for the view pg_background_jobs.
 
 cdef enum:
     JOBS_COLUMNS = 19
@@ -26,34 +25,40 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
     cdef Datum values[19]
     cdef cbool nulls[19]
     cdef bint failed = has_failed(copy)
-    cdef bint visible = may_look(copy)
-    memset(nulls, 0, sizeof(nulls))
+    cdef Sight sight = sight_of(copy)
+    memset(nulls, 1, sizeof(nulls))
     values[0] = Int32GetDatum(copy.pid)
+    nulls[0] = False
     values[1] = Int64GetDatum(<int64_t>copy.cookie)
-    nulls[1] = not has_right(copy.user, ROLE_PG_SIGNAL_BACKEND)
+    nulls[1] = not may_cancel(copy)
+    if sight == SEES_PLACE and nulls[1] and worker_pid == 0:
+        # without a process pg_stat_activity has nothing either
+        return
     values[2] = Int32GetDatum(worker_pid)
     nulls[2] = worker_pid == 0
     values[3] = ObjectIdGetDatum(copy.database)
+    nulls[3] = False
     values[4] = ObjectIdGetDatum(copy.user)
-    set_job_text(values, nulls, 5, copy, <const char *>copy.label if visible and copy.label[0] != 0 else NULL)
-    set_text(values, nulls, 6, state_name(copy.state))
-    set_time(values, nulls, 7, copy.launched_at)
-    set_time(values, nulls, 8, copy.started_at)
-    set_time(values, nulls, 9, copy.finished_at)
-    set_end(values, nulls, 10, copy)
-    set_text(values, nulls, 12, unpack_sql_state(sqlstate_of(copy)) if failed else NULL)
-    if visible:
-        set_text(values, nulls, 13, end_reason(copy) if failed else NULL)
-        set_job_text(values, nulls, 14, copy, copy.preview)
+    nulls[4] = False
+    set_preview(values, nulls, 14, copy, sight)
+    if sight > SEES_PLACE:
+        set_job_text(values, nulls, 5, copy, <const char *>copy.label if copy.label[0] != 0 else NULL)
+        set_text(values, nulls, 6, state_name(copy.state))
+        set_time(values, nulls, 7, copy.launched_at)
+        set_time(values, nulls, 8, copy.started_at)
+        set_time(values, nulls, 9, copy.finished_at)
+        set_end(values, nulls, 10, copy)
+        set_text(values, nulls, 12, unpack_sql_state(sqlstate_of(copy)) if failed else NULL)
+        set_text(values, nulls, 13, end_reason(copy) if failed and sight == SEES_ALL else NULL)
         set_progress(values, nulls, 15, job, copy, worker_pid)
-    else:
-        nulls[13] = True
-        set_text(values, nulls, 14, "<insufficient privilege>")
-        nulls[15] = True
-        nulls[16] = True
-    values[17] = Int64GetDatum(<int64_t>pg_atomic_read_u64(&copy.produced))
-    values[18] = Int64GetDatum(<int64_t>pg_atomic_read_u64(&copy.spilled) if copy.file_number != 0 else 0)
+        set_size(values, nulls, 17, pg_atomic_read_u64(&copy.produced))
+        set_size(values, nulls, 18, pg_atomic_read_u64(&copy.spilled) if copy.file_number != 0 else 0)
     tuplestore_putvalues(store, desc, values, nulls)
+
+
+cdef void set_size(Datum *values, cbool *nulls, int i, uint64_t size) noexcept nogil:
+    values[i] = Int64GetDatum(<int64_t>size)
+    nulls[i] = False
 
 
 cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:

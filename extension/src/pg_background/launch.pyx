@@ -22,6 +22,7 @@ cdef struct Launch:
     bint submitted
     bint discards_rows          # keep notices, drop rows at source
     bint session_user_is_superuser
+    bint is_hidden
     bint each_statement
     OnFull on_full
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
@@ -58,15 +59,6 @@ cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
     return queue_size
 
 
-cdef void check_label(const char *label) noexcept nogil:
-    if label == NULL:
-        return
-    if pg_mbstrlen_with_len(label, <int>strlen(label)) > LABEL_CHARS:
-        raise_with_detail(ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
-                          psprintf(b"A label has at most %d characters.", <int>LABEL_CHARS), NULL,
-                          b"label too long")
-
-
 cdef void check_connect(Oid database) noexcept nogil:
     """The worker connects as the authenticated user, whose right to do so may be gone by now; in another database
     the role that the job runs as must be welcome too."""
@@ -89,12 +81,14 @@ cdef void check_security_context() noexcept nogil:
 cdef void prepare_launch(Launch *launch) noexcept nogil:
     """Check what the caller has given and bring it into the form and encoding that the worker reads."""
     launch.queue_size = checked_queue_size(launch.queue_size)
-    check_label(launch.label)
+    check_label(launch.label, GetDatabaseEncoding())
     check_security_context()
     check_connect(launch.database)
-    copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS)
+    launch.is_hidden = is_hidden_from_caller()
     pack_parameters(launch)
     convert_for_job(launch)
+    copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS, launch.encoding)
+    blank_controls(launch.preview, launch.encoding)
 
 
 cdef void convert_for_job(Launch *launch) noexcept nogil:
@@ -109,10 +103,8 @@ cdef void convert_for_job(Launch *launch) noexcept nogil:
         launch.sql_size = <uint32_t>strlen(converted)
     if launch.label != NULL:
         launch.label = pg_server_to_any(launch.label, <int>strlen(launch.label), launch.encoding)
-    converted = pg_server_to_any(launch.preview, <int>strlen(launch.preview), launch.encoding)
-    if converted != launch.preview:
-        # the buffer holds as many characters of any encoding
-        snprintf(launch.preview, PREVIEW_BYTES, b"%s", converted)
+        # one character may have become several
+        check_label(launch.label, launch.encoding)
 
 
 cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
@@ -136,6 +128,7 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.database = launch.database
     job.encoding = launch.encoding
     job.is_away = launch.database != MyDatabaseId
+    job.is_hidden = launch.is_hidden
     job.launcher = GetAuthenticatedUserId()
     job.user = user
     job.totals = totals_of(launch.database, user)

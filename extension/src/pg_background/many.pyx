@@ -152,18 +152,22 @@ cdef public Datum pgbg_cancel_all(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef public Datum pgbg_cancel_by_label(FunctionCallInfo fcinfo) noexcept nogil:
-    """cancel_by_label(pattern, grace_ms = 0): those whose label is LIKE it."""
-    cdef text *pattern = arg_text(fcinfo, 0)
+    """cancel_by_label(pattern, grace_ms = 0): those whose label is LIKE it; nothing is LIKE a NULL."""
+    cdef text *pattern
     cdef int count = 0
     cdef int matching = 0
-    cdef OwnJob *jobs = own_jobs(WHICH_LIVE, &count)
+    cdef OwnJob *jobs
     cdef int i
+    if arg_isnull(fcinfo, 0):
+        return Int32GetDatum(0)
+    pattern = arg_text(fcinfo, 0)
+    jobs = own_jobs(WHICH_LIVE, &count)
     # all before the first is canceled: a bad pattern raises
     for i in range(count):
         if jobs[i].label[0] != 0 and is_like(lossy_to_server(jobs[i].label, jobs[i].encoding), pattern):
             jobs[matching] = jobs[i]
             matching += 1
-    return Int32GetDatum(cancel_jobs(jobs, matching, arg_int32(fcinfo, 1)))
+    return Int32GetDatum(cancel_jobs(jobs, matching, int_argument(fcinfo, 1)))
 
 
 cdef public Datum pgbg_detach_all(FunctionCallInfo fcinfo) noexcept nogil:

@@ -53,17 +53,22 @@ cdef void check_list_columns(TupleDesc wanted) noexcept nogil:
 cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
     cdef Datum values[10]
     cdef cbool nulls[10]
-    memset(nulls, 0, sizeof(nulls))
+    cdef Sight sight = sight_of(job)
+    memset(nulls, sight == SEES_PLACE, sizeof(nulls))
     values[0] = Int32GetDatum(job.pid)
+    nulls[0] = False
     values[1] = Int64GetDatum(<int64_t>job.cookie)
+    nulls[1] = not may_cancel(job)
     values[2] = TimestampTzGetDatum(job.launched_at)
     values[3] = ObjectIdGetDatum(job.user)
+    nulls[3] = False
     values[4] = Int32GetDatum(job.queue_size)
-    values[5] = CStringGetTextDatum(state_name(job.state))
-    set_job_text(values, nulls, 6, job, job.preview)
-    set_text(values, nulls, 7, end_reason(job) if has_failed(job) else NULL)
+    set_preview(values, nulls, 6, job, sight)
+    if sight > SEES_PLACE:
+        set_text(values, nulls, 5, state_name(job.state))
+        set_text(values, nulls, 7, end_reason(job) if has_failed(job) and sight == SEES_ALL else NULL)
+        set_job_text(values, nulls, 9, job, job.label if job.label[0] != 0 else NULL)
     values[8] = BoolGetDatum(job.reader == READER_READING)
-    set_job_text(values, nulls, 9, job, job.label if job.label[0] != 0 else NULL)
     tuplestore_putvalues(store, desc, values, nulls)
 
 

@@ -16,7 +16,7 @@ cdef public Datum pg_background_launch(FunctionCallInfo fcinfo) noexcept nogil:
     read_launch(fcinfo, &launch)
     join_sessions()
     # may raise: before the job is launched
-    reserve_pin()
+    reserve_pin(0)
     handle = start_job(&launch)
     pin_worker(handle.pid, handle.cookie)
     return Int32GetDatum(handle.pid)

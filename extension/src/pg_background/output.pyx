@@ -175,7 +175,7 @@ cdef void write_message(uint32_t kind, uint32_t count, const char *data, Size si
 
 
 cdef void note_completion(Job *job, QueryCompletion *completion) noexcept nogil:
-    """A statement's tag, for list() and for results without rows."""
+    """A statement's tag: as clients get it, for results without rows, and bare beside its count, for who asks."""
     cdef const char *name = GetCommandTagName(completion.commandTag)
     cdef char tag[64]
     if command_tag_display_rowcount(completion.commandTag):
@@ -186,7 +186,7 @@ cdef void note_completion(Job *job, QueryCompletion *completion) noexcept nogil:
     flush_rows()
     write_message(MSG_TAG, 0, tag, strlen(tag) + 1, True)
     job.row_count = <int64_t>completion.nprocessed
-    memcpy(job.command_tag, tag, sizeof(tag))
+    snprintf(job.command_tag, TAG_BYTES, b"%s", name)
 
 
 # ---- what the server itself sends to the client

@@ -78,11 +78,3 @@ cdef inline char *request_sql(JobRequest *request) noexcept nogil:
 
 cdef inline char *request_parameters(JobRequest *request) noexcept nogil:
     return request_sql(request) + request.sql_size + 1
-
-
-cdef void copy_clipped(char *to, int capacity, const char *text, int size, int characters) noexcept nogil:
-    """At most so many characters, cut between two of them."""
-    cdef int length = pg_mbcharcliplen(text, size, characters)
-    length = pg_mbcliplen(text, length, capacity - 1)
-    memcpy(to, text, length)
-    to[length] = 0

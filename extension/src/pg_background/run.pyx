@@ -78,11 +78,32 @@ cdef void run_to_the_end(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
     run_guarded(run_body, run, outer)
 
 
+cdef void describe_no_run(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
+    """Of no SQL there is no job: the outcome of one that was refused, without a handle."""
+    cdef Job none
+    memset(&none, 0, sizeof(none))
+    none.user = GetUserId()
+    none.state = JOB_ERROR
+    none.encoding = GetDatabaseEncoding()
+    none.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED
+    snprintf(none.message, MESSAGE_BYTES, b"sql parameter cannot be NULL")
+    set_outcome(run.values, run.nulls, &none, &none)
+    run.nulls[0] = True
+    run.nulls[1] = True
+    set_text(run.values, run.nulls, 10, NULL if arg_isnull(fcinfo, 3) else text_to_cstring(arg_text(fcinfo, 3)))
+    run.nulls[11] = True
+    run.values[12] = BoolGetDatum(False)
+    run.values[13] = Int64GetDatum(0)
+
+
 cdef public Datum pgbg_run(FunctionCallInfo fcinfo) noexcept nogil:
     """run(sql, queue_size = 0, timeout_ms = 0, label = NULL): how the job ended, whatever way; no rows."""
     cdef Run run
     memset(&run, 0, sizeof(run))
-    run_to_the_end(fcinfo, &run)
+    if arg_isnull(fcinfo, 0):
+        describe_no_run(fcinfo, &run)
+    else:
+        run_to_the_end(fcinfo, &run)
     return row_datum(fcinfo, run.values, run.nulls)
 
 

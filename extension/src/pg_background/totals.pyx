@@ -38,7 +38,7 @@ cdef public Datum pgbg_totals(FunctionCallInfo fcinfo) noexcept nogil:
     unlock_registry()
     memset(nulls, 0, sizeof(nulls))
     for i in range(TOTALS_SIZE):
-        if copies[i].launched == 0:
+        if copies[i].launched == 0 or not has_right(copies[i].user, ROLE_PG_READ_ALL_STATS):
             continue
         values[0] = ObjectIdGetDatum(copies[i].database)
         values[1] = ObjectIdGetDatum(copies[i].user)

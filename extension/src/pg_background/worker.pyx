@@ -11,6 +11,7 @@ cdef bint is_connected
 cdef int32_t refusal_sqlstate       # why this process could not connect, 0 if it does not know
 cdef char refusal[512]
 cdef ErrorContextCallback error_watch
+cdef emit_log_hook_type previous_log
 cdef int job_timeout                # id of the timer for pg_background.worker_timeout
 cdef MemoryContext job_context      # all that a job allocates outside of its transactions
 
@@ -177,16 +178,27 @@ cdef void watch_error(void *arg) noexcept nogil:
     MemoryContextSwitchTo(old)
     if error.elevel >= ERROR and not is_connected:
         refusal_sqlstate = error.sqlerrcode
-        snprintf(refusal, sizeof(refusal), "%s", error.message)
+        copy_clipped(refusal, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
+                     GetDatabaseEncoding())
     elif error.elevel == FATAL and my_job != NULL:
         my_job.sqlstate = error.sqlerrcode
-        snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
+        copy_clipped(my_job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
+                     my_job.encoding)
     FreeErrorData(error)
 
 
+cdef void log_hook(ErrorData *error) noexcept nogil:
+    if error.elevel >= ERROR:
+        show_to_log()
+    if previous_log != NULL:
+        previous_log(error)
+
+
 cdef void connect() noexcept nogil:
-    global job_context, job_timeout, error_context_stack, is_connected
+    global job_context, job_timeout, error_context_stack, is_connected, previous_log, emit_log_hook
     BackgroundWorkerUnblockSignals()
+    previous_log = emit_log_hook
+    emit_log_hook = log_hook
     error_watch.callback = watch_error
     error_watch.previous = error_context_stack
     error_context_stack = &error_watch

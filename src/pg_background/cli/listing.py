@@ -33,7 +33,7 @@ class _Column:
 
 
 _HANDLE = _Column("HANDLE", lambda job, _: display.handle(job), is_fixed=True)
-_STATE = _Column("STATE", lambda job, _: job.state, is_fixed=True)
+_STATE = _Column("STATE", lambda job, _: display.state(job), is_fixed=True)
 _TIME = _Column(
     "TIME", lambda job, now: display.duration(display.time_of(job, now)), is_number=True, is_fixed=True
 )
@@ -43,9 +43,9 @@ _ALL = (
     _Column("PROGRESS", lambda job, _: display.bar(job.progress_pct, 13)),
     _Column("WAIT", lambda job, _: display.wait(job)),
     _Column("BLOCKED BY", lambda job, _: display.blockers(job)),
-    _Column("ROWS", lambda job, _: display.count(job.row_count), is_number=True),
+    _Column("ROWS", lambda job, _: display.rows(job), is_number=True),
     _Column("SPILLED", lambda job, _: display.size(job.temp_bytes), is_number=True),
-    _Column("LABEL", lambda job, _: job.label or ""),
+    _Column("LABEL", lambda job, _: display.label(job)),
     _Column("SQL", lambda job, _: display.sql(job), is_fixed=True, is_cut=True),
 )
 
@@ -84,7 +84,7 @@ def table_of_jobs(jobs: Sequence[JobInfo], now: datetime, console: Console) -> T
         )
     for job, line in zip(jobs, texts, strict=True):
         cells = [Text(line[n], no_wrap=True, overflow="ellipsis") for n in kept]
-        cells[kept.index(columns.index(_STATE))].stylize(display.STYLES[job.state])
+        cells[kept.index(columns.index(_STATE))].stylize(display.style(job))
         table.add_row(*cells)
     return table
 

@@ -59,7 +59,7 @@ def ps(
 ) -> None:
     """List the jobs of the server, of all sessions and databases, that have not ended.
 
-    SQL and errors of other roles' jobs are shown to members of pg_read_all_stats.
+    Of other roles' jobs only the processes are shown; to members of pg_read_all_stats also their SQL.
     """
     wanted = _wanted(state, all=all)
     with database.client_and_session() as (client, session):

@@ -16,7 +16,7 @@ from ..client.errors import JobLost
 from ..client.model import Handle, JobColumn, JobInfo
 from ..client.reading import unknown
 from ..facts import NAME_WIDTH, error_facts, facts
-from ..inspection import Inspection, inspection, query
+from ..inspection import NOTHING, Inspection, inspection, query
 from .database import Connection, DatabaseGiven, now_of, schema_of_extension
 from .formats import Format, FormatGiven, print_rows
 from .given import command
@@ -35,7 +35,7 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
         now = now_of(session)
     if format is Format.TABLE:
         for name, text in _lines(job, found, columns, now):
-            style = display.STYLES[job.state] if name == "state" else ""
+            style = display.style(job) if name == "state" else ""
             line = Text.assemble((f"{name:<{NAME_WIDTH}} ", "bold"), (text, style))
             stdout().print(line, soft_wrap=True)
         return
@@ -59,13 +59,18 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
     """Return the columns of a job that has ended; of another the server would wait for them."""
     try:
         return client.attach(handle).describe()
-    except (psycopg.errors.FeatureNotSupported, JobLost):
-        # It was submitted, or its result was read: nobody can read whatever columns it has.
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.InsufficientPrivilege, JobLost):
+        # It was submitted, or its result was read, or is another role's: its columns are of no use.
         return ()
 
 
 def _inspect(session: Connection, handle: Handle) -> Inspection:
-    row = session.execute(query(schema_of_extension(session)), handle).fetchone()
+    statement = query(schema_of_extension(session))
+    try:
+        row = session.execute(statement, handle).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        # It may look at the job, but at nothing that may have data in it.
+        return NOTHING
     assert row is not None
     return inspection(row)
 
@@ -78,4 +83,4 @@ def _lines(
     if columns:
         yield "columns", ", ".join(f"{column.name} {column.type_name}" for column in columns)
     yield from error_facts(job, found.error)
-    yield "sql", found.sql or job.sql_preview or ""
+    yield "sql", display.printable(found.sql or job.sql_preview or "")

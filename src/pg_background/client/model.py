@@ -15,6 +15,9 @@ FINAL: frozenset[JobState | None] = frozenset(("stopped", "error", "canceled", "
 #: What a launch does when no worker is to be had.
 OnFull = Literal["error", "wait", "queue"]
 
+#: The tags that tell how many rows there were.
+_COUNTED = frozenset(("COPY", "DELETE", "FETCH", "INSERT", "MERGE", "MOVE", "SELECT", "UPDATE"))
+
 
 class Handle(NamedTuple):
     """What identifies a job in every session of the same role, and in SQL."""
@@ -50,14 +53,30 @@ class Outcome(NamedTuple):
     #: None: the server does not know the handle
     state: JobState | None
     row_count: int | None
+    #: without the count
     command_tag: str | None
     sqlstate: str | None
     error_message: str | None
 
+    @property
+    def statusmessage(self) -> str | None:
+        """The command tag as psycopg gives it, such as `INSERT 0 1`."""
+        return statusmessage(self.command_tag, self.row_count)
+
+
+def statusmessage(tag: str | None, rows: int | None) -> str | None:
+    """Return a command tag as a server sends it to clients, with its count."""
+    if tag not in _COUNTED:
+        return tag
+    return f"{tag} 0 {rows}" if tag == "INSERT" else f"{tag} {rows}"
+
 
 @dataclass(frozen=True)
 class JobInfo:
-    """A job of the server, as the view pg_background_jobs shows it to this role."""
+    """A job of the server, as the view pg_background_jobs shows it to this role.
+
+    Of the jobs of others it has the processes, with their roles and databases, and None for the rest.
+    """
 
     pid: int
     #: None for a job that this role may not cancel
@@ -66,7 +85,7 @@ class JobInfo:
     database: str | None
     role: str | None
     label: str | None
-    state: JobState
+    state: JobState | None
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None

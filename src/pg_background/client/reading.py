@@ -173,7 +173,7 @@ def _read_rows(
         cursor.fetchall(),
         columns=cursor.description or (),
         rowcount=cursor.rowcount,
-        statusmessage=outcome.command_tag,
+        statusmessage=outcome.statusmessage,
         raw=cursor.pgresult,
         adapters=cursor.adapters,
         encoding=connection.info.encoding,
@@ -194,7 +194,7 @@ def without_rows(client: Client[Any], outcome: Outcome) -> Result[Row] | Excepti
 
 
 def _tag_only(outcome: Outcome) -> Result[Any]:
-    return Result((), rowcount=outcome.row_count or 0, statusmessage=outcome.command_tag)
+    return Result((), rowcount=outcome.row_count or 0, statusmessage=outcome.statusmessage)
 
 
 def _class_of(sqlstate: str | None) -> type[psycopg.Error]:

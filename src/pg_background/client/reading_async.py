@@ -174,7 +174,7 @@ async def _read_rows(
         await cursor.fetchall(),
         columns=cursor.description or (),
         rowcount=cursor.rowcount,
-        statusmessage=outcome.command_tag,
+        statusmessage=outcome.statusmessage,
         raw=cursor.pgresult,
         adapters=cursor.adapters,
         encoding=connection.info.encoding,
@@ -195,7 +195,7 @@ async def without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row
 
 
 def _tag_only(outcome: Outcome) -> Result[Any]:
-    return Result((), rowcount=outcome.row_count or 0, statusmessage=outcome.command_tag)
+    return Result((), rowcount=outcome.row_count or 0, statusmessage=outcome.statusmessage)
 
 
 def _class_of(sqlstate: str | None) -> type[psycopg.Error]:

@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 
 from ..client.client import Client
 from ..client.errors import JobLost
-from ..client.model import Handle, Outcome
+from ..client.model import Handle, Outcome, statusmessage
 from ..client.query import Params
 from ..client.reading import telling_unknown, without_rows
 
@@ -139,7 +139,8 @@ class PgBackgroundBackend(BaseTaskBackend):  # type: ignore[misc]
             worker_ids=[] if started_at is None else [str(worker or row["pid"])],
         )
         if state == "stopped":
-            value = {"statusmessage": row["command_tag"], "rowcount": row["row_count"] or 0}
+            tag, rows = row["command_tag"], row["row_count"]
+            value = {"statusmessage": statusmessage(tag, rows), "rowcount": rows or 0}
             object.__setattr__(result, "_return_value", value)
         elif result.status == TaskResultStatus.FAILED:
             result.errors.append(_error(client, row))

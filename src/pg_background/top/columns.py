@@ -32,7 +32,7 @@ class Column:
 
     def cell(self, job: JobInfo, now: datetime, width: int) -> Text:
         """Return what is shown, cut to the width."""
-        style = display.STYLES[job.state] if self is STATE else "dim" if not display.is_live(job) else ""
+        style = display.style(job) if self is STATE else "dim" if not display.is_live(job) else ""
         text = Text(self.text(job, now), style, no_wrap=True)
         text.truncate(width, overflow="ellipsis")
         if self.is_number:
@@ -40,10 +40,14 @@ class Column:
         return text
 
 
+def _rank(job: JobInfo) -> int | None:
+    return None if job.state is None else _RANKS.index(job.state)
+
+
 _PROGRESS_WIDTH = 10
 
 PID = Column("PID", 7, lambda job, _: str(job.pid), lambda job, _: job.pid, is_number=True)
-STATE = Column("STATE", 9, lambda job, _: job.state, lambda job, _: _RANKS.index(job.state))
+STATE = Column("STATE", 9, lambda job, _: display.state(job), lambda job, _: _rank(job))
 ROLE = Column("ROLE", 10, lambda job, _: job.role or "", lambda job, _: job.role)
 DATABASE = Column("DATABASE", 10, lambda job, _: job.database or "", lambda job, _: job.database)
 TIME = Column(
@@ -63,13 +67,11 @@ WAIT = Column("WAIT", 21, lambda job, _: display.wait(job), lambda job, _: displ
 BLOCKED_BY = Column(
     "BLOCKED BY", 10, lambda job, _: display.blockers(job), lambda job, _: display.blockers(job) or None
 )
-ROWS = Column(
-    "ROWS", 6, lambda job, _: display.count(job.row_count), lambda job, _: job.row_count, is_number=True
-)
+ROWS = Column("ROWS", 6, lambda job, _: display.rows(job), lambda job, _: job.row_count, is_number=True)
 SPILLED = Column(
     "SPILLED", 7, lambda job, _: display.size(job.temp_bytes), lambda job, _: job.temp_bytes, is_number=True
 )
-LABEL = Column("LABEL", 16, lambda job, _: job.label or "", lambda job, _: job.label)
+LABEL = Column("LABEL", 16, lambda job, _: display.label(job), lambda job, _: job.label)
 SQL = Column("SQL", 0, lambda job, _: display.sql(job), lambda job, _: job.sql_preview)
 MESSAGE = Column("MESSAGE", 40, lambda job, _: display.note(job), lambda job, _: display.note(job) or None)
 

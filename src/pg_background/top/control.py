@@ -51,7 +51,7 @@ class Control(App[None]):
             if yes:
                 self._end(handle, grace)
 
-        subject = "\n".join(filter(None, [job.label, display.sql(job)]))
+        subject = "\n".join(filter(None, [display.label(job), display.sql(job)]))
         self.push_screen(Question(question.format(job.pid), subject), answered)
 
     @work

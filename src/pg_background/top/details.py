@@ -78,14 +78,20 @@ class Details(Screen[None]):
         found = self._inspection
         text = (found.sql if found else None) or self.job.sql_preview
         self.query_one("#sql", Static).update(
-            Syntax(text, "postgresql", theme="ansi_dark", word_wrap=True, background_color="default")
+            Syntax(
+                display.printable(text),
+                "postgresql",
+                theme="ansi_dark",
+                word_wrap=True,
+                background_color="default",
+            )
             if text
             else Text("hidden from this role", "dim")
         )
 
     def _fields(self) -> Iterator[tuple[str, Text]]:
         for name, text in facts(self.job, self._now):
-            yield name, Text(text, display.STYLES[self.job.state] if name == "state" else "")
+            yield name, Text(text, display.style(self.job) if name == "state" else "")
         if self._gone:
             yield "note", Text(self._gone, "yellow")
 

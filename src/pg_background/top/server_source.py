@@ -12,7 +12,7 @@ from psycopg import sql
 
 from ..client.client_async import AsyncClient
 from ..client.model import Handle
-from ..inspection import SCHEMA, Inspection, inspection, query
+from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
 from .source import Sight, SourceError, SourceLost
 
 #: Seconds after which a server that does not answer is taken for lost.
@@ -81,7 +81,11 @@ class ServerSource:
         schema = await (await connection.execute(SCHEMA)).fetchone()
         if schema is None:
             raise SourceError("the database does not have the extension any more")
-        row = await (await connection.execute(query(sql.Identifier(schema[0])), handle)).fetchone()
+        statement = query(sql.Identifier(schema[0]))
+        try:
+            row = await (await connection.execute(statement, handle)).fetchone()
+        except psycopg.errors.InsufficientPrivilege:
+            return NOTHING
         assert row is not None
         return inspection(row)
 
