@@ -27,6 +27,8 @@ cdef extern from "shim.h" nogil:
     int geterrcode()
     ErrorData *CopyErrorData()
     void FreeErrorData(ErrorData *edata)
+    ctypedef void (*emit_log_hook_type)(ErrorData *edata) noexcept nogil
+    emit_log_hook_type emit_log_hook
     ctypedef void (*catch_body)(void *arg) noexcept nogil
     enum:
         LOG, NOTICE, WARNING, ERROR, FATAL
