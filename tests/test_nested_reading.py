@@ -1,4 +1,4 @@
-"""Functions that run while a result is read may read, wait, launch and run: both calls keep what they hold."""
+"""What runs while a result is read may read, wait, launch and run: both calls keep what they hold."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_inner_error_that_is_caught(session: Connection, connect: Connect) ->
     act(session, "SELECT tries()")
     assert query(session, f"SELECT j->>'a' FROM ({OUTER}) AS r (j)", *outer) == [("caught",)]
     assert result(connect(), inner) == [("inner",)]
-    assert sqlstate(session, OUTER, *outer) == "42704"
+    assert sqlstate(session, OUTER, *outer) in {"42704", "55000"}
 
 
 @pytest.fixture
@@ -132,8 +132,8 @@ def test_the_end_of_the_session(
         function = "pg_terminate_backend" if end == "terminate" else "pg_cancel_backend"
         assert value(conn, f"SELECT {function}(%s)", backend)
         assert reading.failure().sqlstate == {"terminate": "57P01", "cancel": "57014"}[end]
-        # Rows of the outer job were taken; of the inner one nothing was.
-        assert sqlstate(other, OUTER, *outer) == "42704"
+        # Rows of the outer job were taken; of the inner one, which may have the same process, nothing was.
+        assert sqlstate(other, OUTER, *outer) in {"42704", "55000"}
         gate.open()
         assert result(other, inner) == [("inner",)]
         gate.close()

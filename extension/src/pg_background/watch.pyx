@@ -39,6 +39,7 @@ cdef JobSet read_set(FunctionCallInfo fcinfo) noexcept nogil:
     set.count = array_elements(arg_array(fcinfo, 0), &values, &nulls)
     set.handles = <Handle *>allocate_many(sizeof(Handle), set.count)
     set.jobs = <Job **>allocate_many(sizeof(Job *), set.count)
+    debug_point("set_before_reading")
     for i in range(set.count):
         CHECK_FOR_INTERRUPTS()
         if nulls[i]:
