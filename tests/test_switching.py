@@ -70,6 +70,20 @@ def test_sql(version: str, switch_server: Server, switch_db: SwitchDb) -> None:
     run_sql("\n".join(BLOCKS), switch_server, switch_db(version))
 
 
+@pytest.mark.parametrize("catalogue", ["3.0", *(f"{version} updated" for version in OLD)])
+def test_python(catalogue: str, switch_db: SwitchDb, switch_connect: SwitchConnect) -> None:
+    """The two columns of a handle, and a pid as 1.8 gave it."""
+    conn = switch_connect(switch_db(catalogue))
+    ((whole,),) = query(conn, "SELECT pg_background_launch('SELECT 1')")
+    assert isinstance(whole, str)
+    names: dict[str, object] = {"conn": conn}
+    for block in blocks(PAGE, "python"):
+        exec(block, names)
+    read = "SELECT * FROM pg_background_result({}) AS (answer int)"
+    assert query(conn, read.format("%s, %s"), names["pid"], names["cookie"]) == [(42,)]
+    assert query(conn, read.format("%s::int4"), names["pid_alone"]) == [(42,)]
+
+
 def test_names(switch_db: SwitchDb, switch_connect: SwitchConnect) -> None:
     """Each was in an old version, or is there."""
     known: set[str] = set()
