@@ -8,8 +8,10 @@ from .ways import DBLINK_CALL, FLOOR, WARM, Clock
 
 ROWS = 2_000_000
 
-_LAUNCH = b"SELECT pid, cookie FROM pg_background_launch('SELECT generate_series(1, 2000000)')"
-_RESULT = b"SELECT count(*) FROM pg_background_result(%s, %s) AS (n int)"
+_LAUNCH = (
+    b"SELECT pid, cookie FROM public.pg_background_launch('SELECT generate_series(1, 2000000)'::text, 0)"
+)
+_RESULT = b"SELECT count(*) FROM public.pg_background_result(%s::int4, %s::int8) AS (n int)"
 _LINKED = b"SELECT count(*) FROM dblink('link', 'SELECT generate_series(1, 2000000)') AS (n int)"
 # A function in FROM is materialised, as a result is.
 _SESSION = b"SELECT count(*) FROM generate_series(1, 2000000) AS numbers(n)"

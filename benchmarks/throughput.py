@@ -14,8 +14,8 @@ from .ways import COLD, DBLINK_ASYNC, DBLINK_CALL, FLOOR, WARM
 SESSIONS = (1, 4)
 
 _BACKGROUND = """
-SELECT pid, cookie FROM pg_background_launch('SELECT 1') \\gset
-SELECT * FROM pg_background_result(:pid, :cookie) AS (n int);
+SELECT pid, cookie FROM public.pg_background_launch('SELECT 1'::text, 0) \\gset
+SELECT * FROM public.pg_background_result(:pid::int4, :cookie::int8) AS (n int);
 """
 
 # pgbench has no place for what a session does once: a variable remembers it.

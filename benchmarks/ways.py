@@ -82,16 +82,16 @@ class Background:
         """See `Way`."""
         handle = self._launch()
         launch = self.clock.seconds
-        self.clock.run(b"SELECT * FROM pg_background_result(%s, %s) AS (n int)", handle)
+        self.clock.run(b"SELECT * FROM public.pg_background_result(%s::int4, %s::int8) AS (n int)", handle)
         result = self.clock.seconds
         handle = self._launch()
-        self.clock.run(b"SELECT pg_background_wait(%s, %s)", handle)
+        self.clock.run(b"SELECT public.pg_background_wait(%s::int4, %s::int8, 0)", handle)
         wait = self.clock.seconds
-        self.clock.run(b"SELECT pg_background_detach(%s, %s)", handle)
+        self.clock.run(b"SELECT public.pg_background_detach(%s::int4, %s::int8)", handle)
         return {LAUNCH: launch, LAUNCH_RESULT: launch + result, WAIT: wait}
 
     def _launch(self) -> tuple[Any, ...]:
-        return self.clock.run(b"SELECT pid, cookie FROM pg_background_launch('SELECT 1')")[0]
+        return self.clock.run(b"SELECT pid, cookie FROM public.pg_background_launch('SELECT 1'::text, 0)")[0]
 
 
 @dataclass(frozen=True)

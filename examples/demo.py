@@ -83,10 +83,10 @@ def goodbye(cluster: Cluster, dsn: str, screen: Screen) -> None:
 
 
 PYTHON = """
-import psycopg
-session = psycopg.connect("{dsn}", autocommit=True)
-job = session.execute("SELECT * FROM pg_background_launch(%s)", ["SELECT count(*) FROM orders"]).fetchone()
-print(session.execute("SELECT * FROM pg_background_result(%s, %s) AS (orders bigint)", job).fetchone())
+import pg_background
+client = pg_background.connect("{dsn}")
+job = client.launch("SELECT count(*) FROM orders")
+print(job.result().one())
 """
 
 

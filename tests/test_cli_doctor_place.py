@@ -10,6 +10,7 @@ from pg_background.doctor.place import CREATE
 from .calls import query
 from .fix_cli import Cli
 from .fix_db import Connect, Connection, MakeRole
+from .pages import DOCS, blocks
 from .server import Server
 from .test_cli_doctor import lines
 
@@ -41,8 +42,12 @@ def test_the_remedies(cli: Cli, server: Server, conn: Connection, db: str, make_
 def test_as_it_is_recommended(
     cli: Cli, server: Server, conn: Connection, db: str, connect: Connect, make_role: MakeRole
 ) -> None:
+    """By docs/reference/administration.md, and by what the doctor and `install` print."""
+    page = (DOCS / "reference/administration.md").read_text()
+    script = blocks(page.partition("## A schema of its own")[2].partition("\n## ")[0], "sql")[0]
+    assert script.strip().removesuffix(";").split(";\n") == CREATE.split("; ")
     conn.execute("DROP EXTENSION pg_background")
-    conn.execute(CREATE.encode())
+    conn.execute(script.encode())
     said = found(cli, server, db)
     assert {said[name].partition(" ")[0] for name in ("schema", "look-alikes", "grants", "role")} == {"OK"}
     user = connect(user=make_role(member_of=("pgbackground_role",)))

@@ -97,7 +97,7 @@ class Session:
         """Cancel what still runs: a job outlives its session."""
         self._connection.rollback()
         self.quietly(
-            "SELECT pg_background_cancel(pid, cookie) FROM pg_background_list "
+            "SELECT public.pg_background_cancel(pid, cookie, 0) FROM public.pg_background_list "
             "WHERE state IN ('starting', 'running')"
         )
 

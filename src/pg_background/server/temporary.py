@@ -31,8 +31,8 @@ class TemporaryServer:
 
     ```python
     with TemporaryServer(settings={"pg_background.max_jobs": "100"}) as server:
-        with psycopg.connect(server.dsn()) as connection:
-            connection.execute("SELECT * FROM pg_background_launch('VACUUM')")
+        with pg_background.connect(server.dsn()) as client:
+            client.run("VACUUM")
     ```
 
     The first one builds the extension, which takes some seconds; later ones start in about two. As root the
