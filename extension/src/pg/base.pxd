@@ -28,6 +28,7 @@ cdef extern from "shim.h" nogil:
     cbool VARATT_IS_EXTERNAL_EXPANDED(const void *)
     varlena *detoast_external_attr(varlena *attr)
     char *text_to_cstring(const text *t)
+    text *cstring_to_text_with_len(const char *s, int len)
     cbool is_like(const char *string, text *pattern)
     Size MAXALIGN(Size)
 
@@ -37,6 +38,7 @@ cdef extern from "shim.h" nogil:
     Datum Int64GetDatum(int64_t)
     Datum Float8GetDatum(double)
     Datum ObjectIdGetDatum(Oid)
+    Oid DatumGetObjectId(Datum)
     Datum TimestampTzGetDatum(TimestampTz)
     Datum PointerGetDatum(const void *)
     Datum CStringGetTextDatum(const char *)
@@ -100,6 +102,7 @@ cdef extern from "shim.h" nogil:
         MCXT_ALLOC_HUGE
     void *palloc(Size)
     void *palloc0(Size)
+    void *repalloc(void *, Size)
     void pfree(void *)
     char *pstrdup(const char *)
     char *pnstrdup(const char *, Size)
@@ -129,5 +132,5 @@ cdef extern from "shim.h" nogil:
     char *pg_server_to_any(const char *s, int len, int encoding)
     char *lossy_to_server(char *text, int encoding)
     char *pg_any_to_server(const char *s, int len, int encoding)
-    int pg_mbcharcliplen(const char *mbstr, int len, int limit)
+    int pg_encoding_mblen(int encoding, const char *mbstr)
     void reseed_random(double seed)

@@ -196,6 +196,7 @@ cdef extern from "shim.h" nogil:
 
     # Hooks
     ctypedef struct PlannedStmt:
+        cbool canSetTag
         Node *utilityStmt
         # ...
     ctypedef struct QueryDesc:
@@ -228,4 +229,6 @@ cdef extern from "shim.h" nogil:
     uint32_t FrontendProtocol
     enum:
         PG_PROTOCOL_LATEST
+    void initStringInfo(StringInfo str)
+    void appendBinaryStringInfo(StringInfo str, const void *data, int datalen)
     void pq_parse_errornotice(StringInfo msg, ErrorData *edata)

@@ -177,6 +177,15 @@ cdef List *plan_statement(JobRequest *request, RawStmt *statement, void **parame
     return pg_plan_queries(trees, sql, CURSOR_OPT_PARALLEL_OK, parameters[0])
 
 
+cdef DestReceiver *receiver_of_rules(List *plans, DestReceiver *receiver) noexcept nogil:
+    """Where the rows of a rule's statements go: they are the result where they come instead of the statement itself."""
+    cdef int i
+    for i in range(list_length(plans)):
+        if (<PlannedStmt *>list_nth(plans, i)).canSetTag:
+            return None_Receiver
+    return receiver
+
+
 cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint is_last) noexcept nogil:
     cdef List *plans
     cdef Portal portal
@@ -202,6 +211,6 @@ cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint 
     PortalDefineQuery(portal, NULL, request_sql(request), tag, plans, NULL)
     PortalStart(portal, parameters, 0, InvalidSnapshot)
     InitializeQueryCompletion(&completion)
-    portal_run(portal, receiver, None_Receiver, &completion)
+    portal_run(portal, receiver, receiver_of_rules(plans, receiver), &completion)
     PortalDrop(portal, False)
     note_completion(job, &completion)

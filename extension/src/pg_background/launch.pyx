@@ -82,9 +82,10 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     check_label(launch.label)
     check_security_context()
     check_connect(launch.database)
-    copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS)
     pack_parameters(launch)
     convert_for_job(launch)
+    # in the job's encoding: only there it is known where its characters end
+    copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS, launch.encoding)
 
 
 cdef void convert_for_job(Launch *launch) noexcept nogil:
@@ -99,10 +100,6 @@ cdef void convert_for_job(Launch *launch) noexcept nogil:
         launch.sql_size = <uint32_t>strlen(converted)
     if launch.label != NULL:
         launch.label = pg_server_to_any(launch.label, <int>strlen(launch.label), launch.encoding)
-    converted = pg_server_to_any(launch.preview, <int>strlen(launch.preview), launch.encoding)
-    if converted != launch.preview:
-        # the buffer holds as many characters of any encoding
-        snprintf(launch.preview, PREVIEW_BYTES, b"%s", converted)
 
 
 cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:

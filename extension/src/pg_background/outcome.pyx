@@ -158,7 +158,8 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         if state == JOB_TIMED_OUT:
             error.message = psprintf(b"canceling background job due to %s", timeout_name(job))
             report(LOG, b"%s", error.message)
-        copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES)
+        copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
+                     GetDatabaseEncoding())
         packed_size = <uint32_t>packed_error_size(error)
         # where there is no room, the code and the start of the message in the entry have to do
         packed = allocate(packed_size)

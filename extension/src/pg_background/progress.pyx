@@ -4,7 +4,8 @@ cdef void store_progress(Job *job, int32_t percent, text *message) noexcept nogi
     cdef uint32_t version = pg_atomic_read_u32(&job.progress_version)
     cdef char clipped[256]
     if message != NULL:
-        copy_clipped(clipped, PROGRESS_BYTES, VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message), PROGRESS_BYTES)
+        copy_clipped(clipped, PROGRESS_BYTES, VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message), PROGRESS_BYTES,
+                     GetDatabaseEncoding())
     # nothing may raise between the two increments
     pg_atomic_write_u32(&job.progress_version, version + 1)
     pg_memory_barrier()

@@ -80,9 +80,16 @@ cdef inline char *request_parameters(JobRequest *request) noexcept nogil:
     return request_sql(request) + request.sql_size + 1
 
 
-cdef void copy_clipped(char *to, int capacity, const char *text, int size, int characters) noexcept nogil:
+cdef void copy_clipped(char *to, int capacity, const char *text, int size, int characters,
+                       int encoding) noexcept nogil:
     """At most so many characters, cut between two of them."""
-    cdef int length = pg_mbcharcliplen(text, size, characters)
-    length = pg_mbcliplen(text, length, capacity - 1)
+    cdef int length = 0
+    cdef int next = 0
+    while length < size and characters > 0:
+        next = length + pg_encoding_mblen(encoding, text + length)
+        if next > size or next >= capacity:
+            break
+        length = next
+        characters -= 1
     memcpy(to, text, length)
     to[length] = 0

@@ -63,6 +63,8 @@ cdef void run_to_the_end(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
     global my_run, my_run_cookie
     cdef Launch launch
     cdef ErrorData *error
+    cdef Oid user = InvalidOid
+    cdef int security_context = 0
     begin_launch(&launch, fcinfo)
     launch.queue_size = int_argument(fcinfo, 1)
     run.timeout = int_argument(fcinfo, 2)
@@ -80,7 +82,10 @@ cdef void run_to_the_end(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
     if my_run == NULL:
         raise_unknown(run.reading.handle.pid)
     start_waiting(my_run, my_run_cookie)
+    GetUserIdAndSecContext(&user, &security_context)
     error = catch_error(run_body, run, False)
+    # a check may have failed as another role
+    SetUserIdAndSecContext(user, security_context)
     stop_waiting()
     close_stream(&run.reading.stream)
     end_run(error != NULL)
