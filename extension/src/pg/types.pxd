@@ -13,11 +13,13 @@ cdef extern from "shim.h" nogil:
     ctypedef struct TypeFacts:
         char kind
         Oid owner
+        Oid schema
         Oid relation
         Oid element
         Oid base
         int32_t base_typmod
         cbool not_null
+    cbool isOtherTempNamespace(Oid namespaceId)
     cbool get_type_facts(Oid type, TypeFacts *facts)
     Oid get_array_type(Oid typid)
     Oid get_element_type(Oid typid)

@@ -54,13 +54,21 @@ cdef bint are_types_in_force(SentColumn *columns, int count, Job *job) noexcept 
     return True
 
 
-cdef void await_types(Stream *stream, SentColumn *columns, int count) noexcept nogil:
-    """A type that this session does not see may be the job's own, made or changed by it and not committed yet."""
-    if is_final(stream.job.state) or are_types_in_force(columns, count, stream.job):
-        return
+cdef bint await_types(Stream *stream, SentColumn *columns, int count) noexcept nogil:
+    """Whether the types are there, if need be after the job's end: one that this session does not see may be the
+    job's own, made or changed by it and not committed yet."""
+    # the state before the types: what a job has made is there once it is final
+    cdef bint final = is_final(stream.job.state)
+    pg_read_barrier()
+    AcceptInvalidationMessages()
+    if are_types_in_force(columns, count, stream.job):
+        return True
+    if final:
+        return False
     while next_message(stream):
         pass
     AcceptInvalidationMessages()
+    return are_types_in_force(columns, count, stream.job)
 
 
 # ---- what a column may be declared as

@@ -71,8 +71,10 @@ cdef void plan_reading(Reading *reading) noexcept nogil:
     """At the row description; where its types are not known yet, after the job's end."""
     cdef int count = <int>reading.stream.count
     cdef SentColumn *columns = unpack_columns(&reading.stream)
+    if not await_types(&reading.stream, columns, count) and reading.job.state != JOB_STOPPED:
+        # its error says more than that its types never came to be
+        return
     reading.has_columns = True
-    await_types(&reading.stream, columns, count)
     if reading.as_json:
         plan_json(reading, columns, count)
         return

@@ -188,10 +188,24 @@ cdef bint is_same_shape(Shape *sent, Shape *here) noexcept nogil:
     return True
 
 
+cdef bint is_of_other_session(Shape *shape) noexcept nogil:
+    """Whether it is made of a temporary type, which goes when its session, or the worker's job, ends."""
+    cdef TypeFacts facts
+    cdef bint is_other = False
+    cdef int i = 0
+    if shape.kind != SHAPE_LABEL:
+        is_other = get_type_facts(shape.type, &facts) and isOtherTempNamespace(facts.schema)
+    while not is_other and i < shape.count:
+        is_other = is_of_other_session(&shape.parts[i])
+        i += 1
+    return is_other
+
+
 cdef bint is_shape_in_force(Shape *sent, bint lock) noexcept nogil:
     """Whether the type still exists in this database and has the shape that its values were sent with."""
     cdef Shape here
-    return find_shape(&here, sent.type, sent.typmod, lock) and is_same_shape(sent, &here)
+    return (find_shape(&here, sent.type, sent.typmod, lock) and is_same_shape(sent, &here)
+            and not is_of_other_session(sent))
 
 
 cdef TupleDesc fields_desc(Shape *shape, bint as_target) noexcept nogil:

@@ -76,9 +76,12 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
 
 
 cdef bint is_made_json_by_cast(Shape *shape) noexcept nogil:
-    """Whether a session would use a cast of this type, which is the reader's or a superuser's and still applies."""
-    return ((shape.kind == SHAPE_ENUM or shape.kind == SHAPE_COMPOSITE or shape.kind == SHAPE_WRITTEN)
-            and is_shape_in_force(shape, True) and may_use_cast(shape.type))
+    """Whether a session would use a cast of this type, which is the reader's or a superuser's and still applies.
+
+    Of arrays and composites it never does.
+    """
+    return ((shape.kind == SHAPE_ENUM or shape.kind == SHAPE_WRITTEN) and is_shape_in_force(shape, True)
+            and get_element_type(shape.type) == InvalidOid and may_use_cast(shape.type))
 
 
 cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:

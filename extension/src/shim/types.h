@@ -3,6 +3,7 @@ typedef struct TypeFacts
 {
 	char		kind;			/* pg_type.typtype */
 	Oid			owner;
+	Oid			schema;
 	Oid			relation;		/* of a composite type */
 	Oid			element;		/* of an array */
 	Oid			base;			/* of a domain: one level down */
@@ -24,6 +25,7 @@ get_type_facts(Oid type, TypeFacts *facts)
 	defined = form->typisdefined;
 	facts->kind = form->typtype;
 	facts->owner = form->typowner;
+	facts->schema = form->typnamespace;
 	facts->relation = form->typrelid;
 	facts->element = IsTrueArrayType(form) ? form->typelem : InvalidOid;
 	facts->base = form->typbasetype;
