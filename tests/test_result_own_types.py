@@ -6,7 +6,7 @@ import pytest
 
 from .calls import query, read, result_failure
 from .fix_db import Connection
-from .jobs import launch, result, wait
+from .jobs import launch, result
 
 TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');

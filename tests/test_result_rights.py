@@ -28,7 +28,7 @@ class Owner:
 
 
 def make_owner(conn: Connection, connect: Connect, make_role: MakeRole) -> Owner:
-    """Make a role with a schema of its own, in which others may look, and a function that tells as whom it runs."""
+    """Make a role with a schema of its own, and a function that tells as whom it runs."""
     role = make_role(member_of=("pgbackground_role",))
     query(
         conn,
@@ -102,7 +102,8 @@ def test_a_cast_to_json(
     # Of the reader's own.
     query(
         owner.conn,
-        f"CREATE OR REPLACE FUNCTION take({type_}) RETURNS json LANGUAGE sql AS $$ SELECT '\"cast\"'::json $$",
+        f"CREATE OR REPLACE FUNCTION take({type_}) RETURNS json LANGUAGE sql"
+        " AS $$ SELECT '\"cast\"'::json $$",
     )
     handle = owner.finished(f"SELECT {expression} AS x")
     expected = query(owner.conn, f"SELECT row_to_json(s) FROM (SELECT {expression} AS x) s")
@@ -282,7 +283,8 @@ def test_functions_of_a_range(conn: Connection, owner: Owner) -> None:
         "CREATE OPERATOR CLASS ops FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,"
         " OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 cmp(int, int);"
         "CREATE TYPE r AS RANGE (subtype = int, subtype_opclass = ops); RESET search_path;"
-        f"ALTER FUNCTION {owner.role}.cmp OWNER TO {owner.role}; ALTER TYPE {owner.role}.r OWNER TO {owner.role}",
+        f"ALTER FUNCTION {owner.role}.cmp OWNER TO {owner.role};"
+        f"ALTER TYPE {owner.role}.r OWNER TO {owner.role}",
     )
     handle = owner.finished("SELECT '[1,3]'::r")
     query(

@@ -78,6 +78,14 @@ cdef extern from "shim.h" nogil:
     enum:
         CURSOR_OPT_PARALLEL_OK
 
+    ctypedef struct Query:
+        int querySource
+        cbool canSetTag
+        List *returningList
+        # ...
+    enum:
+        QSRC_ORIGINAL
+
     # Bound parameters
     enum:
         MAX_PARAMETERS
@@ -196,7 +204,6 @@ cdef extern from "shim.h" nogil:
 
     # Hooks
     ctypedef struct PlannedStmt:
-        cbool canSetTag
         Node *utilityStmt
         # ...
     ctypedef struct QueryDesc:
