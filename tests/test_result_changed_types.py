@@ -290,8 +290,8 @@ def test_read_before_the_commit(
             [reader.info.backend_pid],
         )
         gate.open()
-        expected = {describe: [(1, "x", type_, type_)], read_text: [(text,)], read_json: 1}
-        assert reading.result() == expected[read]
+        expected = {"describe": [(1, "x", type_, type_)], "read_text": [(text,)], "read_json": 1}
+        assert reading.result() == expected[read.__name__]
         gate.close()
 
 

@@ -248,20 +248,11 @@ cdef void start_conversion(Conversion *conversion, SentColumn *sent, int count, 
 
 cdef void bring_plain(TakenColumn *column, Oid type, Assembly *assembly) noexcept nogil:
     """A column of a plain type from another encoding: text, or an array of it, of which each element is brought."""
-    cdef Oid element = get_element_type(type)
     column.brings_text = is_plain_text(type)
-    if element == InvalidOid or not is_plain_text(element):
-        return
-    column.shape = <Shape *>palloc0(sizeof(Shape))
-    column.shape.kind = SHAPE_ARRAY
-    column.shape.type = type
-    column.shape.wire = type
-    add_parts(column.shape, 1)
-    column.shape.parts.kind = SHAPE_PLAIN
-    column.shape.parts.type = element
-    column.shape.parts.wire = element
-    column.shape.parts.typmod = -1
-    prepare_parts(column.shape, assembly)
+    if is_plain_text(get_element_type(type)):
+        column.shape = <Shape *>palloc0(sizeof(Shape))
+        set_plain(column.shape, type)
+        prepare_parts(column.shape, assembly)
 
 
 cdef void plan_conversion(Conversion *conversion, SentColumn *sent, int count, TupleDesc wanted,

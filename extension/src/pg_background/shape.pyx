@@ -60,6 +60,13 @@ cdef void add_parts(Shape *shape, int count) noexcept nogil:
     shape.parts = <Shape *>palloc0(sizeof(Shape) * (count + 1))
 
 
+cdef void set_plain(Shape *shape, Oid type) noexcept nogil:
+    shape.kind = SHAPE_PLAIN
+    shape.type = type
+    shape.typmod = -1
+    shape.wire = type
+
+
 cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept nogil:
     """Fill in what the catalogues say; False where the type, or one that it is made of, does not exist.
 

@@ -38,6 +38,12 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     cdef Oid function = InvalidOid
     cdef cbool is_varlena = False
     cdef int i
+    if (shape.kind == SHAPE_PLAIN and assembly.encoding != GetDatabaseEncoding()
+            and is_plain_text(get_element_type(shape.type))):
+        # each element is brought from the other encoding
+        shape.kind = SHAPE_ARRAY
+        add_parts(shape, 1)
+        set_plain(shape.parts, get_element_type(shape.type))
     shape.is_named = False
     shape.is_changed = shape.kind != SHAPE_PLAIN or assembly.encoding != GetDatabaseEncoding()
     shape.target = shape.wire
