@@ -76,6 +76,75 @@ def test_rows_are_text_of_the_readers_database(pair: Pair) -> None:
     assert query(reader, f"SELECT length(t), t = {E_ACUTE} FROM t") == [(1, True)]
 
 
+def test_json_of_names_and_values(pair: Pair) -> None:
+    """Keys too, those of records and composites among them."""
+    launcher, reader = pair
+    query(launcher, "CREATE TYPE accent AS (U&\"\\00E9\" text); CREATE TYPE mood AS ENUM ('\u00e9')")
+    job = (
+        f'SELECT {E_ACUTE} AS U&"\\00E9", row({E_ACUTE})::accent AS c, row({E_ACUTE}) AS r,'
+        f" ARRAY[{E_ACUTE}] AS a, 'é'::mood AS m, {E_ACUTE}::name AS n, ARRAY[row({E_ACUTE}::name)] AS rs"
+    )
+    handle = launch(launcher, job)
+    wait(launcher, handle)
+    query(reader, f"CREATE TEMP TABLE t AS SELECT * FROM pg_background_result_json{tuple(handle)} AS j")
+    found = query(reader, "SELECT j, convert_from(convert_to(j::text, 'UTF8'), 'UTF8') = j::text FROM t")
+    assert found == [
+        (
+            {
+                "é": "é",
+                "c": {"é": "é"},
+                "r": {"f1": "é"},
+                "a": ["é"],
+                "m": "é",
+                "n": "é",
+                "rs": [{"f1": "é"}],
+            },
+            True,
+        )
+    ]
+
+
+def test_text_of_types_of_ones_own(pair: Pair) -> None:
+    launcher, reader = pair
+    query(launcher, "CREATE TYPE mood AS ENUM ('é'); CREATE TYPE two AS (m mood, t text[])")
+    handle = launch(launcher, f"SELECT 'é'::mood, row('é', ARRAY[{E_ACUTE}])::two, ARRAY[{E_ACUTE}, NULL]")
+    assert result(reader, handle, "m text, b text, t text[]") == [("é", "(é,{é})", ["é", None])]
+
+
+def test_a_key_that_the_readers_encoding_lacks(conn: Connection, latin: Connection) -> None:
+    """Two keys must not become one: an error, after which the rows can still be read without names."""
+    handle = launch(conn, 'SELECT 1 AS "€", 2 AS "你"')
+    wait(conn, handle)
+    failed = failure(latin, f"SELECT pg_background_result_json{tuple(handle)}")
+    assert failed.sqlstate == "22P05"
+    assert result(latin, handle, "a int, b int") == [(1, 2)]
+
+
+def test_a_preview_is_cut_between_characters(server: Server, connect: Connect, conn: Connection) -> None:
+    """Of the encoding that the job has, which its launcher may not know."""
+    server.execute("CREATE DATABASE raw ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    try:
+        raw = connect("raw", client_encoding="SQL_ASCII")
+        query(raw, "CREATE EXTENSION pg_background")
+        for pad in range(4):
+            sql = f"SELECT {' ' * pad}'{'é€𝄞' * 60}'"
+            start_there = (
+                "SELECT (pg_background_start(convert_from(decode('%s', 'hex'), 'SQL_ASCII'),"
+                " database => '%s')).cookie"
+            )
+            ((cookie,),) = query(raw, start_there % (sql.encode().hex(), conn.info.dbname))
+            shown = "SELECT sql_preview FROM pg_background_jobs WHERE cookie = %s"
+            assert value(conn, shown, cookie) == sql[:120]
+            # In a database without an encoding it is what it was, and in others all of it is valid.
+            handle = launch(raw, "SELECT 1 -- é€" + "x" * (110 + pad) + "é")
+            preview = value(conn, shown, handle.cookie)
+            assert preview.startswith("SELECT 1 -- ?")
+            assert query(conn, "SELECT convert_from(convert_to(%s, 'UTF8'), 'UTF8')", preview) == [(preview,)]
+        raw.close()
+    finally:
+        server.execute("DROP DATABASE raw WITH (FORCE)")
+
+
 def test_error_and_notice(pair: Pair) -> None:
     launcher, reader = pair
     notices: list[str | None] = []

@@ -68,6 +68,42 @@ def test_rows_of_built_in_types_come_as_they_are_and_others_as_text(
     detach(conn, handle)
 
 
+REFERENCES = {
+    "regclass": "'t'::regclass",
+    "regtype": "'mood'::regtype",
+    "regproc": "'f'::regproc",
+    "regprocedure": "'f(int)'::regprocedure",
+    "regrole": "'postgres'::regrole",
+    "regnamespace": "'public'::regnamespace",
+    "regclass[]": "ARRAY['t'::regclass, NULL, 0]",
+}
+
+
+def test_what_refers_to_the_catalogue_comes_as_names(conn: Connection, other: str, connect: Connect) -> None:
+    """In its own database it is what it was, also after the object got another name."""
+    there = connect(other)
+    there.execute(
+        "CREATE TABLE t (); CREATE TYPE mood AS ENUM (); CREATE FUNCTION f(int) RETURNS int LANGUAGE sql"
+        " AS 'SELECT 1'"
+    )
+    job = f"SELECT {', '.join(REFERENCES.values())}, row('t'::regclass)"
+    names = ("t", "mood", "f", "f(integer)", "postgres", "public", "{t,NULL,-}", "(t)")
+    texts = ", ".join(f"c{n} text" for n in range(len(names)))
+    for handle in (start(conn, job, database=other), launch(there, job), start(conn, job, database=other)):
+        wait(conn, handle)
+        assert {row[3] for row in describe(conn, handle)[:-1]} == {"text"}
+    assert result(conn, handle, texts) == [names]
+    (row,) = as_json(conn, launch(there, f"SELECT {REFERENCES['regclass']} AS c, ARRAY['t'::regclass] AS cs"))
+    assert row == {"c": "t", "cs": ["t"]}
+    handle = launch(there, job)
+    wait(there, handle)
+    there.execute("ALTER TABLE t RENAME TO renamed")
+    columns = ", ".join(f"c{n} {type_}" for n, type_ in enumerate(REFERENCES))
+    read = f"pg_background_result(%s, %s) AS ({columns}, r record)"
+    sql = f"SELECT c0::text, c6::text, to_json(r)->>'f1' FROM {read}"
+    assert there.execute(sql.encode(), handle).fetchall() == [("renamed", "{renamed,NULL,-}", "renamed")]
+
+
 def test_settings_go_along(conn: Connection, other: str) -> None:
     conn.execute("SET work_mem = '5MB'")
     conn.execute("SET my.own = 'mine'")
@@ -133,9 +169,9 @@ def test_json_from_another_encoding(conn: Connection, latin1: str) -> None:
 
 
 def test_what_cannot_be_converted_is_refused_and_stays_readable(conn: Connection, latin1: str) -> None:
-    handle = start(conn, "SELECT ARRAY['é']", database=latin1)
+    handle = start(conn, "SELECT jsonb_build_array('é')", database=latin1)
     with pytest.raises(errors.DatatypeMismatch) as caught:
-        result(conn, handle, "a text[]")
+        result(conn, handle, "a jsonb")
     assert caught.value.diag.message_hint == "Cast it to text in the job."
     detach(conn, handle)
     with pytest.raises(errors.UntranslatableCharacter):

@@ -6,7 +6,7 @@ import pytest
 
 from .calls import query, read, result_failure
 from .fix_db import Connection
-from .jobs import launch, result, wait
+from .jobs import launch, result
 
 TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
@@ -124,31 +124,6 @@ def test_whole_rows_of_a_changed_table(conn: Connection) -> None:
     expected = [(1, "x", 42), (2, None, 3)]
     assert read(conn, "SELECT t FROM t", "t t", "(t).a, (t).b, (t).c") == expected
     assert read(conn, "SELECT array_agg(t) FROM t", "ts t[]", "(ts[1]).c, (ts[2]).c") == [(42, 3)]
-
-
-def test_a_type_changed_before_it_is_read(typed: Connection) -> None:
-    """As it would be for a row stored before."""
-    handle = launch(typed, "SELECT (1, 'x')::pair")
-    wait(typed, handle)
-    query(typed, "ALTER TYPE pair ADD ATTRIBUTE c int")
-    found = "SELECT (p).a, (p).b, (p).c FROM pg_background_result(%s, %s) AS (p pair)"
-    assert query(typed, found, *handle) == [(1, "x", None)]
-
-
-def test_a_type_dropped_before_it_is_read(typed: Connection) -> None:
-    handle = launch(typed, "SELECT 'ok'::mood, 1")
-    wait(typed, handle)
-    query(typed, "DROP TYPE mood CASCADE")
-    assert result_failure(typed, handle, "m text, n int").sqlstate in ("42804", "42704")
-
-
-def test_a_type_made_by_the_job(conn: Connection) -> None:
-    handle = launch(
-        conn, "CREATE TYPE color AS ENUM ('red'); CREATE DOMAIN d AS int; SELECT 'red'::color, 1::d"
-    )
-    wait(conn, handle)
-    found = "SELECT c::text, n FROM pg_background_result(%s, %s) AS (c color, n d)"
-    assert query(conn, found, *handle) == [("red", 1)]
 
 
 def test_temporary_type_of_the_job(conn: Connection) -> None:

@@ -198,8 +198,78 @@ def test_listen(conn: Connection) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rule", "job", "columns", "rows"),
+    [
+        ("SELECT NEW.a + 1, 'x'::text", "INSERT INTO v VALUES (5)", "a int, b text", [(6, "x")]),
+        ("SELECT a FROM t ORDER BY a", "INSERT INTO v VALUES (5)", "a int", [(1,), (2,), (3,)]),
+        ("SELECT 1 WHERE false", "INSERT INTO v VALUES (5)", "a int", []),
+        (
+            "(INSERT INTO t VALUES (NEW.a); SELECT count(*) FROM t; SELECT 'second')",
+            "INSERT INTO v VALUES (5)",
+            "n int8",
+            [(4,)],
+        ),
+        (
+            "(SELECT 'first'; SELECT 2)",
+            "PREPARE p AS INSERT INTO v VALUES (5); EXECUTE p",
+            "a text",
+            [("first",)],
+        ),
+        ("SELECT 'row'", "DO $$ BEGIN END $$; INSERT INTO v VALUES (5)", "a text", [("row",)]),
+    ],
+)
+def test_rules_that_select_instead(
+    ready: Connection, rule: str, job: str, columns: str, rows: list[tuple[object, ...]]
+) -> None:
+    """Their rows are the result; of several, the first, as a session's cursor shows it first."""
+    query(ready, f"CREATE VIEW v AS SELECT a FROM t; CREATE RULE i AS ON INSERT TO v DO INSTEAD {rule}")
+    ready.execute("BEGIN")
+    cursor = ready.execute(job.encode())
+    while cursor.description is None and cursor.nextset():
+        pass
+    assert cursor.fetchall() == rows
+    ready.execute("ROLLBACK")
+    assert run(ready, job, columns) == rows
+
+
+def test_rules_that_return_and_select_instead(ready: Connection) -> None:
+    """What RETURNING asks for is the result."""
+    query(
+        ready,
+        "CREATE VIEW v AS SELECT a FROM t; CREATE RULE i AS ON INSERT TO v DO INSTEAD"
+        " (SELECT 'first'; INSERT INTO t VALUES (NEW.a) RETURNING a * 10)",
+    )
+    assert run(ready, "INSERT INTO v VALUES (5) RETURNING a", "a int") == [(50,)]
+    assert run(ready, "INSERT INTO v VALUES (6)", "a text") == [("first",)]
+
+
 def test_zero_columns(ready: Connection) -> None:
-    """No column list has none: read as a statement without rows."""
+    """Each row is one without columns; no column list has none, so that one text reads the tags."""
+    query(ready, "CREATE TABLE nothing_at_all (gone int); ALTER TABLE nothing_at_all DROP gone")
+    job = "SELECT FROM generate_series(1, 3)"
+    handle = launch(ready, job)
+    assert value(ready, "SELECT count(*) FROM pg_background_describe(%s, %s)", *handle) == 0
+    assert (
+        query(
+            ready,
+            "SELECT row_to_json(r)::text FROM pg_background_result(NULL::nothing_at_all, %s, %s) r",
+            *handle,
+        )
+        == [("{}",)] * 3
+    )
+    handle = launch(ready, job)
+    wait(ready, handle)
+    assert (
+        query(ready, "SELECT row_count, command_tag FROM pg_background_result_info(%s, %s)", *handle)[0][0]
+        == 3
+    )
+    assert query(ready, "SELECT pg_background_result_json(%s, %s)", *handle) == [({},)] * 3
+    handle = launch(ready, job)
+    assert result_failure(ready, handle, "a int, b int").detail == (
+        "The query returns 0 columns, the column list has 2."
+    )
+    assert result(ready, handle) == [("SELECT 3",)]
     assert tags(ready, "INSERT INTO t VALUES (70); SELECT FROM t") == ["INSERT 0 1", "SELECT 4"]
     assert tags(ready, "DELETE FROM t; SELECT")[-1] == "SELECT 1"
     assert value(ready, "SELECT count(*) FROM t") == 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from .calls import query, read, result_failure
+from .calls import query, read
 from .fix_db import Connection
-from .jobs import launch, result, run, wait
+from .jobs import run
 
 #: An expression for a value of each type; more of them for types whose values differ in form.
 VALUES = {
@@ -195,11 +195,16 @@ def test_rows_of_records(conn: Connection) -> None:
 
 
 def test_a_record_declared_as_one(conn: Connection) -> None:
-    """No text can be read as an anonymous record: an error, after which it can be read as text."""
-    handle = launch(conn, "SELECT row(1, 2)")
-    wait(conn, handle)
-    assert result_failure(conn, handle, "r record").sqlstate == "42804"
-    assert result(conn, handle, "r text") == [("(1,2)",)]
+    """Its fields are those of the job, in each row."""
+    job = (
+        "SELECT CASE g WHEN 1 THEN row(1, 'x'::text, row(now() IS NULL))"
+        " WHEN 2 THEN row(ARRAY[row(2.50)]) END,"
+        " ARRAY[row(g), row(g, g)] FROM generate_series(1, 3) g"
+    )
+    columns, select = "r record, rs record[]", "to_json(r)::jsonb, r::text, to_json(rs)::jsonb"
+    expected = query(conn, f"SELECT {select} FROM ({job}) AS v (r, rs)")
+    assert read(conn, job, columns, select) == expected
+    assert expected[0][0] == {"f1": 1, "f2": "x", "f3": {"f1": False}}
 
 
 def test_relacl(conn: Connection) -> None:

@@ -264,14 +264,15 @@ cdef struct MessageHeader:
     uint32_t kind               # MessageKind in the low byte, a count above it
 
 cdef enum MessageKind:
-    MSG_COLUMNS = 1             # the row description: WireColumn[count]
+    MSG_COLUMNS = 1             # the row description: WireColumn[count], then the shapes that they name
     MSG_ROWS                    # minimal tuples, each padded to MAXALIGN
     MSG_NOTICE                  # a NoticeResponse in the protocol's form
     MSG_TAG                     # a command tag with its NUL
+    MSG_SHAPE                   # of anonymous records that follow, which bear its number: the count
 
 cdef struct WireColumn:
     Oid type                    # as the statement gives it
-    Oid wire_type               # as sent: text for what only its sender can read
-    int32_t typmod
-    int32_t name_size
+    Oid wire_type               # of the value as it travels
+    int32_t typmod              # ... and its typmod
+    uint32_t shape              # where in the message, PackedShape; 0: none is needed
     char name[64]

@@ -36,6 +36,9 @@ include "pg_background/worker.pyx"          # a worker's life: check in, take jo
 include "pg_background/identity.pyx"        # settings and roles of the launch point, and the reset after a job
 include "pg_background/execute.pyx"         # run a job's statements
 include "pg_background/notify.pyx"          # telling listening sessions that a job has ended
+include "pg_background/trust.pyx"           # whose code runs when a result is read
+include "pg_background/shape.pyx"           # what a type is made of
+include "pg_background/apart.pyx"           # values taken apart, to travel
 include "pg_background/rows.pyx"            # rows into messages
 include "pg_background/output.pyx"          # messages into the queue or the file
 include "pg_background/outcome.pyx"         # how a job ended
@@ -43,6 +46,7 @@ include "pg_background/deadlock.pyx"        # waits that can never end
 include "pg_background/wait.pyx"            # wait
 include "pg_background/watch.pyx"           # waiting for several jobs together
 include "pg_background/stream.pyx"          # messages out of the queue or the file
+include "pg_background/together.pyx"        # values put together again
 include "pg_background/convert.pyx"         # the reader's columns against the job's
 include "pg_background/result.pyx"          # result
 include "pg_background/json.pyx"            # result_json

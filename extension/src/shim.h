@@ -12,15 +12,20 @@
 #undef unlikely
 
 #include "access/detoast.h"
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_collation_d.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace_d.h"
-#include "catalog/pg_type_d.h"
+#include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -29,6 +34,7 @@
 #include "commands/sequence.h"
 #include "commands/tablespace.h"
 #include "common/hashfn.h"
+#include "common/string.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -37,9 +43,13 @@
 #include "libpq/pqmq.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_type.h"
 #include "pgstat.h"
 #include "postmaster/autovacuum.h"
@@ -68,7 +78,9 @@
 #include "utils/backend_status.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/dsa.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -81,6 +93,7 @@
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 #include "utils/wait_event.h"
 
 #include <fcntl.h>
@@ -311,6 +324,7 @@ reseed_random(double seed)
 }
 
 #include "shim/points.h"
+#include "shim/types.h"
 #include "shim/texts.h"
 
 /* ---- what other processes do; the copy of it is kept until the transaction's end, too long for one that polls */

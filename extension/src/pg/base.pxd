@@ -28,6 +28,7 @@ cdef extern from "shim.h" nogil:
     cbool VARATT_IS_EXTERNAL_EXPANDED(const void *)
     varlena *detoast_external_attr(varlena *attr)
     char *text_to_cstring(const text *t)
+    text *cstring_to_text_with_len(const char *s, int len)
     cbool is_like(const char *string, text *pattern)
     Size MAXALIGN(Size)
 
@@ -37,6 +38,7 @@ cdef extern from "shim.h" nogil:
     Datum Int64GetDatum(int64_t)
     Datum Float8GetDatum(double)
     Datum ObjectIdGetDatum(Oid)
+    Oid DatumGetObjectId(Datum)
     Datum TimestampTzGetDatum(TimestampTz)
     Datum PointerGetDatum(const void *)
     Datum CStringGetTextDatum(const char *)
@@ -105,6 +107,7 @@ cdef extern from "shim.h" nogil:
         MCXT_ALLOC_HUGE
     void *palloc(Size)
     void *palloc0(Size)
+    void *repalloc(void *, Size)
     void pfree(void *)
     char *pstrdup(const char *)
     char *pnstrdup(const char *, Size)

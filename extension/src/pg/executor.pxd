@@ -78,6 +78,14 @@ cdef extern from "shim.h" nogil:
     enum:
         CURSOR_OPT_PARALLEL_OK
 
+    ctypedef struct Query:
+        int querySource
+        cbool canSetTag
+        List *returningList
+        # ...
+    enum:
+        QSRC_ORIGINAL
+
     # Bound parameters
     enum:
         MAX_PARAMETERS
@@ -232,4 +240,6 @@ cdef extern from "shim.h" nogil:
     uint32_t FrontendProtocol
     enum:
         PG_PROTOCOL_LATEST
+    void initStringInfo(StringInfo str)
+    void appendBinaryStringInfo(StringInfo str, const void *data, int datalen)
     void pq_parse_errornotice(StringInfo msg, ErrorData *edata)

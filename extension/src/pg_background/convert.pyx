@@ -1,22 +1,28 @@
-# The columns that the reader declares against those that the job sends.
+# The columns that the job sends against those that the reader declares, and its rows in the declared form.
 
-cdef enum ColumnWay:
-    TAKE_AS_IT_IS = 0
-    TAKE_THROUGH_TEXT           # by output and input function: for another typmod, or from another encoding
+cdef struct SentColumn:
+    WireColumn wire
+    Shape *shape                # NULL: a type that needs none
+
+cdef struct TakenColumn:
+    int place                   # among the wanted ones: a table's row type may have dropped columns
+    Oid wire_type               # as it travelled
+    Shape *shape                # of what is put together; NULL: it comes as it is
+    bint as_text                # ... and written
+    bint brings_text            # from another encoding
+    FmgrInfo output             # of what is written
+    ExprState *fit              # to the declared typmod; NULL: it fits
 
 cdef struct Conversion:
     TupleDesc sent
     TupleDesc wanted
     bint needed                 # some column does not come as it is
-    int *place                  # of a sent column among the wanted ones: a table's row type may have dropped ones
-    int *way                    # per sent column
-    FmgrInfo *output
-    FmgrInfo *input
-    Oid *input_parameter
+    TakenColumn *columns        # per sent column
+    Assembly assembly
     Datum *values
     cbool *nulls
-    int encoding                # of the job's database
     TupleTableSlot *slot
+    MemoryContext context       # of what lives as long as the conversion
     MemoryContext row_context
 
 
@@ -25,27 +31,73 @@ cdef inline bint does_type_exist(Oid type) noexcept nogil:
     return get_typtype(type) != 0
 
 
-cdef inline bint is_same_type(Oid sent, Oid wanted) noexcept nogil:
-    """The same, or the wanted type is what the sent domain is based on: the same bytes."""
-    return sent == wanted or (does_type_exist(sent) and getBaseType(sent) == wanted)
+cdef SentColumn *unpack_columns(Stream *stream) noexcept nogil:
+    """The row description in the current memory context: the stream's buffer is for the next message."""
+    cdef SentColumn *columns = <SentColumn *>palloc0(sizeof(SentColumn) * (stream.count + 1))
+    cdef uint32_t i
+    for i in range(stream.count):
+        columns[i].wire = (<WireColumn *>stream.data)[i]
+        if columns[i].wire.shape != 0:
+            columns[i].shape = <Shape *>palloc(sizeof(Shape))
+            unpack_shape(columns[i].shape, stream.data + columns[i].wire.shape)
+    return columns
 
 
-cdef bint is_column_readable(WireColumn *sent, Oid wanted) noexcept nogil:
-    if sent.wire_type != sent.type:
-        return wanted == TEXTOID or wanted == VARCHAROID
-    return is_same_type(sent.type, wanted)
+cdef bint are_types_in_force(SentColumn *columns, int count, Job *job) noexcept nogil:
+    """Whether this database has all the types as they were sent; in others nobody looks for them."""
+    cdef int i
+    if job.database != MyDatabaseId:
+        return True
+    for i in range(count):
+        if columns[i].shape != NULL and not is_shape_in_force(columns[i].shape, False):
+            return False
+    return True
 
 
-cdef inline bint is_known_elsewhere(WireColumn *sent) noexcept nogil:
-    """Whether the type as sent is the same in every database."""
-    return sent.wire_type < FirstUnpinnedObjectId
+cdef bint await_types(Stream *stream, SentColumn *columns, int count) noexcept nogil:
+    """Whether the types are there, if need be after the job's end: one that this session does not see may be the
+    job's own, made or changed by it and not committed yet."""
+    # the state before the types: what a job has made is there once it is final
+    cdef bint final = is_final(stream.job.state)
+    pg_read_barrier()
+    AcceptInvalidationMessages()
+    if are_types_in_force(columns, count, stream.job):
+        return True
+    if final:
+        return False
+    while next_message(stream):
+        pass
+    AcceptInvalidationMessages()
+    return are_types_in_force(columns, count, stream.job)
 
 
-cdef bint is_encoding_known(WireColumn *sent) noexcept nogil:
+# ---- what a column may be declared as
+
+cdef Shape *shape_declared(SentColumn *sent, Oid wanted) noexcept nogil:
+    """The part of the shape that has this type: all of it, or what a domain is based on; NULL where none has."""
+    cdef Shape *shape = sent.shape
+    while shape.type != wanted and shape.kind == SHAPE_DOMAIN:
+        shape = shape.parts
+    return shape if shape.type == wanted else NULL
+
+
+cdef bint may_be_text(SentColumn *sent, Oid wanted) noexcept nogil:
+    """What DDL can change, or only the job's database knows, can be read as text all the same."""
+    return sent.shape.kind != SHAPE_PLAIN and (wanted == TEXTOID or wanted == VARCHAROID)
+
+
+cdef bint is_column_readable(SentColumn *sent, Oid wanted) noexcept nogil:
+    if sent.shape == NULL:
+        return sent.wire.type == wanted
+    return (shape_declared(sent, wanted) != NULL and sent.shape.kind != SHAPE_TEXT) or may_be_text(sent, wanted)
+
+
+cdef bint is_encoding_known(Oid type) noexcept nogil:
     """Whether the type holds no text, or nothing else: others cannot be brought from one encoding into another."""
-    return (get_typlen(sent.wire_type) > 0 or is_plain_text(sent.wire_type) or sent.wire_type == NUMERICOID
-            or sent.wire_type == BYTEAOID or sent.wire_type == VARBITOID or sent.wire_type == BITOID
-            or sent.wire_type == INETOID or sent.wire_type == CIDROID)
+    cdef Oid element = get_element_type(type)
+    return (get_typlen(type) > 0 or is_plain_text(type) or type == NUMERICOID or type == BYTEAOID or type == VARBITOID
+            or type == BITOID or type == INETOID or type == CIDROID
+            or (element != InvalidOid and is_encoding_known(element)))
 
 
 cdef inline bint is_plain_text(Oid type) noexcept nogil:
@@ -59,16 +111,81 @@ cdef void raise_mismatch(const char *detail, const char *hint) noexcept nogil:
                       b"remote query result rowtype does not match the specified FROM clause rowtype")
 
 
-cdef void check_known_here(WireColumn *sent, int i, Job *job) noexcept nogil:
-    """Raise 42804 for a column that means nothing in this database."""
-    if job.database != MyDatabaseId and not is_known_elsewhere(sent):
-        raise_mismatch(psprintf(b"Column %d is \"%s\" of a type that only the job's database knows.", i + 1,
-                                lossy_to_server(sent.name, job.encoding)),
+cdef const char *sent_type_name(SentColumn *sent, Job *job) noexcept nogil:
+    """As this session writes it, or, where it does not know the type, as the job did."""
+    if sent.shape == NULL or (job.database == MyDatabaseId and does_type_exist(sent.wire.type)):
+        return type_name(sent.wire.type, sent.wire.typmod if sent.shape == NULL else sent.shape.typmod)
+    return lossy_to_server(<char *>sent.shape.name, job.encoding)
+
+
+cdef const char *column_here(SentColumn *sent, int i, Job *job) noexcept nogil:
+    return psprintf(b"Column %d is \"%s\" of type %s", i + 1, lossy_to_server(sent.wire.name, job.encoding),
+                    sent_type_name(sent, job))
+
+
+cdef enum Strangeness:
+    KNOWN_HERE = 0
+    OF_ANOTHER_DATABASE         # the job's, which alone has the type
+    OF_ANOTHER_ENCODING         # and nobody knows which bytes of a value are text
+    GONE                        # dropped since, or never committed
+
+
+cdef int strangeness(Oid type, Job *job) noexcept nogil:
+    """Of a plain type, whose bytes its reader must understand."""
+    if job.database != MyDatabaseId and type >= FirstUnpinnedObjectId:
+        return OF_ANOTHER_DATABASE
+    if not does_type_exist(type):
+        return GONE
+    if job.encoding != GetDatabaseEncoding() and not is_encoding_known(type):
+        return OF_ANOTHER_ENCODING
+    return KNOWN_HERE
+
+
+cdef int strangeness_of_shape(Shape *shape, Job *job) noexcept nogil:
+    """Of its first part that means nothing here."""
+    cdef int strange = KNOWN_HERE
+    cdef int i = 0
+    if shape.kind == SHAPE_PLAIN:
+        return strangeness(shape.type, job)
+    if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_WRITTEN:
+        return KNOWN_HERE
+    while strange == KNOWN_HERE and i < shape.count:
+        strange = strangeness_of_shape(&shape.parts[i], job)
+        i += 1
+    return strange
+
+
+cdef void raise_strange(int strange, const char *what) noexcept nogil:
+    if strange == GONE:
+        raise_with_hint(ERRCODE_UNDEFINED_OBJECT, b"Cast it to text in the job.",
+                        b"%s, which does not exist any more", what)
+    if strange == OF_ANOTHER_DATABASE:
+        raise_mismatch(psprintf(b"%s, which only the job's database knows.", what),
                        "Cast it to text in the job, or read the result in that database.")
-    if job.encoding != GetDatabaseEncoding() and not is_encoding_known(sent):
-        raise_mismatch(psprintf(b"Column %d is \"%s\" of type %s in the encoding of another database.", i + 1,
-                                lossy_to_server(sent.name, job.encoding), type_name(sent.type, sent.typmod)),
-                       "Cast it to text in the job.")
+    if strange == OF_ANOTHER_ENCODING:
+        raise_mismatch(psprintf(b"%s in the encoding of another database.", what), "Cast it to text in the job.")
+
+
+cdef void check_known_here(SentColumn *sent, int i, Job *job) noexcept nogil:
+    """Raise for a column that means nothing here, in whatever form it is read."""
+    cdef int strange
+    if sent.shape == NULL:
+        strange = strangeness(sent.wire.type, job)
+    else:
+        strange = strangeness_of_shape(sent.shape, job)
+    if strange == GONE:
+        raise_strange(strange, psprintf(b"column %d of the result has type %s", i + 1, sent_type_name(sent, job)))
+    elif strange != KNOWN_HERE:
+        raise_strange(strange, column_here(sent, i, job))
+
+
+cdef void check_in_force(SentColumn *sent, Shape *shape, int i, Job *job) noexcept nogil:
+    """Raise 42804 for a type that is not what it was. Its composites stay as they are until the transaction ends."""
+    if job.database == MyDatabaseId and is_shape_in_force(shape, True):
+        return
+    raise_mismatch(psprintf(b"%s, which %s.", column_here(sent, i, job), b"has changed since the job ran"
+                            if job.database == MyDatabaseId else b"only the job's database knows"),
+                   "Declare the column as text.")
 
 
 cdef int *live_columns(TupleDesc desc, int *count) noexcept nogil:
@@ -83,12 +200,11 @@ cdef int *live_columns(TupleDesc desc, int *count) noexcept nogil:
     return live
 
 
-cdef void check_columns(WireColumn *sent, int count, TupleDesc wanted, Job *job) noexcept nogil:
+cdef void check_columns(SentColumn *sent, int count, TupleDesc wanted, Job *job) noexcept nogil:
     """Raise 42804 naming the first column that differs."""
     cdef int i, wanted_count
     cdef int *live = live_columns(wanted, &wanted_count)
     cdef FormData_pg_attribute *declared
-    cdef const char *as_text
     if count != wanted_count:
         raise_mismatch(psprintf(b"The query returns %d columns, the column list has %d.", count, wanted_count), NULL)
     for i in range(count):
@@ -96,69 +212,145 @@ cdef void check_columns(WireColumn *sent, int count, TupleDesc wanted, Job *job)
         declared = column(wanted, live[i])
         if is_column_readable(&sent[i], declared.atttypid):
             continue
-        as_text = ", which is read as text," if sent[i].wire_type != sent[i].type else ","
-        raise_mismatch(psprintf(b"Column %d is \"%s\" of type %s in the query%s type %s in the column list.", i + 1,
-                                lossy_to_server(sent[i].name, job.encoding),
-                                type_name(sent[i].type, sent[i].typmod), as_text,
+        raise_mismatch(psprintf(b"%s in the query%s type %s in the column list.", column_here(&sent[i], i, job),
+                                b", which is read as text," if sent[i].shape != NULL
+                                and sent[i].shape.kind == SHAPE_TEXT else b",",
                                 type_name(declared.atttypid, declared.atttypmod)), NULL)
 
 
-cdef TupleDesc sent_descriptor(WireColumn *sent, int count) noexcept nogil:
+# ---- how each column is taken
+
+cdef TupleDesc sent_descriptor(SentColumn *sent, int count) noexcept nogil:
     cdef TupleDesc desc = CreateTemplateTupleDesc(count)
     cdef int i
     for i in range(count):
-        TupleDescInitEntry(desc, <int16_t>(i + 1), sent[i].name, sent[i].wire_type, sent[i].typmod, 0)
+        TupleDescInitEntry(desc, <int16_t>(i + 1), NULL, sent[i].wire.wire_type, sent[i].wire.typmod, 0)
     return desc
 
 
-cdef void plan_conversion(Conversion *conversion, WireColumn *sent, int count, TupleDesc wanted,
-                          Job *job) noexcept nogil:
-    """After check_columns; allocates in the current memory context."""
-    cdef int i, live
-    cdef Oid function = InvalidOid
-    cdef cbool is_varlena = False
-    cdef FormData_pg_attribute *declared
-    cdef bint elsewhere = job.encoding != GetDatabaseEncoding()
-    conversion.wanted = wanted
-    conversion.encoding = job.encoding
-    conversion.needed = count != wanted.natts
+cdef void start_conversion(Conversion *conversion, SentColumn *sent, int count, Job *job) noexcept nogil:
+    """In the current memory context."""
+    cdef int i
+    conversion.context = CurrentMemoryContext
+    conversion.assembly.encoding = job.encoding
+    conversion.assembly.is_elsewhere = job.database != MyDatabaseId
     conversion.sent = sent_descriptor(sent, count)
-    conversion.place = live_columns(wanted, &live)
-    conversion.way = <int *>palloc0(sizeof(int) * (count + 1))
-    conversion.output = <FmgrInfo *>palloc0(sizeof(FmgrInfo) * (count + 1))
-    conversion.input = <FmgrInfo *>palloc0(sizeof(FmgrInfo) * (count + 1))
-    conversion.input_parameter = <Oid *>palloc0(sizeof(Oid) * (count + 1))
-    conversion.values = <Datum *>palloc0(sizeof(Datum) * (wanted.natts + 1))
-    conversion.nulls = <cbool *>palloc0(sizeof(cbool) * (wanted.natts + 1))
+    conversion.columns = <TakenColumn *>palloc0(sizeof(TakenColumn) * (count + 1))
     for i in range(count):
-        declared = column(wanted, conversion.place[i])
-        if ((declared.atttypmod >= 0 and declared.atttypmod != sent[i].typmod)
-                or (elsewhere and is_plain_text(sent[i].wire_type))):
-            conversion.needed = True
-            conversion.way[i] = TAKE_THROUGH_TEXT
-            getTypeOutputInfo(sent[i].wire_type, &function, &is_varlena)
-            fmgr_info(function, &conversion.output[i])
-            getTypeInputInfo(declared.atttypid, &function, &conversion.input_parameter[i])
-            fmgr_info(function, &conversion.input[i])
+        conversion.columns[i].place = i
+        conversion.columns[i].wire_type = sent[i].wire.wire_type
+        if job.encoding != GetDatabaseEncoding() and sent[i].shape == NULL:
+            bring_plain(&conversion.columns[i], sent[i].wire.type, &conversion.assembly)
+            conversion.needed |= conversion.columns[i].brings_text or conversion.columns[i].shape != NULL
     conversion.slot = MakeSingleTupleTableSlot(conversion.sent, TTSOpsMinimalTuple_address)
     conversion.row_context = create_context(CurrentMemoryContext, "pg_background conversion")
 
 
+cdef void bring_plain(TakenColumn *column, Oid type, Assembly *assembly) noexcept nogil:
+    """A column of a plain type from another encoding: text, or an array of it, of which each element is brought."""
+    column.brings_text = is_plain_text(type)
+    if is_plain_text(get_element_type(type)):
+        column.shape = <Shape *>palloc0(sizeof(Shape))
+        set_plain(column.shape, type)
+        prepare_parts(column.shape, assembly)
+
+
+cdef void plan_conversion(Conversion *conversion, SentColumn *sent, int count, TupleDesc wanted,
+                          Job *job) noexcept nogil:
+    """After check_columns; allocates in the current memory context."""
+    cdef int i, live
+    cdef int *places = live_columns(wanted, &live)
+    start_conversion(conversion, sent, count, job)
+    conversion.wanted = wanted
+    conversion.needed |= count != wanted.natts
+    for i in range(count):
+        conversion.columns[i].place = places[i]
+        plan_column(conversion, &conversion.columns[i], &sent[i], i, column(wanted, places[i]), job)
+    make_room_for_row(conversion)
+
+
+cdef void make_room_for_row(Conversion *conversion) noexcept nogil:
+    conversion.values = <Datum *>palloc0(sizeof(Datum) * (conversion.wanted.natts + 1))
+    conversion.nulls = <cbool *>palloc0(sizeof(cbool) * (conversion.wanted.natts + 1))
+    if conversion.needed:
+        conversion.assembly.expressions = CreateStandaloneExprContext()
+
+
+cdef void plan_column(Conversion *conversion, TakenColumn *taken, SentColumn *sent, int i,
+                      FormData_pg_attribute *declared, Job *job) noexcept nogil:
+    cdef Oid type = declared.atttypid
+    cdef int32_t typmod = sent.wire.typmod
+    if sent.shape != NULL:
+        taken.shape = shape_declared(sent, type)
+        if taken.shape == NULL or sent.shape.kind == SHAPE_TEXT:
+            write_column(taken, sent.shape, &conversion.assembly)
+            typmod = -1
+        elif taken.shape.kind == SHAPE_RECORD or taken.shape.type == RECORDARRAYOID:
+            prepare_parts(taken.shape, &conversion.assembly)
+        elif taken.shape.type < FirstUnpinnedObjectId and needs_no_shape(taken.shape.type):
+            # what a domain is based on, which is the same everywhere
+            prepare_parts(taken.shape, &conversion.assembly)
+        else:
+            check_in_force(sent, taken.shape, i, job)
+            prepare_named(taken.shape)
+        if taken.shape.kind == SHAPE_DOMAIN:
+            # its values have the length that it gives them
+            typmod = declared.atttypmod
+    conversion.needed |= taken.shape != NULL
+    if declared.atttypmod >= 0 and declared.atttypmod != typmod:
+        taken.fit = fit_to_typmod(type, typmod, declared.atttypmod)
+        conversion.needed = True
+
+
+cdef ExprState *fit_to_typmod(Oid type, int32_t sent, int32_t declared) noexcept nogil:
+    """As an assignment does it, without a way through text, which would depend on settings; NULL: it fits."""
+    cdef Node *expression = typmod_coercion(type, sent, declared)
+    cdef Author author
+    if expression == NULL:
+        return NULL
+    author.suspect = InvalidOid
+    if look_at_node(expression, &author):
+        raise_with_hint(ERRCODE_INSUFFICIENT_PRIVILEGE, b"Declare the column without it.",
+                        b"the length or precision of type %s is enforced by a function of role \"%s\"",
+                        type_name(type, -1), GetUserNameFromId(author.suspect, True))
+    return prepare_expression(expression)
+
+
+cdef void write_column(TakenColumn *taken, Shape *shape, Assembly *assembly) noexcept nogil:
+    """As text, of what the shape alone tells."""
+    cdef Oid function = InvalidOid
+    cdef cbool is_varlena = False
+    taken.shape = shape
+    taken.as_text = True
+    prepare_parts(shape, assembly)
+    getTypeOutputInfo(shape.target, &function, &is_varlena)
+    fmgr_info(function, &taken.output)
+
+
+# ---- rows
+
 cdef void convert_row(Conversion *conversion) noexcept nogil:
     """The slot's row in the form that the reader declared, in the current memory context."""
-    cdef int i, to
-    cdef char *text
+    cdef TakenColumn *taken
+    cdef Datum value
+    cdef cbool is_null
+    cdef int i
     slot_getallattrs(conversion.slot)
     memset(conversion.nulls, True, sizeof(cbool) * conversion.wanted.natts)
     for i in range(conversion.sent.natts):
-        to = conversion.place[i]
-        conversion.values[to] = conversion.slot.tts_values[i]
-        conversion.nulls[to] = conversion.slot.tts_isnull[i]
-        if conversion.way[i] == TAKE_THROUGH_TEXT and not conversion.nulls[to]:
-            text = OutputFunctionCall(&conversion.output[i], conversion.values[to])
-            text = pg_any_to_server(text, <int>strlen(text), conversion.encoding)
-            conversion.values[to] = InputFunctionCall(&conversion.input[i], text, conversion.input_parameter[i],
-                                                      column(conversion.wanted, to).atttypmod)
+        taken = &conversion.columns[i]
+        value = conversion.slot.tts_values[i]
+        is_null = conversion.slot.tts_isnull[i]
+        if taken.shape != NULL:
+            value = put_together(&conversion.assembly, taken.shape, value, is_null)
+            if taken.as_text and not is_null:
+                value = CStringGetTextDatum(OutputFunctionCall(&taken.output, value))
+        elif taken.brings_text and not is_null:
+            value = plain_here(taken.wire_type, value, conversion.assembly.encoding)
+        if taken.fit != NULL:
+            value = evaluate(taken.fit, conversion.assembly.expressions, value, is_null, &is_null)
+        conversion.values[taken.place] = value
+        conversion.nulls[taken.place] = is_null
 
 
 cdef void store_converted(Conversion *conversion, Tuplestorestate *store) noexcept nogil:
@@ -166,7 +358,24 @@ cdef void store_converted(Conversion *conversion, Tuplestorestate *store) noexce
     convert_row(conversion)
     tuplestore_putvalues(store, conversion.wanted, conversion.values, conversion.nulls)
     MemoryContextSwitchTo(old)
+    end_row(conversion)
+
+
+cdef void end_row(Conversion *conversion) noexcept nogil:
+    """Free what the row was made of, and what expressions have taken."""
     MemoryContextReset(conversion.row_context)
+    if conversion.assembly.expressions != NULL:
+        ReScanExprContext(conversion.assembly.expressions)
+
+
+cdef void note_record(Conversion *conversion, Stream *stream) noexcept nogil:
+    """The message tells what records with a number are made of."""
+    cdef MemoryContext old = MemoryContextSwitchTo(conversion.context)
+    cdef Shape *shape = <Shape *>palloc(sizeof(Shape))
+    unpack_shape(shape, stream.data)
+    raise_strange(strangeness_of_shape(shape, stream.job), b"a record of the result has a field of a type")
+    add_record_shape(&conversion.assembly, <int>stream.count, shape)
+    MemoryContextSwitchTo(old)
 
 
 cdef void store_rows(Conversion *conversion, Tuplestorestate *store, char *data, uint32_t count) noexcept nogil:

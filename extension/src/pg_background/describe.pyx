@@ -8,34 +8,55 @@ cdef struct Description:
     TupleDesc desc
 
 
-cdef void store_description(Description *description, WireColumn *columns, int count) noexcept nogil:
+cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
+    """The sent type, or text where this session does not have it as it was sent; InvalidOid: none can be read."""
+    cdef bint is_known
+    if sent.shape == NULL:
+        return sent.wire.type
+    if sent.shape.kind == SHAPE_PLAIN:
+        is_known = job.database == MyDatabaseId and does_type_exist(sent.shape.type)
+        return sent.shape.type if is_known else <Oid>InvalidOid
+    if sent.shape.kind == SHAPE_TEXT:
+        return TEXTOID
+    if sent.shape.kind == SHAPE_RECORD or sent.shape.type == RECORDARRAYOID:
+        return sent.shape.type
+    is_known = job.database == MyDatabaseId and is_shape_in_force(sent.shape, False)
+    return sent.shape.type if is_known else <Oid>TEXTOID
+
+
+cdef void store_description(Description *description, SentColumn *columns, int count) noexcept nogil:
     """Each column as a column list is to declare it, under this session's search_path."""
+    cdef Oid type
     cdef Datum values[4]
     cdef cbool nulls[4]
     cdef int i
     for i in range(count):
         memset(nulls, 0, sizeof(nulls))
         values[0] = Int32GetDatum(i + 1)
-        values[1] = CStringGetTextDatum(lossy_to_server(columns[i].name, description.job.encoding))
-        values[2] = ObjectIdGetDatum(columns[i].wire_type)
-        # a type of another database, or one that is gone
-        if ((description.job.database != MyDatabaseId and not is_known_elsewhere(&columns[i]))
-                or not does_type_exist(columns[i].wire_type)):
-            nulls[2] = True
-            nulls[3] = True
-            values[3] = 0
-        else:
-            values[3] = CStringGetTextDatum(type_name(columns[i].wire_type, columns[i].typmod))
+        values[1] = CStringGetTextDatum(lossy_to_server(columns[i].wire.name, description.job.encoding))
+        type = type_to_declare(&columns[i], description.job)
+        values[2] = ObjectIdGetDatum(type)
+        values[3] = 0
+        nulls[2] = type == InvalidOid
+        nulls[3] = type == InvalidOid
+        if type != InvalidOid:
+            values[3] = CStringGetTextDatum(type_name(type, columns[i].wire.typmod if type == columns[i].wire.wire_type
+                                                      else -1))
         tuplestore_putvalues(description.store, description.desc, values, nulls)
 
 
 cdef void describe_body(void *arg) noexcept nogil:
     """Wait until the columns are known, or that there are none."""
     cdef Description *description = <Description *>arg
+    cdef SentColumn *columns
+    cdef int count
     open_stream(&description.stream, description.job, &description.handle)
     while next_message(&description.stream):
         if description.stream.kind == MSG_COLUMNS:
-            store_description(description, <WireColumn *>description.stream.data, description.stream.count)
+            count = <int>description.stream.count
+            columns = unpack_columns(&description.stream)
+            await_types(&description.stream, columns, count)
+            store_description(description, columns, count)
             return
 
 

@@ -162,7 +162,8 @@ cdef bint run_statements(Job *job, JobRequest *request) noexcept nogil:
     return was_logged
 
 
-cdef List *plan_statement(JobRequest *request, RawStmt *statement, void **parameters) noexcept nogil:
+cdef List *plan_statement(JobRequest *request, RawStmt *statement, void **parameters,
+                          bint *rules_answer) noexcept nogil:
     """Analyse, rewrite and plan; `parameters` are bound values, or NULL where none were given."""
     cdef const char *sql = request_sql(request)
     cdef Oid *types = NULL
@@ -174,7 +175,20 @@ cdef List *plan_statement(JobRequest *request, RawStmt *statement, void **parame
     else:
         trees = pg_analyze_and_rewrite_varparams(statement, sql, &types, &count, NULL)
         parameters[0] = bind_parameters(request, types, count)
+    rules_answer[0] = do_rules_answer(trees)
     return pg_plan_queries(trees, sql, CURSOR_OPT_PARALLEL_OK, parameters[0])
+
+
+cdef bint do_rules_answer(List *trees) noexcept nogil:
+    """Whether the result is that of a rule's statements: where they come instead of the statement itself, unless one
+    of them returns its rows in its place."""
+    cdef Query *query
+    cdef int i
+    for i in range(list_length(trees)):
+        query = <Query *>list_nth(trees, i)
+        if query.querySource == QSRC_ORIGINAL or (query.canSetTag and query.returningList != NULL):
+            return False
+    return True
 
 
 cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint is_last) noexcept nogil:
@@ -182,6 +196,7 @@ cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint 
     cdef Portal portal
     cdef QueryCompletion completion
     cdef void *parameters = NULL
+    cdef bint rules_answer = False
     cdef DestReceiver *receiver = None_Receiver
     cdef int tag = CreateCommandTag(statement.stmt)
     # the input functions of parameters may need one too
@@ -193,7 +208,7 @@ cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint 
     set_ps_display(GetCommandTagName(tag))
     if needs_snapshot:
         PushActiveSnapshot(GetTransactionSnapshot())
-    plans = plan_statement(request, statement, &parameters)
+    plans = plan_statement(request, statement, &parameters, &rules_answer)
     if needs_snapshot:
         PopActiveSnapshot()
     CHECK_FOR_INTERRUPTS()
@@ -202,6 +217,6 @@ cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint 
     PortalDefineQuery(portal, NULL, request_sql(request), tag, plans, NULL)
     PortalStart(portal, parameters, 0, InvalidSnapshot)
     InitializeQueryCompletion(&completion)
-    portal_run(portal, receiver, None_Receiver, &completion)
+    portal_run(portal, receiver, receiver if rules_answer else None_Receiver, &completion)
     PortalDrop(portal, False)
     note_completion(job, &completion)

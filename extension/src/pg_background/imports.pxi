@@ -13,3 +13,4 @@ from pg.process cimport *
 from pg.progress cimport *
 from pg.session cimport *
 from pg.shared cimport *
+from pg.types cimport *

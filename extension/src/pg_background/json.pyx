@@ -1,18 +1,34 @@
 # result_json: each row as one JSON object, for readers that know no columns.
 
-cdef void plan_json(Reading *reading, WireColumn *sent, int count) noexcept nogil:
+cdef void plan_json(Reading *reading, SentColumn *sent, int count) noexcept nogil:
     """As plan_conversion, for rows that are not split into columns."""
     cdef Conversion *conversion = &reading.conversion
+    cdef TakenColumn *taken
+    cdef TupleDesc row = CreateTemplateTupleDesc(count)
+    cdef Oid type
+    cdef int32_t typmod
     cdef int i
     for i in range(count):
         check_known_here(&sent[i], i, reading.job)
-    if reading.job.encoding != GetDatabaseEncoding():
-        # text is brought into this encoding column by column
-        plan_conversion(conversion, sent, count, BlessTupleDesc(sent_descriptor(sent, count)), reading.job)
-        return
-    conversion.sent = BlessTupleDesc(sent_descriptor(sent, count))
-    conversion.slot = MakeSingleTupleTableSlot(conversion.sent, TTSOpsMinimalTuple_address)
-    conversion.row_context = create_context(CurrentMemoryContext, "pg_background conversion")
+    conversion.assembly.is_for_json = True
+    start_conversion(conversion, sent, count, reading.job)
+    for i in range(count):
+        taken = &conversion.columns[i]
+        type = sent[i].wire.type
+        typmod = sent[i].wire.typmod
+        if sent[i].shape != NULL:
+            taken.shape = sent[i].shape
+            prepare_parts(taken.shape, &conversion.assembly)
+            type = taken.shape.target
+            typmod = taken.shape.target_typmod
+            conversion.needed |= taken.shape.is_changed
+        TupleDescInitEntry(row, <int16_t>(i + 1), name_here(sent[i].wire.name, reading.job.encoding), type, typmod, 0)
+    conversion.wanted = BlessTupleDesc(row)
+    make_room_for_row(conversion)
+    if not conversion.needed:
+        # a slot with the names
+        ExecDropSingleTupleTableSlot(conversion.slot)
+        conversion.slot = MakeSingleTupleTableSlot(conversion.wanted, TTSOpsMinimalTuple_address)
 
 
 cdef void store_json(Reading *reading, char *data, uint32_t count) noexcept nogil:
@@ -34,7 +50,7 @@ cdef void store_json(Reading *reading, char *data, uint32_t count) noexcept nogi
         value = row_as_json(value)
         tuplestore_putvalues(reading.store, reading.wanted, &value, &is_null)
         MemoryContextSwitchTo(old)
-        MemoryContextReset(conversion.row_context)
+        end_row(conversion)
         data += MAXALIGN(tuple.t_len)
 
 

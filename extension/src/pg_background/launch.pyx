@@ -87,6 +87,7 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     launch.is_hidden = is_hidden_from_caller()
     pack_parameters(launch)
     convert_for_job(launch)
+    # in the job's encoding: only there it is known where its characters end
     copy_clipped(launch.preview, PREVIEW_BYTES, launch.sql, <int>launch.sql_size, PREVIEW_CHARS, launch.encoding)
     blank_controls(launch.preview, launch.encoding)
 

@@ -22,8 +22,7 @@ cdef void open_output(Job *job) noexcept nogil:
     grace_given = False
     in_message = False
     deferred_size = 0
-    rows.used = 0
-    rows.count = 0
+    begin_rows()
     output_is_kept = not job.submitted
     if output_is_kept and job.ring == InvalidDsaPointer:
         take_ring(job)

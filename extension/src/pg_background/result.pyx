@@ -26,21 +26,36 @@ cdef Tuplestorestate *materialized(FunctionCallInfo fcinfo, TupleDesc *wanted) n
     return open_rows(info, wanted[0])
 
 
+cdef inline bint is_one_text(TupleDesc wanted) noexcept nogil:
+    return wanted.natts == 1 and column(wanted, 0).atttypid == TEXTOID
+
+
 cdef void look_for_columns(Reading *reading) noexcept nogil:
     """Read up to the row description, or to the end of a job without one, and take nothing."""
     cdef Stream *stream = &reading.stream
     while next_message(stream):
-        if stream.kind == MSG_COLUMNS:
-            reading.has_columns = True
-            if reading.as_json:
-                plan_json(reading, <WireColumn *>stream.data, stream.count)
-                return
-            check_columns(<WireColumn *>stream.data, stream.count, reading.wanted, reading.job)
-            plan_conversion(&reading.conversion, <WireColumn *>stream.data, stream.count, reading.wanted, reading.job)
+        # no column list has zero columns: one text column gives the tags of such rows, as of none
+        if stream.kind == MSG_COLUMNS and (stream.count > 0 or reading.as_json or not is_one_text(reading.wanted)):
+            plan_reading(reading)
             return
     if (not reading.as_json and reading.job.state == JOB_STOPPED and pg_atomic_read_u64(&reading.job.produced) > 0
-            and (reading.wanted.natts != 1 or column(reading.wanted, 0).atttypid != TEXTOID)):
+            and not is_one_text(reading.wanted)):
         check_only_notices(reading)
+
+
+cdef void plan_reading(Reading *reading) noexcept nogil:
+    """At the row description; where its types are not known yet, after the job's end."""
+    cdef int count = <int>reading.stream.count
+    cdef SentColumn *columns = unpack_columns(&reading.stream)
+    if not await_types(&reading.stream, columns, count) and reading.job.state != JOB_STOPPED:
+        # its error says more than that its types never came to be
+        return
+    reading.has_columns = True
+    if reading.as_json:
+        plan_json(reading, columns, count)
+        return
+    check_columns(columns, count, reading.wanted, reading.job)
+    plan_conversion(&reading.conversion, columns, count, reading.wanted, reading.job)
 
 
 cdef void check_only_notices(Reading *reading) noexcept nogil:
@@ -90,9 +105,11 @@ cdef void take_rows(Reading *reading) noexcept nogil:
     while next_message(stream):
         if not stream.taking and (stream.kind == MSG_ROWS or stream.kind == MSG_NOTICE):
             start_taking(reading)
-        if stream.kind == MSG_ROWS and reading.as_json:
+        if stream.kind == MSG_SHAPE and reading.has_columns:
+            note_record(&reading.conversion, stream)
+        elif stream.kind == MSG_ROWS and reading.as_json:
             store_json(reading, stream.data, stream.count)
-        elif stream.kind == MSG_ROWS:
+        elif stream.kind == MSG_ROWS and reading.has_columns:
             store_rows(&reading.conversion, reading.store, stream.data, stream.count)
         elif stream.kind == MSG_NOTICE:
             replay_notice(stream)

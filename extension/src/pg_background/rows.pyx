@@ -1,19 +1,18 @@
-# Rows into messages: minimal tuples as they are in memory, many to a message.
-#
-# Pseudo-types go as text: anonymous records carry this process's type id, and no column list can name the others. So
-# do types that the launcher's database does not know.
+# Rows into messages: minimal tuples, many to a message. Columns of PostgreSQL's own types go as they are in memory, the
+# others with the shapes of their types.
 
 cdef enum:
     BATCH_BYTES = 32768
 
 cdef struct Rows:
     DestReceiver receiver
-    TupleDesc desc              # as sent
+    TupleDesc desc              # as sent; NULL: rows that come are no part of the result
     char *batch
     Size used
     uint32_t count
-    bint has_text               # some column is sent as text instead of its own type
-    FmgrInfo *to_text           # per column, for those
+    bint are_described          # the result's columns were told: what other rows a rule makes is not taken
+    bint has_shapes             # some column is taken apart
+    Shape **shapes              # per column, NULL where the value goes as it is
     Datum *values
     cbool *nulls
     MemoryContext row_context
@@ -21,56 +20,86 @@ cdef struct Rows:
 cdef Rows rows
 
 
-cdef inline bint is_sent_as_text(Oid type) noexcept nogil:
-    return get_typtype(type) == TYPTYPE_PSEUDO or (my_job.is_away and type >= FirstUnpinnedObjectId)
-
-
 cdef void send_columns(TupleDesc desc) noexcept nogil:
     """Describe the rows: both sides compare types before any row is taken."""
     cdef int i
     cdef int n = desc.natts
-    cdef WireColumn *columns = <WireColumn *>palloc0(sizeof(WireColumn) * (n + 1))
+    cdef Size size = sizeof(WireColumn) * n
+    cdef WireColumn *columns = <WireColumn *>palloc0(size + 1)
+    cdef StringInfoData message
+    initStringInfo(&message)
+    appendBinaryStringInfo(&message, <char *>columns, <int>size)
     for i in range(n):
         columns[i].type = column(desc, i).atttypid
         columns[i].wire_type = column(rows.desc, i).atttypid
-        columns[i].typmod = column(desc, i).atttypmod
+        columns[i].typmod = column(rows.desc, i).atttypmod
         snprintf(columns[i].name, 64, b"%s", column_name(desc, i))
-    write_message(MSG_COLUMNS, n, <char *>columns, sizeof(WireColumn) * n, True)
+        if rows.shapes[i] != NULL:
+            columns[i].shape = message.len
+            pack_shape(&message, rows.shapes[i])
+    memcpy(message.data, columns, size)
+    write_message(MSG_COLUMNS, n, message.data, message.len, True)
     pg_write_barrier()
     pg_atomic_write_u32(&my_job.described, 1)
     wake_reader(my_job)
     pfree(columns)
+    pfree(message.data)
+
+
+cdef Shape *shape_to_send(Oid type, int32_t typmod) noexcept nogil:
+    """NULL for a type that needs none; its fields stay as they are until the transaction ends."""
+    cdef Shape *shape
+    if needs_no_shape(type):
+        return NULL
+    shape = <Shape *>palloc(sizeof(Shape))
+    if not find_shape(shape, type, typmod, True):
+        raise_error(ERRCODE_UNDEFINED_OBJECT, b"type of a column of the result does not exist any more")
+    shape.name = type_name(type, typmod)
+    note_away(shape)
+    prepare_apart(shape)
+    return shape
+
+
+cdef int32_t typmod_of(Shape *shape) noexcept nogil:
+    """Of the value as it travels: what a domain says of its base."""
+    while shape.kind == SHAPE_DOMAIN:
+        shape = shape.parts
+    return shape.typmod if shape.kind == SHAPE_PLAIN else -1
+
+
+cdef void begin_rows() noexcept nogil:
+    """Before each job."""
+    rows.used = 0
+    rows.count = 0
+    rows.are_described = False
+    rows.desc = NULL
+    forget_sent_records()
 
 
 cdef void rows_start(DestReceiver *self, int operation, TupleDesc desc) noexcept nogil:
-    """Once per job: the last statement has one row description."""
-    cdef MemoryContext old = MemoryContextSwitchTo(job_context)
+    """Of what one statement gives, the first rows are the result; rules may make it give more."""
+    cdef MemoryContext old
     cdef int i
     cdef int n = desc.natts
-    cdef Oid function = InvalidOid
-    cdef cbool is_varlena = False
     rows.desc = NULL
-    if n == 0:
-        # no column list can name zero columns: as a statement without rows, it gives its tag
-        MemoryContextSwitchTo(old)
+    if rows.are_described:
         return
-    rows.has_text = False
-    rows.to_text = <FmgrInfo *>palloc0(sizeof(FmgrInfo) * (n + 1))
+    old = MemoryContextSwitchTo(job_context)
+    rows.are_described = True
+    rows.has_shapes = False
+    rows.shapes = <Shape **>palloc0(sizeof(Shape *) * (n + 1))
     rows.values = <Datum *>palloc0(sizeof(Datum) * (n + 1))
     rows.nulls = <cbool *>palloc0(sizeof(cbool) * (n + 1))
     rows.desc = CreateTemplateTupleDesc(n)
     for i in range(n):
-        if is_sent_as_text(column(desc, i).atttypid):
-            rows.has_text = True
-            getTypeOutputInfo(column(desc, i).atttypid, &function, &is_varlena)
-            fmgr_info(function, &rows.to_text[i])
-            TupleDescInitEntry(rows.desc, <int16_t>(i + 1), column_name(desc, i), TEXTOID, -1, 0)
-        else:
-            TupleDescInitEntry(rows.desc, <int16_t>(i + 1), column_name(desc, i), column(desc, i).atttypid,
+        rows.shapes[i] = shape_to_send(column(desc, i).atttypid, column(desc, i).atttypmod)
+        if rows.shapes[i] == NULL:
+            TupleDescInitEntry(rows.desc, <int16_t>(i + 1), NULL, column(desc, i).atttypid,
                                column(desc, i).atttypmod, 0)
+        else:
+            rows.has_shapes = True
+            TupleDescInitEntry(rows.desc, <int16_t>(i + 1), NULL, rows.shapes[i].wire, typmod_of(rows.shapes[i]), 0)
     rows.batch = <char *>palloc(BATCH_BYTES)
-    rows.used = 0
-    rows.count = 0
     rows.row_context = create_context(job_context, "pg_background row")
     send_columns(desc)
     MemoryContextSwitchTo(old)
@@ -81,8 +110,7 @@ cdef MinimalTuple sendable_tuple(TupleTableSlot *slot, cbool *should_free) noexc
     cdef MinimalTuple tuple
     cdef int n = rows.desc.natts
     cdef int i
-    cdef void *value
-    if not rows.has_text:
+    if not rows.has_shapes:
         tuple = ExecFetchSlotMinimalTuple(slot, should_free)
         # toast pointers may dangle when the reader comes, and a tuple from before ADD COLUMN is too short
         if (tuple.t_infomask & HEAP_HASEXTERNAL) == 0 and minimal_tuple_natts(tuple) == n:
@@ -96,12 +124,10 @@ cdef MinimalTuple sendable_tuple(TupleTableSlot *slot, cbool *should_free) noexc
         rows.values[i] = slot.tts_values[i]
         if rows.nulls[i]:
             continue
-        if rows.to_text[i].fn_oid != InvalidOid:
-            rows.values[i] = CStringGetTextDatum(OutputFunctionCall(&rows.to_text[i], slot.tts_values[i]))
-        elif column(rows.desc, i).attlen == -1:
-            value = DatumGetPointer(rows.values[i])
-            if VARATT_IS_EXTERNAL(value) and not VARATT_IS_EXTERNAL_EXPANDED(value):
-                rows.values[i] = PointerGetDatum(detoast_external_attr(<varlena *>value))
+        if rows.shapes[i] != NULL:
+            rows.values[i] = take_apart(rows.shapes[i], slot.tts_values[i])
+        else:
+            rows.values[i] = in_one_piece(slot.tts_values[i], column(rows.desc, i).attlen)
     return form_minimal_tuple(rows.desc, rows.values, rows.nulls)
 
 

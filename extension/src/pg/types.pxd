@@ -1,0 +1,76 @@
+"""Types, values made of others, and expressions over them (utils/lsyscache.h, utils/typcache.h, nodes/*.h)."""
+
+from libc.stdint cimport int16_t, int32_t
+
+from .base cimport ArrayType, cbool, Datum, HeapTupleHeader, MemoryContext, Oid
+from .executor cimport ExprContext, Node, TupleDesc
+
+cdef extern from "shim.h" nogil:
+    # Types
+    enum:
+        REGCLASSOID, REGTYPEOID, REGPROCOID, REGPROCEDUREOID, REGOPEROID, REGOPERATOROID, REGROLEOID
+        REGNAMESPACEOID, REGCONFIGOID, REGDICTIONARYOID, REGCOLLATIONOID, RECORDOID, RECORDARRAYOID
+    ctypedef struct TypeFacts:
+        char kind
+        Oid owner
+        Oid schema
+        Oid relation
+        Oid element
+        Oid base
+        int32_t base_typmod
+        cbool not_null
+    cbool isOtherTempNamespace(Oid namespaceId)
+    cbool get_type_facts(Oid type, TypeFacts *facts)
+    Oid get_array_type(Oid typid)
+    Oid get_element_type(Oid typid)
+    Oid get_range_subtype(Oid rangeOid)
+    Oid get_multirange_range(Oid multirangeOid)
+    int enum_labels(Oid type, Oid **oids, char ***labels)
+    Oid enum_value(Oid type, const char *label)
+    TupleDesc lookup_rowtype_tupdesc_copy(Oid type_id, int32_t typmod)
+
+    # Code that belongs to types
+    Oid function_owner(Oid function)
+    void range_functions(Oid range, Oid *canonical, Oid *comparison)
+    Oid cast_to_json(Oid type)
+    int domain_checks(Oid domain, char ***names, Node ***checks)
+    void raise_domain_null(Oid domain)
+    void raise_domain_check(Oid domain, const char *name)
+
+    # Expressions
+    ctypedef struct ExprState:
+        pass
+    cbool check_functions_in_node(Node *node, cbool (*checker)(Oid func_id, void *context) noexcept nogil,
+                                  void *context)
+    cbool expression_tree_walker(Node *node, cbool (*walker)(Node *node, void *context) noexcept nogil, void *context)
+    cbool contain_mutable_functions(Node *clause)
+    cbool is_domain_coercion(Node *)
+    Oid expression_type(Node *)
+    Node *typmod_coercion(Oid type, int32_t sent, int32_t declared)
+    ExprState *prepare_expression(Node *expression)
+    ExprContext *CreateStandaloneExprContext()
+    void ReScanExprContext(ExprContext *econtext)
+    MemoryContext per_query_memory_of(ExprContext *)
+    Datum evaluate(ExprState *state, ExprContext *context, Datum value, cbool value_is_null, cbool *is_null)
+
+    # Values within values
+    void deform_record(HeapTupleHeader record, TupleDesc desc, Datum *values, cbool *nulls)
+    Oid record_type(HeapTupleHeader)
+    int32_t record_typmod(HeapTupleHeader)
+    void set_record_typmod(HeapTupleHeader, int32_t typmod)
+    Oid desc_type(TupleDesc)
+    int32_t desc_typmod(TupleDesc)
+    ArrayType *array_of(Datum)
+    ArrayType *array_like(ArrayType *model, Datum *values, cbool *nulls, Oid element)
+    Datum name_datum(const char *string)
+
+    # Settings for the time of a call, and locks until the transaction's end
+    int NewGUCNestLevel()
+    void AtEOXact_GUC(cbool isCommit, int nestLevel)
+    void set_for_now(const char *name, const char *value)
+    enum:
+        SECURITY_LOCAL_USERID_CHANGE, SECURITY_RESTRICTED_OPERATION
+        AccessShareLock
+    void LockRelationOid(Oid relid, int lockmode)
+    void AcceptInvalidationMessages()
+    void check_stack_depth()

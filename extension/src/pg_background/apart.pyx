@@ -1,0 +1,193 @@
+# Values taken apart, in the worker: what travels of a value whose meaning DDL can change.
+
+cdef struct SentRecord:
+    Oid type                    # as the values' headers have it
+    int32_t typmod
+    Shape shape
+
+cdef SentRecord **sent_records      # shapes of anonymous records that the job has told, each once
+cdef int sent_record_count
+
+
+cdef void forget_sent_records() noexcept nogil:
+    """They lie in the last job's memory."""
+    global sent_records, sent_record_count
+    sent_records = NULL
+    sent_record_count = 0
+
+
+cdef void prepare_apart(Shape *shape) noexcept nogil:
+    """Look up what taking such values apart needs; in the memory context that the shape lives in."""
+    cdef Oid function = InvalidOid
+    cdef cbool is_varlena = False
+    cdef int i
+    if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_REFERENCE or shape.kind == SHAPE_WRITTEN \
+            or shape.kind == SHAPE_TEXT:
+        getTypeOutputInfo(shape.type, &function, &is_varlena)
+        fmgr_info(function, &shape.function)
+        return
+    if shape.kind == SHAPE_PLAIN:
+        shape.length = get_typlen(shape.type)
+    elif shape.kind == SHAPE_COMPOSITE:
+        shape.wire_desc = fields_desc(shape, False)
+    for i in range(shape.count):
+        prepare_apart(&shape.parts[i])
+
+
+cdef Datum in_one_piece(Datum value, int length) noexcept nogil:
+    """Without pointers to a table's toast, which may be gone when the reader comes."""
+    if length == -1 and VARATT_IS_EXTERNAL(DatumGetPointer(value)):
+        return PointerGetDatum(detoast_external_attr(<varlena *>DatumGetPointer(value)))
+    return value
+
+
+cdef Datum take_apart(Shape *shape, Datum value) noexcept nogil:
+    """The value as it travels, in the current memory context."""
+    check_stack_depth()
+    if shape.kind == SHAPE_PLAIN:
+        return in_one_piece(value, shape.length)
+    if shape.kind == SHAPE_DOMAIN:
+        return take_apart(shape.parts, value)
+    if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_TEXT:
+        return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    if shape.kind == SHAPE_WRITTEN:
+        return written_value(shape, value)
+    if shape.kind == SHAPE_REFERENCE:
+        return reference_value(shape, value)
+    if shape.kind == SHAPE_ARRAY:
+        return array_apart(shape, value)
+    if shape.kind == SHAPE_RECORD:
+        return record_apart(value)
+    return fields_apart(shape, record_of(value))
+
+
+cdef Datum written_value(Shape *shape, Datum value) noexcept nogil:
+    """In a form that can be read under any settings, whatever the job's are."""
+    cdef int level = begin_stable_form()
+    cdef Datum written = CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    AtEOXact_GUC(False, level)
+    return written
+
+
+cdef Datum reference_value(Shape *shape, Datum value) noexcept nogil:
+    """The OID, for this database, and the name that other databases read, as the payload of a bytea."""
+    cdef char *name = OutputFunctionCall(&shape.function, value)
+    cdef Oid oid = DatumGetObjectId(value)
+    cdef text *both
+    cdef Size size = strlen(name)
+    cdef char *buffer = <char *>palloc(sizeof(Oid) + size)
+    memcpy(buffer, &oid, sizeof(Oid))
+    memcpy(buffer + sizeof(Oid), name, size)
+    both = cstring_to_text_with_len(buffer, <int>(sizeof(Oid) + size))
+    return PointerGetDatum(both)
+
+
+cdef Datum array_apart(Shape *shape, Datum value) noexcept nogil:
+    cdef ArrayType *array = array_of(value)
+    cdef Datum *values = NULL
+    cdef cbool *nulls = NULL
+    cdef int i
+    cdef int count = array_elements(array, &values, &nulls)
+    for i in range(count):
+        if not nulls[i]:
+            values[i] = take_apart(shape.parts, values[i])
+    return PointerGetDatum(array_like(array, values, nulls, shape.parts.wire))
+
+
+cdef TupleDesc desc_of_record(Shape *shape, HeapTupleHeader record) noexcept nogil:
+    """The row type in the value's own header, which is to have the fields of the shape."""
+    cdef TupleDesc desc = shape.desc
+    cdef int i
+    cdef int n = 0
+    if desc != NULL and desc_type(desc) == record_type(record) and desc_typmod(desc) == record_typmod(record):
+        return desc
+    desc = lookup_rowtype_tupdesc_copy(record_type(record), record_typmod(record))
+    for i in range(desc.natts):
+        if column(desc, i).attisdropped:
+            continue
+        if n < shape.count and column(desc, i).atttypid != shape.parts[n].type:
+            break
+        n += 1
+    if n != shape.count:
+        raise_error(ERRCODE_DATATYPE_MISMATCH, b"value of type %s does not have the fields of that type",
+                    type_name(shape.type, -1))
+    return desc
+
+
+cdef Datum fields_apart(Shape *shape, HeapTupleHeader record) noexcept nogil:
+    cdef TupleDesc desc = desc_of_record(shape, record)
+    cdef Datum *values = <Datum *>palloc(sizeof(Datum) * (desc.natts + 1))
+    cdef cbool *nulls = <cbool *>palloc(sizeof(cbool) * (desc.natts + 1))
+    cdef int i
+    cdef int n = 0
+    deform_record(record, desc, values, nulls)
+    for i in range(desc.natts):
+        if column(desc, i).attisdropped:
+            continue
+        values[n] = 0 if nulls[i] else take_apart(&shape.parts[n], values[i])
+        nulls[n] = nulls[i]
+        n += 1
+    return HeapTupleGetDatum(heap_form_tuple(shape.wire_desc, values, nulls))
+
+
+# ---- anonymous records: each value may have another shape, which is told before the first value that has it
+
+cdef Datum record_apart(Datum value) noexcept nogil:
+    cdef HeapTupleHeader record = record_of(value)
+    cdef int number = number_of_record(record_type(record), record_typmod(record))
+    cdef Datum apart = fields_apart(&sent_records[number].shape, record)
+    set_record_typmod(record_of(apart), number)
+    return apart
+
+
+cdef int number_of_record(Oid type, int32_t typmod) noexcept nogil:
+    cdef int i
+    # the last ones first: most often all values of a column have the same
+    for i in range(sent_record_count - 1, -1, -1):
+        if sent_records[i].type == type and sent_records[i].typmod == typmod:
+            return i
+    return tell_record(type, typmod)
+
+
+cdef int tell_record(Oid type, int32_t typmod) noexcept nogil:
+    """Send the shape of a record's fields; it is kept as long as the job runs."""
+    global sent_records, sent_record_count
+    cdef MemoryContext old = MemoryContextSwitchTo(job_context)
+    cdef SentRecord *sent = <SentRecord *>palloc0(sizeof(SentRecord))
+    cdef StringInfoData packed
+    cdef int number = sent_record_count
+    sent.type = type
+    sent.typmod = typmod
+    sent.shape.type = type
+    sent.shape.typmod = typmod
+    sent.shape.desc = lookup_rowtype_tupdesc_copy(type, typmod)
+    if not find_fields_of(&sent.shape, sent.shape.desc, True):
+        raise_error(ERRCODE_UNDEFINED_OBJECT, b"a type within a record does not exist any more")
+    note_away(&sent.shape)
+    prepare_apart(&sent.shape)
+    initStringInfo(&packed)
+    pack_shape(&packed, &sent.shape)
+    write_message(MSG_SHAPE, number, packed.data, packed.len, True)
+    pfree(packed.data)
+    if sent_records == NULL:
+        sent_records = <SentRecord **>palloc(sizeof(SentRecord *) * 16)
+    elif number >= 16 and (number & (number - 1)) == 0:
+        sent_records = <SentRecord **>repalloc(sent_records, sizeof(SentRecord *) * number * 2)
+    sent_records[number] = sent
+    sent_record_count = number + 1
+    MemoryContextSwitchTo(old)
+    return number
+
+
+cdef void note_away(Shape *shape) noexcept nogil:
+    """What the launcher's database does not know goes there as text."""
+    cdef int i
+    if shape.kind == SHAPE_PLAIN and my_job.is_away and shape.type >= FirstUnpinnedObjectId:
+        shape.kind = SHAPE_TEXT
+        shape.wire = TEXTOID
+    for i in range(shape.count):
+        note_away(&shape.parts[i])
+    if shape.kind == SHAPE_DOMAIN:
+        shape.wire = shape.parts.wire
+    elif shape.kind == SHAPE_ARRAY:
+        shape.wire = get_array_type(shape.parts.wire)

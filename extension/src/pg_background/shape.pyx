@@ -1,0 +1,277 @@
+# What a type is made of. A value whose meaning DDL can change (a composite's fields, an enum's labels) travels taken
+# apart, with the shape of its type beside it, and is put together again only where that type still has this shape.
+
+cdef enum ShapeKind:
+    SHAPE_PLAIN = 1             # the bytes mean the same as long as the type exists
+    SHAPE_ENUM                  # travels as its label; the parts are the labels there were
+    SHAPE_LABEL                 # one of them, with its OID as the type
+    SHAPE_REFERENCE             # regclass and the like: travels as OID and name
+    SHAPE_DOMAIN                # travels as what it is based on, its one part
+    SHAPE_ARRAY                 # an array of what its one part travels as
+    SHAPE_COMPOSITE             # a record of what its fields travel as
+    SHAPE_RECORD                # the same, but each value tells the number of its own shape
+    SHAPE_WRITTEN               # text that its input function reads: a range, or an array that has no counterpart
+    SHAPE_TEXT                  # text that no type reads: pseudo-types, and in another database what is unknown there
+
+cdef struct Shape:
+    int32_t kind
+    Oid type
+    int32_t typmod              # of a field, or of what a domain is based on
+    Oid wire                    # type of the value as it travels
+    const char *name            # of a field or label
+    int32_t count
+    Shape *parts
+    # what a side keeps for the values: functions and rows
+    int16_t length              # of a plain one, as in pg_type.typlen
+    FmgrInfo function           # output where values are taken apart, input where they are put together
+    Oid function_parameter
+    TupleDesc wire_desc         # of a composite as it travels
+    TupleDesc desc              # ... as it is, or as the reader gets it
+    # on the reader's side
+    Oid target                  # type of the value as the reader gets it
+    int32_t target_typmod
+    bint is_named               # ... which is the sent type itself
+    bint is_changed             # ... in another form than it travelled in
+    DomainChecks *checks
+    Oid run_as                  # whose rights a SHAPE_WRITTEN is read with; InvalidOid: the reader's
+
+
+cdef bint is_reference(Oid type) noexcept nogil:
+    """OID alias types: their bytes mean something else in each database."""
+    return (type == REGCLASSOID or type == REGTYPEOID or type == REGPROCOID or type == REGPROCEDUREOID
+            or type == REGOPEROID or type == REGOPERATOROID or type == REGROLEOID or type == REGNAMESPACEOID
+            or type == REGCONFIGOID or type == REGDICTIONARYOID or type == REGCOLLATIONOID)
+
+
+cdef bint needs_no_shape(Oid type) noexcept nogil:
+    """A base type or range of PostgreSQL itself, or an array of such: no DDL can change what its bytes mean."""
+    cdef TypeFacts facts
+    if type >= FirstUnpinnedObjectId or is_reference(type) or not get_type_facts(type, &facts):
+        return False
+    if facts.element != InvalidOid:
+        type = facts.element
+        if is_reference(type) or not get_type_facts(type, &facts):
+            return False
+    return facts.kind == c'b' or facts.kind == c'r' or facts.kind == c'm'
+
+
+cdef void add_parts(Shape *shape, int count) noexcept nogil:
+    shape.count = count
+    shape.parts = <Shape *>palloc0(sizeof(Shape) * (count + 1))
+
+
+cdef void set_plain(Shape *shape, Oid type) noexcept nogil:
+    shape.kind = SHAPE_PLAIN
+    shape.type = type
+    shape.typmod = -1
+    shape.wire = type
+
+
+cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept nogil:
+    """Fill in what the catalogues say; False where the type, or one that it is made of, does not exist.
+
+    With `lock`, a composite's fields stay as they are until the end of the transaction. Allocates in the current
+    memory context.
+    """
+    cdef TypeFacts facts
+    check_stack_depth()
+    memset(shape, 0, sizeof(Shape))
+    shape.kind = SHAPE_PLAIN
+    shape.type = type
+    shape.typmod = typmod
+    shape.wire = type
+    if not get_type_facts(type, &facts):
+        return False
+    if facts.kind == c'c':
+        return find_fields(shape, lock)
+    if facts.kind == c'e':
+        find_labels(shape)
+    elif facts.kind == c'd':
+        shape.kind = SHAPE_DOMAIN
+        add_parts(shape, 1)
+        if not find_shape(shape.parts, facts.base, facts.base_typmod, lock):
+            return False
+        shape.wire = shape.parts.wire
+    elif type == RECORDOID:
+        shape.kind = SHAPE_RECORD
+    elif type == RECORDARRAYOID:
+        return find_element(shape, RECORDOID, lock)
+    elif facts.kind == c'p':
+        shape.kind = SHAPE_TEXT
+        shape.wire = TEXTOID
+    elif is_reference(type):
+        shape.kind = SHAPE_REFERENCE
+        shape.wire = BYTEAOID
+    elif (facts.kind == c'r' or facts.kind == c'm') and type >= FirstUnpinnedObjectId:
+        shape.kind = SHAPE_WRITTEN
+        shape.wire = TEXTOID
+        add_parts(shape, 1)
+        return find_shape(shape.parts, get_range_subtype(type) if facts.kind == c'r' else get_multirange_range(type),
+                          -1, lock)
+    elif facts.element != InvalidOid and not needs_no_shape(type):
+        return find_element(shape, facts.element, lock)
+    return True
+
+
+cdef bint find_element(Shape *shape, Oid element, bint lock) noexcept nogil:
+    add_parts(shape, 1)
+    if not find_shape(shape.parts, element, -1, lock):
+        return False
+    if shape.parts.kind == SHAPE_PLAIN:
+        shape.count = 0
+        return True
+    shape.kind = SHAPE_ARRAY
+    shape.wire = get_array_type(shape.parts.wire)
+    if shape.wire == InvalidOid:
+        # of domains over arrays: an array has no array type
+        shape.kind = SHAPE_WRITTEN
+        shape.wire = TEXTOID
+    return True
+
+
+cdef void find_labels(Shape *shape) noexcept nogil:
+    cdef Oid *oids = NULL
+    cdef char **labels = NULL
+    cdef int i
+    shape.kind = SHAPE_ENUM
+    shape.wire = TEXTOID
+    add_parts(shape, enum_labels(shape.type, &oids, &labels))
+    for i in range(shape.count):
+        shape.parts[i].kind = SHAPE_LABEL
+        shape.parts[i].type = oids[i]
+        shape.parts[i].name = labels[i]
+
+
+cdef bint find_fields(Shape *shape, bint lock) noexcept nogil:
+    """Of a composite type or a table's rows, without the dropped ones."""
+    cdef TypeFacts facts
+    cdef TupleDesc desc
+    if not get_type_facts(shape.type, &facts):
+        return False
+    if lock:
+        LockRelationOid(facts.relation, AccessShareLock)
+        # it may have gone while the lock was waited for
+        if not get_type_facts(shape.type, &facts):
+            return False
+    desc = lookup_rowtype_tupdesc_copy(shape.type, -1)
+    return find_fields_of(shape, desc, lock)
+
+
+cdef bint find_fields_of(Shape *shape, TupleDesc desc, bint lock) noexcept nogil:
+    cdef int i
+    cdef int n = 0
+    shape.kind = SHAPE_COMPOSITE
+    shape.wire = RECORDOID
+    add_parts(shape, desc.natts)
+    for i in range(desc.natts):
+        if column(desc, i).attisdropped:
+            continue
+        if not find_shape(&shape.parts[n], column(desc, i).atttypid, column(desc, i).atttypmod, lock):
+            return False
+        shape.parts[n].name = column_name(desc, i)
+        n += 1
+    shape.count = n
+    return True
+
+
+cdef bint is_same_shape(Shape *sent, Shape *here) noexcept nogil:
+    """Whether values of the one are what they seem when they are read as the other."""
+    cdef int i
+    if sent.kind != here.kind or sent.type != here.type or sent.typmod != here.typmod:
+        return False
+    if sent.kind == SHAPE_ENUM:
+        # labels may have been added since
+        for i in range(sent.count):
+            if enum_value(here.type, sent.parts[i].name) != sent.parts[i].type:
+                return False
+        return True
+    if sent.count != here.count:
+        return False
+    for i in range(sent.count):
+        if sent.kind == SHAPE_COMPOSITE and strcmp(sent.parts[i].name, here.parts[i].name) != 0:
+            return False
+        if not is_same_shape(&sent.parts[i], &here.parts[i]):
+            return False
+    return True
+
+
+cdef bint is_of_other_session(Shape *shape) noexcept nogil:
+    """Whether it is made of a temporary type, which goes when its session, or the worker's job, ends."""
+    cdef TypeFacts facts
+    cdef bint is_other = False
+    cdef int i = 0
+    if shape.kind != SHAPE_LABEL:
+        is_other = get_type_facts(shape.type, &facts) and isOtherTempNamespace(facts.schema)
+    while not is_other and i < shape.count:
+        is_other = is_of_other_session(&shape.parts[i])
+        i += 1
+    return is_other
+
+
+cdef bint is_shape_in_force(Shape *sent, bint lock) noexcept nogil:
+    """Whether the type still exists in this database and has the shape that its values were sent with."""
+    cdef Shape here
+    return (find_shape(&here, sent.type, sent.typmod, lock) and is_same_shape(sent, &here)
+            and not is_of_other_session(sent))
+
+
+cdef TupleDesc fields_desc(Shape *shape, bint as_target) noexcept nogil:
+    """The row type of a composite's fields: as they travel, or as the reader gets them."""
+    cdef TupleDesc desc = CreateTemplateTupleDesc(shape.count)
+    cdef Shape *part
+    cdef int i
+    for i in range(shape.count):
+        part = &shape.parts[i]
+        if as_target:
+            TupleDescInitEntry(desc, <int16_t>(i + 1), part.name, part.target, part.target_typmod, 0)
+        else:
+            TupleDescInitEntry(desc, <int16_t>(i + 1), NULL, part.wire, -1, 0)
+    return desc
+
+
+# ---- as it travels: of each node its fixed part, the name with a NUL, then the parts
+
+cdef struct PackedShape:
+    int32_t kind
+    Oid type
+    int32_t typmod
+    Oid wire
+    int32_t count
+    int32_t name_size           # with the NUL; 0: none
+
+
+cdef void pack_shape(StringInfo buffer, Shape *shape) noexcept nogil:
+    cdef PackedShape packed
+    cdef int i
+    check_stack_depth()
+    packed.kind = shape.kind
+    packed.type = shape.type
+    packed.typmod = shape.typmod
+    packed.wire = shape.wire
+    packed.count = shape.count
+    packed.name_size = 0 if shape.name == NULL else <int32_t>strlen(shape.name) + 1
+    appendBinaryStringInfo(buffer, <char *>&packed, sizeof(packed))
+    appendBinaryStringInfo(buffer, shape.name, packed.name_size)
+    for i in range(shape.count):
+        pack_shape(buffer, &shape.parts[i])
+
+
+cdef char *unpack_shape(Shape *shape, char *place) noexcept nogil:
+    """Copies into the current memory context; returns the place after it."""
+    cdef PackedShape packed
+    cdef int i
+    check_stack_depth()
+    memcpy(&packed, place, sizeof(packed))
+    place += sizeof(packed)
+    memset(shape, 0, sizeof(Shape))
+    shape.kind = packed.kind
+    shape.type = packed.type
+    shape.typmod = packed.typmod
+    shape.wire = packed.wire
+    if packed.name_size > 0:
+        shape.name = pnstrdup(place, packed.name_size)
+    place += packed.name_size
+    add_parts(shape, packed.count)
+    for i in range(packed.count):
+        place = unpack_shape(&shape.parts[i], place)
+    return place

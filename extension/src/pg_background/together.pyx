@@ -1,0 +1,222 @@
+# Values put together again, at the reader: as the type that they were sent from, or, where nobody has that type, as
+# what can be made of its shape alone: text for an enum, an anonymous record for a composite.
+
+cdef struct Assembly:
+    int encoding                # of the job's database
+    bint is_elsewhere           # the reader is in another database than the job
+    bint is_for_json            # casts to json count
+    ExprContext *expressions
+    Shape **records             # shapes of anonymous records, by number
+    int record_count
+
+
+cdef void prepare_named(Shape *shape) noexcept nogil:
+    """For values of the type itself, which exists here and has this shape."""
+    cdef Oid function = InvalidOid
+    cdef int i
+    shape.is_named = True
+    shape.is_changed = shape.kind != SHAPE_PLAIN
+    shape.target = shape.type
+    shape.target_typmod = shape.typmod
+    if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_WRITTEN:
+        getTypeInputInfo(shape.type, &function, &shape.function_parameter)
+        fmgr_info(function, &shape.function)
+        if shape.kind == SHAPE_WRITTEN:
+            shape.run_as = suspect_of_shape(shape)
+        return
+    if shape.kind == SHAPE_DOMAIN:
+        shape.checks = load_checks(shape.type)
+    for i in range(shape.count):
+        prepare_named(&shape.parts[i])
+    if shape.kind == SHAPE_COMPOSITE:
+        shape.wire_desc = fields_desc(shape, False)
+        shape.desc = lookup_rowtype_tupdesc_copy(shape.type, -1)
+
+
+cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
+    """For values that show what they are made of, without the type that they were sent from."""
+    cdef Oid function = InvalidOid
+    cdef cbool is_varlena = False
+    cdef int i
+    if (shape.kind == SHAPE_PLAIN and assembly.encoding != GetDatabaseEncoding()
+            and is_plain_text(get_element_type(shape.type))):
+        # each element is brought from the other encoding
+        shape.kind = SHAPE_ARRAY
+        add_parts(shape, 1)
+        set_plain(shape.parts, get_element_type(shape.type))
+    shape.is_named = False
+    shape.is_changed = shape.kind != SHAPE_PLAIN or assembly.encoding != GetDatabaseEncoding()
+    shape.target = shape.wire
+    shape.target_typmod = -1
+    if assembly.is_for_json and not assembly.is_elsewhere and is_made_json_by_cast(shape):
+        prepare_named(shape)
+        return
+    if shape.kind == SHAPE_ENUM:
+        return
+    if shape.kind == SHAPE_PLAIN:
+        shape.target_typmod = shape.typmod
+        if assembly.is_for_json and shape.type >= FirstUnpinnedObjectId and is_cast_refused(shape.type):
+            shape.is_changed = True
+            shape.target = TEXTOID
+            shape.target_typmod = -1
+            getTypeOutputInfo(shape.type, &function, &is_varlena)
+            fmgr_info(function, &shape.function)
+        return
+    if shape.kind == SHAPE_REFERENCE:
+        shape.target = TEXTOID if assembly.is_elsewhere else shape.type
+        return
+    for i in range(shape.count):
+        prepare_parts(&shape.parts[i], assembly)
+    if shape.kind == SHAPE_DOMAIN:
+        shape.is_changed = shape.parts.is_changed
+        shape.target = shape.parts.target
+        shape.target_typmod = shape.parts.target_typmod
+    elif shape.kind == SHAPE_ARRAY:
+        shape.target = get_array_type(shape.parts.target)
+        shape.target_typmod = shape.parts.target_typmod
+    elif shape.kind == SHAPE_COMPOSITE:
+        bring_names(shape, assembly)
+        shape.wire_desc = fields_desc(shape, False)
+        shape.desc = BlessTupleDesc(fields_desc(shape, True))
+        shape.target_typmod = desc_typmod(shape.desc)
+
+
+cdef bint is_made_json_by_cast(Shape *shape) noexcept nogil:
+    """Whether a session would use a cast of this type, which is the reader's or a superuser's and still applies.
+
+    Of arrays and composites it never does.
+    """
+    return ((shape.kind == SHAPE_ENUM or shape.kind == SHAPE_WRITTEN) and is_shape_in_force(shape, True)
+            and get_element_type(shape.type) == InvalidOid and may_use_cast(shape.type))
+
+
+cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:
+    """Of fields, into this database's encoding."""
+    cdef int i
+    for i in range(shape.count):
+        shape.parts[i].name = name_here(shape.parts[i].name, assembly.encoding)
+
+
+cdef char *name_here(const char *name, int encoding) noexcept nogil:
+    """A name from another encoding, as long as names may be; raises 22P05 for one that this database cannot write."""
+    cdef char *here = pg_any_to_server(name, <int>strlen(name), encoding)
+    cdef int length = pg_mbcliplen(here, <int>strlen(here), NAMEDATALEN - 1)
+    return pnstrdup(here, length)
+
+
+cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcept nogil:
+    """Records with this number have the shape, which must live as long; in the current memory context."""
+    prepare_parts(shape, assembly)
+    if assembly.records == NULL:
+        assembly.records = <Shape **>palloc(sizeof(Shape *) * 16)
+    elif number >= 16 and (number & (number - 1)) == 0:
+        assembly.records = <Shape **>repalloc(assembly.records, sizeof(Shape *) * number * 2)
+    assembly.records[number] = shape
+    assembly.record_count = number + 1
+
+
+# ---- values, in the current memory context
+
+cdef Datum text_here(Datum value, int encoding) noexcept nogil:
+    """From the job's encoding; raises 22P05 for what this database's lacks."""
+    cdef char *text = TextDatumGetCString(value)
+    return CStringGetTextDatum(pg_any_to_server(text, <int>strlen(text), encoding))
+
+
+cdef Datum plain_here(Oid type, Datum value, int encoding) noexcept nogil:
+    """A value of a plain type from the job's encoding."""
+    cdef char *name
+    if encoding == GetDatabaseEncoding() or not is_plain_text(type):
+        return value
+    if type == NAMEOID:
+        name = <char *>DatumGetPointer(value)
+        return name_datum(name_here(name, encoding))
+    return text_here(value, encoding)
+
+
+cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_null) noexcept nogil:
+    """The value as the reader gets it; a NULL stays one, but a domain may forbid it."""
+    cdef Guard guard
+    cdef char *text
+    cdef int level
+    check_stack_depth()
+    if shape.kind == SHAPE_DOMAIN:
+        value = put_together(assembly, shape.parts, value, is_null)
+        if shape.is_named:
+            check_value(shape.checks, assembly.expressions, value, is_null)
+        return value
+    if is_null or not shape.is_changed:
+        return value
+    if shape.kind == SHAPE_PLAIN:
+        if shape.target != shape.type:
+            return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+        return plain_here(shape.type, value, assembly.encoding)
+    if shape.kind == SHAPE_REFERENCE:
+        return reference_here(assembly, shape, value)
+    if shape.kind == SHAPE_ARRAY:
+        return array_together(assembly, shape, value)
+    if shape.kind == SHAPE_COMPOSITE:
+        return fields_together(assembly, shape, value)
+    if shape.kind == SHAPE_RECORD:
+        return record_together(assembly, value)
+    if not shape.is_named:
+        return text_here(value, assembly.encoding)
+    text = TextDatumGetCString(value)
+    if shape.kind == SHAPE_ENUM:
+        return InputFunctionCall(&shape.function, text, shape.function_parameter, -1)
+    if shape.run_as != InvalidOid:
+        run_as(shape.run_as, &guard)
+    level = begin_stable_form()
+    value = InputFunctionCall(&shape.function, text, shape.function_parameter, -1)
+    AtEOXact_GUC(False, level)
+    if shape.run_as != InvalidOid:
+        stop_running_as(&guard)
+    return value
+
+
+cdef Datum reference_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """The OID in the job's own database, the name in others."""
+    cdef char *both = VARDATA_ANY(DatumGetPointer(value))
+    cdef int size = VARSIZE_ANY_EXHDR(DatumGetPointer(value)) - <int>sizeof(Oid)
+    cdef Oid oid = InvalidOid
+    if shape.target == TEXTOID:
+        return CStringGetTextDatum(pg_any_to_server(pnstrdup(both + sizeof(Oid), size), size, assembly.encoding))
+    memcpy(&oid, both, sizeof(Oid))
+    return ObjectIdGetDatum(oid)
+
+
+cdef Datum array_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    cdef ArrayType *array = array_of(value)
+    cdef Datum *values = NULL
+    cdef cbool *nulls = NULL
+    cdef int i
+    cdef int count = array_elements(array, &values, &nulls)
+    for i in range(count):
+        values[i] = put_together(assembly, shape.parts, values[i], nulls[i])
+    return PointerGetDatum(array_like(array, values, nulls, shape.parts.target))
+
+
+cdef Datum fields_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    cdef int natts = shape.desc.natts
+    cdef Datum *sent = <Datum *>palloc(sizeof(Datum) * (shape.count + 1))
+    cdef cbool *sent_nulls = <cbool *>palloc(sizeof(cbool) * (shape.count + 1))
+    cdef Datum *values = <Datum *>palloc0(sizeof(Datum) * (natts + 1))
+    cdef cbool *nulls = <cbool *>palloc(sizeof(cbool) * (natts + 1))
+    cdef int i
+    cdef int n = 0
+    deform_record(record_of(value), shape.wire_desc, sent, sent_nulls)
+    for i in range(natts):
+        nulls[i] = True
+        if column(shape.desc, i).attisdropped:
+            continue
+        nulls[i] = sent_nulls[n]
+        values[i] = put_together(assembly, &shape.parts[n], sent[n], sent_nulls[n])
+        n += 1
+    return HeapTupleGetDatum(heap_form_tuple(shape.desc, values, nulls))
+
+
+cdef Datum record_together(Assembly *assembly, Datum value) noexcept nogil:
+    cdef int number = record_typmod(record_of(value))
+    if number < 0 or number >= assembly.record_count:
+        raise_error(ERRCODE_INTERNAL_ERROR, b"shape of a record is missing")
+    return fields_together(assembly, assembly.records[number], value)

@@ -1,0 +1,229 @@
+/* ---- what the catalogues say about types, functions and the checks of domains */
+typedef struct TypeFacts
+{
+	char		kind;			/* pg_type.typtype */
+	Oid			owner;
+	Oid			schema;
+	Oid			relation;		/* of a composite type */
+	Oid			element;		/* of an array */
+	Oid			base;			/* of a domain: one level down */
+	int32		base_typmod;
+	bool		not_null;		/* of a domain, this level alone */
+} TypeFacts;
+
+/* False for a type that does not exist, or is not defined yet. */
+static inline bool
+get_type_facts(Oid type, TypeFacts *facts)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	bool		defined;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	defined = form->typisdefined;
+	facts->kind = form->typtype;
+	facts->owner = form->typowner;
+	facts->schema = form->typnamespace;
+	facts->relation = form->typrelid;
+	facts->element = IsTrueArrayType(form) ? form->typelem : InvalidOid;
+	facts->base = form->typbasetype;
+	facts->base_typmod = form->typtypmod;
+	facts->not_null = form->typnotnull;
+	ReleaseSysCache(tuple);
+	return defined;
+}
+
+/* The values of an enum, into the current memory context; returns their number. */
+static inline int
+enum_labels(Oid type, Oid **oids, char ***labels)
+{
+	CatCList   *list = SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type));
+	int			count = list->n_members;
+
+	*oids = palloc(sizeof(Oid) * (count + 1));
+	*labels = palloc(sizeof(char *) * (count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		Form_pg_enum form = (Form_pg_enum) GETSTRUCT(&list->members[i]->tuple);
+
+		(*oids)[i] = form->oid;
+		(*labels)[i] = pstrdup(NameStr(form->enumlabel));
+	}
+	ReleaseSysCacheList(list);
+	return count;
+}
+
+/* Of this type, or InvalidOid. */
+static inline Oid
+enum_value(Oid type, const char *label)
+{
+	return GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type), CStringGetDatum(label));
+}
+
+static inline Oid
+function_owner(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/* The functions that making a range calls: the canonical one, if any, and the one that compares bounds. */
+static inline void
+range_functions(Oid range, Oid *canonical, Oid *comparison)
+{
+	TypeCacheEntry *entry = lookup_type_cache(range, TYPECACHE_RANGE_INFO);
+
+	*canonical = entry->rng_canonical_finfo.fn_oid;
+	*comparison = entry->rng_cmp_proc_finfo.fn_oid;
+}
+
+/* The function of a cast that JSON would be made with, or InvalidOid. */
+static inline Oid
+cast_to_json(Oid type)
+{
+	Oid			function = InvalidOid;
+
+	if (find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) != COERCION_PATH_FUNC)
+		return InvalidOid;
+	return function;
+}
+
+/* The CHECKs of a domain, without those of the one below: names and expressions; returns their number. */
+static inline int
+domain_checks(Oid domain, char ***names, Node ***checks)
+{
+	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int			count = 0;
+	int			room = 4;
+
+	*names = palloc(sizeof(char *) * room);
+	*checks = palloc(sizeof(Node *) * room);
+	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(domain));
+	scan = systable_beginscan(constraints, ConstraintTypidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		bool		is_null;
+		Datum		check;
+
+		if (form->contype != CONSTRAINT_CHECK)
+			continue;
+		check = heap_getattr(tuple, Anum_pg_constraint_conbin, RelationGetDescr(constraints), &is_null);
+		if (is_null)
+			continue;
+		if (count == room)
+		{
+			room *= 2;
+			*names = repalloc(*names, sizeof(char *) * room);
+			*checks = repalloc(*checks, sizeof(Node *) * room);
+		}
+		(*names)[count] = pstrdup(NameStr(form->conname));
+		(*checks)[count] = stringToNode(TextDatumGetCString(check));
+		count++;
+	}
+	systable_endscan(scan);
+	table_close(constraints, AccessShareLock);
+	return count;
+}
+
+#define raise_domain_null(domain) \
+	ereport(ERROR, errcode(ERRCODE_NOT_NULL_VIOLATION), \
+			errmsg("domain %s does not allow null values", format_type_be(domain)), errdatatype(domain))
+#define raise_domain_check(domain, name) \
+	ereport(ERROR, errcode(ERRCODE_CHECK_VIOLATION), \
+			errmsg("value for domain %s violates check constraint \"%s\"", format_type_be(domain), name), \
+			errdomainconstraint(domain, name))
+
+/* ---- expressions over one value */
+#define is_domain_coercion(node) IsA(node, CoerceToDomain)
+#define expression_type(node) exprType(node)
+#define per_query_memory_of(context) ((context)->ecxt_per_query_memory)
+
+/* A value of a type as an assignment would fit it to this typmod; NULL where there is nothing to do. */
+static inline Node *
+typmod_coercion(Oid type, int32 from, int32 to)
+{
+	CaseTestExpr *value = makeNode(CaseTestExpr);
+	Node	   *fitted;
+
+	value->typeId = type;
+	value->typeMod = from;
+	value->collation = get_typcollation(type);
+	fitted = coerce_to_target_type(NULL, (Node *) value, type, type, to, COERCION_ASSIGNMENT,
+								   COERCE_IMPLICIT_CAST, -1);
+	return fitted == (Node *) value ? NULL : fitted;
+}
+
+static inline ExprState *
+prepare_expression(Node *expression)
+{
+	return ExecInitExpr(expression_planner((Expr *) expression), NULL);
+}
+
+/* The result, which lives until the context is reset; the value is what either kind of placeholder stands for. */
+static inline Datum
+evaluate(ExprState *state, ExprContext *context, Datum value, bool value_is_null, bool *is_null)
+{
+	context->caseValue_datum = context->domainValue_datum = value;
+	context->caseValue_isNull = context->domainValue_isNull = value_is_null;
+	return ExecEvalExprSwitchContext(state, context, is_null);
+}
+
+/* ---- values within values */
+static inline void
+deform_record(HeapTupleHeader record, TupleDesc desc, Datum *values, bool *nulls)
+{
+	HeapTupleData tuple;
+
+	tuple.t_len = HeapTupleHeaderGetDatumLength(record);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = record;
+	heap_deform_tuple(&tuple, desc, values, nulls);
+}
+#define record_type(record) HeapTupleHeaderGetTypeId(record)
+#define record_typmod(record) HeapTupleHeaderGetTypMod(record)
+#define set_record_typmod(record, typmod) HeapTupleHeaderSetTypMod(record, typmod)
+
+/* An array of the same form with other elements. */
+static inline ArrayType *
+array_like(ArrayType *model, Datum *values, bool *nulls, Oid element)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	if (ARR_NDIM(model) == 0)
+		return construct_empty_array(element);
+	get_typlenbyvalalign(element, &length, &by_value, &align);
+	return construct_md_array(values, nulls, ARR_NDIM(model), ARR_DIMS(model), ARR_LBOUND(model), element, length,
+							  by_value, align);
+}
+#define desc_type(desc) ((desc)->tdtypeid)
+#define desc_typmod(desc) ((desc)->tdtypmod)
+#define array_of(datum) DatumGetArrayTypeP(datum)
+
+/* ---- settings for the time of a call; AtEOXact_GUC(false, level) takes them back, as an error does */
+static inline void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static inline Datum
+name_datum(const char *string)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(string));
+}
