@@ -133,6 +133,7 @@ cdef extern from "shim.h" nogil:
     cbool pg_strong_random(void *buf, size_t len)
     uint64_t hash_bytes_extended(const unsigned char *k, int keylen, uint64_t seed)
     int pg_encoding_mblen(int encoding, const char *mbstr)
+    int pg_mbcliplen(const char *mbstr, int len, int limit)
     enum:
         PG_UTF8, PG_LATIN1, PG_LATIN10, PG_ISO_8859_5, PG_ISO_8859_8
     char *pg_server_to_any(const char *s, int len, int encoding)
