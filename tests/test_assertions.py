@@ -30,6 +30,11 @@ def test_the_extension_checks_what_the_server_checks(assertions: bool, extension
     assert ("ExceptionalCondition" in symbols) is assertions
 
 
+def test_the_registry_is_checked_where_assertions_are(assertions: bool, extension: Build) -> None:
+    """Where they are not, nothing of it is left in the library."""
+    assert (b"checks.pyx" in extension.library.read_bytes()) is assertions
+
+
 def test_the_server_checks(assertions: bool, conn: Connection) -> None:
     assert conn.execute("SHOW debug_assertions").fetchone() == ("on" if assertions else "off",)
 

@@ -1,5 +1,5 @@
-# In builds for servers that check assertions: whether the whole registry is as layout.pxd says it is, each time that the
-# lock is released after a change. A failure ends the process, and so the server.
+# In builds for servers that check assertions: whether the whole registry is as layout.pxd says, each time that the lock
+# is released after a change. A failure ends the process, and so the server.
 
 cdef void check_registry() noexcept nogil:
     """Under the lock; does nothing where it is shared."""

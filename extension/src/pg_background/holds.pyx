@@ -1,7 +1,7 @@
 # What a call holds in the registry and has to give back however it ends: by success, by an error, or with its process.
 #
 # It is a stack, as calls lie in one another: a function that runs while a result is read may launch, read, wait and run
-# itself. Each hold lies in a C frame: in that of the caller of run_guarded, as those of the body are gone after an error.
+# itself. Each hold lies in a C frame: that of the caller of run_guarded, as those of the body are gone after an error.
 # When a process exits, its frames are still there.
 
 cdef struct Hold:

@@ -165,7 +165,7 @@ cdef void watch_error(void *arg) noexcept nogil:
     """Keep the reason for which a process ends where it is the job's own: that it cannot connect, as the database or
     role is gone, or a transaction_timeout.
 
-    A callback for the context of errors sees all that is reported; a log hook sees only what log_min_messages lets pass.
+    A callback for the context of errors sees all that is reported, a log hook only what log_min_messages lets pass.
     """
     global refusal_sqlstate
     cdef MemoryContext old
