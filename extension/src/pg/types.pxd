@@ -72,5 +72,6 @@ cdef extern from "shim.h" nogil:
         SECURITY_LOCAL_USERID_CHANGE, SECURITY_RESTRICTED_OPERATION
         AccessShareLock
     void LockRelationOid(Oid relid, int lockmode)
+    void UnlockRelationOid(Oid relid, int lockmode)
     void AcceptInvalidationMessages()
     void check_stack_depth()

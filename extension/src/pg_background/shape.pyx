@@ -145,16 +145,19 @@ cdef void find_labels(Shape *shape) noexcept nogil:
 cdef bint find_fields(Shape *shape, bint lock) noexcept nogil:
     """Of a composite type or a table's rows, without the dropped ones."""
     cdef TypeFacts facts
-    cdef TupleDesc desc
+    cdef Oid relation
+    cdef bint found
     if not get_type_facts(shape.type, &facts):
         return False
-    if lock:
-        LockRelationOid(facts.relation, AccessShareLock)
-        # it may have gone while the lock was waited for
-        if not get_type_facts(shape.type, &facts):
-            return False
-    desc = lookup_rowtype_tupdesc_copy(shape.type, -1)
-    return find_fields_of(shape, desc, lock)
+    relation = facts.relation
+    LockRelationOid(relation, AccessShareLock)
+    # it may have gone while the lock was waited for, and only locked it cannot go now
+    found = get_type_facts(shape.type, &facts)
+    if found:
+        found = find_fields_of(shape, lookup_rowtype_tupdesc_copy(shape.type, -1), lock)
+    if not lock:
+        UnlockRelationOid(relation, AccessShareLock)
+    return found
 
 
 cdef bint find_fields_of(Shape *shape, TupleDesc desc, bint lock) noexcept nogil:
@@ -211,8 +214,8 @@ cdef bint is_of_other_session(Shape *shape) noexcept nogil:
 cdef bint is_shape_in_force(Shape *sent, bint lock) noexcept nogil:
     """Whether the type still exists in this database and has the shape that its values were sent with."""
     cdef Shape here
-    return (find_shape(&here, sent.type, sent.typmod, lock) and is_same_shape(sent, &here)
-            and not is_of_other_session(sent))
+    return (not is_of_other_session(sent) and find_shape(&here, sent.type, sent.typmod, lock)
+            and is_same_shape(sent, &here))
 
 
 cdef TupleDesc fields_desc(Shape *shape, bint as_target) noexcept nogil:
