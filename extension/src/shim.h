@@ -41,6 +41,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/analyze.h"
 #include "parser/parse_type.h"
+#include "parser/parser.h"
 #include "pgstat.h"
 #include "postmaster/autovacuum.h"
 #include "postmaster/bgworker.h"
@@ -180,6 +181,12 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define hold_interrupts() HOLD_INTERRUPTS()
 #define resume_interrupts() RESUME_INTERRUPTS()
 #define proc_latch(p) (&(p)->procLatch)
+
+static inline bool
+are_interrupts_held(void)
+{
+	return InterruptHoldoffCount > 0;
+}
 
 static inline bool
 interrupt_pending(void)

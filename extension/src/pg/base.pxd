@@ -97,7 +97,7 @@ cdef extern from "shim.h" nogil:
     ctypedef MemoryContextData *MemoryContext
     MemoryContext CurrentMemoryContext, TopMemoryContext
     enum:
-        MCXT_ALLOC_HUGE
+        MCXT_ALLOC_HUGE, MCXT_ALLOC_NO_OOM
     void *palloc(Size)
     void *palloc0(Size)
     void pfree(void *)

@@ -50,6 +50,10 @@ cdef extern from "shim.h" nogil:
     const char *debug_query_string
     int log_statement
     int log_parameter_max_length
-    int check_log_duration(char *msec_str, cbool was_logged)
+    cbool log_duration
+    int log_min_duration_statement
+    int log_min_duration_sample
+    double log_statement_sample_rate
+    cbool xact_is_sampled
     enum:
         LOGSTMT_NONE, LOGSTMT_ALL

@@ -78,7 +78,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
 
     Runs before shared memory is left and after the transaction was aborted, as it was registered first.
     """
-    global my_worker, running_cookie
+    global my_worker, running_cookie, output_is_kept
     cdef Garbage garbage
     cdef Job *job = NULL
     cdef PGPROC *reader = NULL
@@ -86,6 +86,8 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     if my_worker == NULL:
         return
     running_cookie = 0
+    # what is raised from here on is for nobody
+    output_is_kept = False
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
@@ -127,6 +129,8 @@ cdef bint is_refusal_passing() noexcept nogil:
 
 
 cdef int end_of_dead_job(Job *job) noexcept nogil:
+    if has_committed and job == my_job:
+        return JOB_STOPPED
     if job.overdue or (timeout_seen and job == my_job):
         return JOB_TIMED_OUT
     if job.canceled:
@@ -160,6 +164,7 @@ cdef void connect() noexcept nogil:
     set_up_messages()
     set_up_rows()
     set_up_identity()
+    set_up_commit()
 
 
 cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
@@ -188,7 +193,7 @@ cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
 
 cdef Job *take_job(bint *leave) noexcept nogil:
     """The assigned job, or NULL; also settles into idleness. Sets `leave` when asked to."""
-    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen
+    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen, has_committed
     cdef Job *job = NULL
     cdef Turn turn = NO_TURN
     lock_registry()
@@ -210,6 +215,7 @@ cdef Job *take_job(bint *leave) noexcept nogil:
         cancel_seen = 0
         cancel_binds = 0
         timeout_seen = 0
+        has_committed = False
         # from here on the signal handlers act; a cancel that came before is seen in run_job
         running_cookie = job.cookie
     elif my_worker.state == WORKER_LEAVING:
