@@ -44,6 +44,7 @@ cdef extern from "shim.h" nogil:
     enum:
         XACT_READ_COMMITTED
     int XactIsoLevel
+    cbool XactReadOnly
     void StartTransactionCommand()
     void CommitTransactionCommand()
     void AbortCurrentTransaction()
@@ -56,6 +57,7 @@ cdef extern from "shim.h" nogil:
         SYNCHRONOUS_COMMIT_OFF
     int synchronous_commit
     cbool IsTransactionState()
+    cbool RecoveryInProgress()
     void PortalErrorCleanup()
     void jit_reset_after_error()
 

@@ -138,14 +138,20 @@ cdef int end_of_dead_job(Job *job) noexcept nogil:
     return JOB_ERROR if job.sqlstate != 0 else JOB_LOST
 
 
+cdef bint is_reason_of_end(int32_t sqlstate) noexcept nogil:
+    """On a standby a conflict with recovery ends the process where it can't end the statement alone."""
+    return (sqlstate == ERRCODE_TRANSACTION_TIMEOUT or sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE
+            or sqlstate == ERRCODE_DATABASE_DROPPED)
+
+
 cdef void log_hook(ErrorData *error) noexcept nogil:
-    """Keep the reason for which a process ends where it is the job's own: a transaction_timeout, or that the job's
-    database or role is gone."""
+    """Keep the reason for which a process ends where it is the job's own: a transaction_timeout, a conflict with
+    recovery, or that the job's database or role is gone."""
     global refusal_sqlstate
     if error.elevel == FATAL and not is_connected:
         refusal_sqlstate = error.sqlerrcode
         snprintf(refusal, sizeof(refusal), "%s", error.message)
-    if error.elevel == FATAL and error.sqlerrcode == ERRCODE_TRANSACTION_TIMEOUT and my_job != NULL:
+    if error.elevel == FATAL and my_job != NULL and not has_committed and is_reason_of_end(error.sqlerrcode):
         my_job.sqlstate = error.sqlerrcode
         snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
     if previous_log != NULL:
