@@ -12,6 +12,7 @@ pytest_plugins = (
     "tests.fix_notebook",
     "tests.fix_cli",
     "tests.fix_points",
+    "tests.fix_standby",
     "tests.fix_pooler",
     "tests.fix_switch",
 )

@@ -47,6 +47,11 @@ class Server:
         return self.cluster.runtime.installation.major
 
     @property
+    def settings(self) -> Settings:
+        """The configuration that `restart()` comes back to."""
+        return self._settings
+
+    @property
     def search_path(self) -> str:
         """Where sessions find the extension and what tests create; without spaces, for libpq's options."""
         return str(self._settings.get("search_path", "public")).removeprefix('"$user",').replace(" ", "")

@@ -11,7 +11,7 @@ from psycopg import errors as e
 
 from .calls import wait_until_in_extension
 from .fix_server import fills_job_memory
-from .jobs import Handle, cancel, closed_gate, detach, launch, result, state, wait
+from .jobs import Handle, cancel, closed_gate, detach, launch, result, state, wait, wait_until_gone
 from .points import ERROR, FATAL, PAUSE, Outcome, Scene, outcome
 from .registry import registry
 from .waiting import wait_until
@@ -86,14 +86,22 @@ def test_what_happens_while_a_reader_is_held(scene: Scene, name: str, what: str,
 
 @pytest.mark.parametrize("name", READER_POINTS)
 def test_worker_that_ends_while_its_reader_is_held(scene: Scene, name: str) -> None:
-    with scene.point(name) as point, scene.point("job_before_finish", FATAL) as finish, scene.calls() as call:
-        with scene.point("job_before_commit") as commit:
-            handle = launch(scene.launcher, JOB)
-            reading = call(outcome, scene.reader, handle)
-            commit.reached()
-            if name == "reader_before_columns":
-                point.reached()
-        finish.reached()
+    gate_keeper = scene.connect()
+    with (
+        closed_gate(gate_keeper) as gate,
+        scene.point(name) as point,
+        scene.point("job_before_commit", FATAL) as end,
+        scene.calls() as call,
+    ):
+        handle = launch(scene.launcher, f"{gate.sql}; {JOB}")
+        reading = call(outcome, scene.reader, handle)
+        if name == "reader_before_columns":
+            point.reached()
+        else:
+            wait_until_in_extension(scene.watcher, scene.reader)
+        gate.open()
+        assert end.reached() == handle.pid
+        wait_until_gone(scene.watcher, handle.pid)
         point.reached()
         point.open()
         assert reading.result() == Outcome("lost")

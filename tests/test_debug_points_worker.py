@@ -52,9 +52,9 @@ ENDS: dict[str, dict[str, set[tuple[Outcome, int]]]] = {
         "cancel": {TOLD_CANCELED, RUN},
     },
     "job_before_finish": {
-        # It has committed, but nobody is left to say so.
-        ERROR: {(LOST, 1)},
-        FATAL: {(LOST, 1)},
+        # It has committed.
+        ERROR: {RUN},
+        FATAL: {RUN},
         "terminate": {RUN},
         "launcher": {RUN},
         "cancel": {RUN},

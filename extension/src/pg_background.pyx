@@ -34,7 +34,10 @@ include "pg_background/backlog.pyx"         # jobs that wait for a worker
 include "pg_background/keeper.pyx"          # the keeper process
 include "pg_background/worker.pyx"          # a worker's life: check in, take jobs, leave
 include "pg_background/identity.pyx"        # settings and roles of the launch point, and the reset after a job
+include "pg_background/statements.pyx"      # a job's SQL cut into statements
+include "pg_background/statement_log.pyx"   # statements and their durations in the server's log
 include "pg_background/execute.pyx"         # run a job's statements
+include "pg_background/commit.pyx"          # the end of a job's last transaction
 include "pg_background/notify.pyx"          # telling listening sessions that a job has ended
 include "pg_background/trust.pyx"           # whose code runs when a result is read
 include "pg_background/shape.pyx"           # what a type is made of

@@ -1,7 +1,7 @@
 /*
  * The only C of the extension: what Cython cannot say (variadic macros, PG_TRY, the
  * function info blocks). In shim/ are its parts: every test of the server's version, the
- * symbols, the points for tests, and text from elsewhere.
+ * symbols, the points for tests, whom log lines are about, and text from elsewhere.
  */
 #ifndef PG_BACKGROUND_SHIM_H
 #define PG_BACKGROUND_SHIM_H
@@ -51,6 +51,7 @@
 #include "parser/analyze.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_type.h"
+#include "parser/parser.h"
 #include "pgstat.h"
 #include "postmaster/autovacuum.h"
 #include "postmaster/bgworker.h"
@@ -202,6 +203,12 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define proc_latch(p) (&(p)->procLatch)
 
 static inline bool
+are_interrupts_held(void)
+{
+	return InterruptHoldoffCount > 0;
+}
+
+static inline bool
 interrupt_pending(void)
 {
 	return InterruptPending != 0;
@@ -324,6 +331,7 @@ reseed_random(double seed)
 }
 
 #include "shim/points.h"
+#include "shim/port.h"
 #include "shim/types.h"
 #include "shim/texts.h"
 

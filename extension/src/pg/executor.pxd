@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int16_t, int32_t, uint16_t, uint32_t, uint64_t
 
-from .base cimport cbool, Datum, FmgrInfo, FunctionCallInfo, MemoryContext, Oid, Size
+from .base cimport cbool, Datum, FmgrInfo, FunctionCallInfo, MemoryContext, Oid, Size, TimestampTz
 from .errors cimport ErrorData
 
 cdef extern from "shim.h" nogil:
@@ -18,6 +18,8 @@ cdef extern from "shim.h" nogil:
         T_TransactionStmt, T_DropdbStmt, T_CreatedbStmt, T_RenameStmt, T_AlterDatabaseStmt, OBJECT_DATABASE
     ctypedef struct RawStmt:
         Node *stmt
+        int stmt_location
+        int stmt_len
         # ...
     ctypedef struct DefElem:
         char *defname
@@ -42,6 +44,7 @@ cdef extern from "shim.h" nogil:
     enum:
         XACT_READ_COMMITTED
     int XactIsoLevel
+    cbool XactReadOnly
     void StartTransactionCommand()
     void CommitTransactionCommand()
     void AbortCurrentTransaction()
@@ -49,7 +52,12 @@ cdef extern from "shim.h" nogil:
     void EndImplicitTransactionBlock()
     void CommandCounterIncrement()
     void SetCurrentStatementStartTimestamp()
+    TimestampTz GetCurrentStatementStartTimestamp()
+    enum:
+        SYNCHRONOUS_COMMIT_OFF
+    int synchronous_commit
     cbool IsTransactionState()
+    cbool RecoveryInProgress()
     void PortalErrorCleanup()
     void jit_reset_after_error()
 
@@ -66,6 +74,10 @@ cdef extern from "shim.h" nogil:
 
     # Parse, analyse, plan
     List *pg_parse_query(const char *query_string)
+    enum:
+        RAW_PARSE_DEFAULT
+    List *raw_parser(const char *str, int mode)
+    cbool escape_string_warning
     int CreateCommandTag(Node *parsetree)
     const char *GetCommandTagName(int commandTag)
     int GetCommandLogLevel(Node *parsetree)

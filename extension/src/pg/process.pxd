@@ -53,6 +53,7 @@ cdef extern from "shim.h" nogil:
     void hold_interrupts()
     void resume_interrupts()
     cbool interrupt_pending()
+    cbool are_interrupts_held()
     void request_statement_cancel()
     int QueryCancelPending
     int ProcDiePending

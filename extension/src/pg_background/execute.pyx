@@ -2,33 +2,56 @@
 
 cdef void run_job(Job *job) noexcept nogil:
     """Run the job that this worker has taken, tell its end, and make the session clean for the next one."""
+    global is_last_commit, debug_query_string, synchronous_commit
     cdef ErrorData *error
     cdef int32_t pid = job.pid
+    cdef int wanted_sync
     MemoryContextSwitchTo(job_context)
     open_output(job)
     error = catch_error(transaction_body, job, True)
+    # how it ended is known: a request to end this process waits until it is told
+    hold_interrupts()
+    is_last_commit = False
+    stop_cancels()
     if error != NULL:
         clean_up_after_error()
+        move_error_position(error, request_sql(<JobRequest *>address(job.request)))
     debug_point("job_before_finish")
-    close_output()
-    finish_job(job, error)
+    end_output(job)
+    debug_query_string = NULL
+    finish_job(job, NULL if has_committed else error)
+    resume_interrupts()
+    # what follows is not worth a wait for a standby, which nobody could cancel
+    wanted_sync = synchronous_commit
+    synchronous_commit = SYNCHRONOUS_COMMIT_OFF
     notify_end(pid)
     if my_worker.state == WORKER_LEAVING:
         proc_exit(0)
     debug_point("worker_before_reset")
     reset_session()
+    synchronous_commit = wanted_sync
+    show_client(NULL)
     debug_point("worker_after_reset")
     pgstat_report_stat(True)
     pgstat_report_activity(STATE_IDLE, NULL)
 
 
-cdef void transaction_body(void *arg) noexcept nogil:
+cdef void show_statement(const char *text) noexcept nogil:
+    """As what runs now: in pg_stat_activity, in the log with an error, and as current_query()."""
     global debug_query_string
+    debug_query_string = text
+    pgstat_report_activity(STATE_RUNNING, shown_sql(my_job, text))
+
+
+cdef void transaction_body(void *arg) noexcept nogil:
+    global debug_query_string, statement_start
     cdef Job *job = <Job *>arg
     cdef JobRequest *request = <JobRequest *>address(job.request)
     cdef char *sql = request_sql(request)
     SetCurrentStatementStartTimestamp()
+    show_client(&request.client)
     debug_query_string = sql
+    statement_start = 0
     # a cancel that came already, or comes meanwhile, must find the job's settings in force: they say whom to notify
     hold_interrupts()
     assume_session_user(request)
@@ -41,15 +64,14 @@ cdef void transaction_body(void *arg) noexcept nogil:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
     MemoryContextSwitchTo(job_context)
     show_application_name(job)
-    pgstat_report_activity(STATE_RUNNING, shown_sql(job, sql))
+    show_statement(sql)
     # before the transaction starts: after a ROLLBACK in a procedure the user of that moment comes back
     SetUserIdAndSecContext(job.user, 0)
     if setting_worker_timeout > 0:
         enable_timeout_after(job_timeout, setting_worker_timeout)
     MemoryContextSwitchTo(job_context)
     debug_point("job_before_statements")
-    log_duration(request, run_statements(job, request))
-    debug_query_string = NULL
+    run_statements(job, request)
 
 
 cdef void stop_cancels() noexcept nogil:
@@ -64,7 +86,6 @@ cdef void clean_up_after_error() noexcept nogil:
     """What the server does after an error in a session, in its order."""
     global debug_query_string
     hold_interrupts()
-    stop_cancels()
     disable_all_timeouts(False)
     debug_query_string = NULL
     AbortCurrentTransaction()
@@ -80,100 +101,84 @@ cdef void start_statement_timeout() noexcept nogil:
         enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout)
 
 
-cdef bint is_statement_logged(List *statements) noexcept nogil:
-    cdef int i
-    if log_statement == LOGSTMT_NONE:
-        return False
-    if log_statement == LOGSTMT_ALL:
-        return True
-    for i in range(list_length(statements)):
-        if GetCommandLogLevel(<Node *>list_nth(statements, i)) <= log_statement:
-            return True
-    return False
-
-
-cdef void log_duration(JobRequest *request, bint was_logged) noexcept nogil:
-    cdef char milliseconds[32]
-    cdef int how = check_log_duration(milliseconds, was_logged)
-    if how == 1:
-        report_hidden_statement(LOG, NULL, b"duration: %s ms", milliseconds)
-    elif how == 2:
-        report_hidden_statement(LOG, parameters_for_log(request), b"duration: %s ms  statement: %s", milliseconds,
-                                request_sql(request))
-
-
 cdef void check_allowed(RawStmt *statement) noexcept nogil:
     if nodeTag(statement.stmt) == T_TransactionStmt:
         raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
                     b"transaction control statements are not allowed in pg_background")
 
 
-cdef bint run_statements(Job *job, JobRequest *request) noexcept nogil:
-    """The whole string as one transaction, in which each statement sees the effects of those before it; or each
-    statement in its own.
+cdef void begin_statement(JobRequest *request, Script *script, int i) noexcept nogil:
+    """The first has begun with the job. In one transaction statement_timestamp() stands still, as where a session sends
+    several statements at once; now() is that of the transaction."""
+    global statement_start
+    if i > 0:
+        start_statement_timeout()
+        begin_log(GetCurrentStatementStartTimestamp() if request.each_statement else GetCurrentTimestamp())
+    if script.count > 1:
+        statement_start = script.statements[i].start
+        show_statement(script.statements[i].text)
+    log_statement_text(request, &script.statements[i])
 
-    Returns whether the statements were logged.
-    """
-    cdef const char *sql = request_sql(request)
-    cdef List *statements
-    cdef bint was_logged
-    cdef int i, count
+
+cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
+    """The whole string as one transaction, in which each statement sees the effects of those before it; or each
+    statement in its own."""
+    cdef Script script
+    cdef int i
     cdef MemoryContext context
+    begin_log(GetCurrentStatementStartTimestamp())
     StartTransactionCommand()
     require_role(job.user)
     keep_security_context(job)
     start_statement_timeout()
     MemoryContextSwitchTo(job_context)
-    statements = pg_parse_query(sql)
-    count = list_length(statements)
-    was_logged = is_statement_logged(statements)
-    if was_logged:
-        report_hidden_statement(LOG, parameters_for_log(request), b"statement: %s", sql)
-    if request.parameters >= 0 and count > 1:
+    parse_script(&script, request_sql(request))
+    if request.parameters >= 0 and script.count > 1:
         raise_error(ERRCODE_SYNTAX_ERROR, b"a job with parameters must be a single statement")
-    for i in range(count):
-        check_allowed(<RawStmt *>list_nth(statements, i))
-    for i in range(count):
+    for i in range(script.count):
+        check_allowed(script.statements[i].tree)
+    for i in range(script.count):
         if i > 0 and request.each_statement:
-            CommitTransactionCommand()
+            SetCurrentStatementStartTimestamp()
             StartTransactionCommand()
-        if i > 0:
-            start_statement_timeout()
-        if count > 1 and not request.each_statement:
+        begin_statement(request, &script, i)
+        if script.count > 1 and not request.each_statement:
             BeginImplicitTransactionBlock()
         CHECK_FOR_INTERRUPTS()
         context = create_context(job_context, "pg_background statement")
         MemoryContextSwitchTo(context)
-        run_statement(job, request, <RawStmt *>list_nth(statements, i), i == count - 1)
+        run_statement(job, request, &script.statements[i], i == script.count - 1)
         MemoryContextSwitchTo(job_context)
         disable_timeout(STATEMENT_TIMEOUT, False)
-        if i < count - 1:
-            if not request.each_statement:
-                CommandCounterIncrement()
-            MemoryContextDelete(context)
+        if i == script.count - 1:
+            break
+        if request.each_statement:
+            commit_statement()
+        else:
+            CommandCounterIncrement()
+        log_duration_of(request, script.statements[i].text)
+        MemoryContextDelete(context)
     debug_point("job_before_commit")
     # before the commit: rows that cannot be kept must fail the job
     flush_rows()
-    if count > 1 and not request.each_statement:
+    if script.count > 1 and not request.each_statement:
         EndImplicitTransactionBlock()
     disable_timeout(STATEMENT_TIMEOUT, False)
-    CommitTransactionCommand()
-    stop_cancels()
-    return was_logged
+    commit_job()
 
 
-cdef List *plan_statement(JobRequest *request, RawStmt *statement, void **parameters,
+cdef List *plan_statement(JobRequest *request, Statement *statement, void **parameters,
                           bint *rules_answer) noexcept nogil:
     """Analyse, rewrite and plan; `parameters` are bound values, or NULL where none were given."""
-    cdef const char *sql = request_sql(request)
+    cdef const char *sql = statement.text
     cdef Oid *types = NULL
     cdef int count = 0
     cdef List *trees
     parameters[0] = NULL
     if request.parameters < 0:
-        trees = pg_analyze_and_rewrite_fixedparams(statement, sql, NULL, 0, NULL)
+        trees = pg_analyze_and_rewrite_fixedparams(statement.tree, sql, NULL, 0, NULL)
     else:
-        trees = pg_analyze_and_rewrite_varparams(statement, sql, &types, &count, NULL)
+        trees = pg_analyze_and_rewrite_varparams(statement.tree, sql, &types, &count, NULL)
         parameters[0] = bind_parameters(request, types, count)
     rules_answer[0] = do_rules_answer(trees)
     return pg_plan_queries(trees, sql, CURSOR_OPT_PARALLEL_OK, parameters[0])
@@ -191,16 +196,16 @@ cdef bint do_rules_answer(List *trees) noexcept nogil:
     return True
 
 
-cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint is_last) noexcept nogil:
+cdef void run_statement(Job *job, JobRequest *request, Statement *statement, bint is_last) noexcept nogil:
     cdef List *plans
     cdef Portal portal
     cdef QueryCompletion completion
     cdef void *parameters = NULL
     cdef bint rules_answer = False
     cdef DestReceiver *receiver = None_Receiver
-    cdef int tag = CreateCommandTag(statement.stmt)
+    cdef int tag = CreateCommandTag(statement.tree.stmt)
     # the input functions of parameters may need one too
-    cdef bint needs_snapshot = analyze_requires_snapshot(statement) or request.parameters > 0
+    cdef bint needs_snapshot = analyze_requires_snapshot(statement.tree) or request.parameters > 0
     if is_last and not job.submitted and not job.discards_rows:
         receiver = rows_receiver()
     # a statement before this one may have set another
@@ -214,7 +219,7 @@ cdef void run_statement(Job *job, JobRequest *request, RawStmt *statement, bint 
     CHECK_FOR_INTERRUPTS()
     portal = CreatePortal("", True, True)
     portal.visible = False
-    PortalDefineQuery(portal, NULL, request_sql(request), tag, plans, NULL)
+    PortalDefineQuery(portal, NULL, statement.text, tag, plans, NULL)
     PortalStart(portal, parameters, 0, InvalidSnapshot)
     InitializeQueryCompletion(&completion)
     portal_run(portal, receiver, receiver if rules_answer else None_Receiver, &completion)

@@ -61,13 +61,15 @@ cdef void use_server_encoding() noexcept nogil:
 cdef void restore_settings(JobRequest *request) noexcept nogil:
     """Bring the launcher's settings into force, in a committed transaction of their own: in the job's, a ROLLBACK
     in a procedure would bring the old ones back."""
-    global restored_size, restored_role, own_size
+    global restored_size, restored_role, own_size, XactReadOnly
     if are_settings_in_force(request):
         use_server_encoding()
         return
     restored_size = 0
     StartTransactionCommand()
     disable_transaction_timeout()
+    # it sets all to their defaults first, and during recovery a transaction can't be set to writing: so it is already
+    XactReadOnly = False
     RestoreGUCState(request_settings(request))
     if GetCurrentRoleId() != request.role:
         SetConfigOption("role", role_name(request.role), PGC_USERSET, PGC_S_SESSION)

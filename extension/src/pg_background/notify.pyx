@@ -14,10 +14,11 @@ cdef void notify_body(void *payload) noexcept nogil:
 cdef void notify_end(int32_t pid) noexcept nogil:
     """In a transaction of its own after the end: it tells of failures too, and who is told finds the job final.
 
-    A notice that can't be given, as when the server's queue of them is full, is no failure of the job.
+    A notice that can't be given, as when the server's queue of them is full, is no failure of the job. On a standby
+    nobody can listen.
     """
     cdef char payload[16]
-    if setting_notify_channel[0] == 0:
+    if setting_notify_channel[0] == 0 or RecoveryInProgress():
         return
     snprintf(payload, sizeof(payload), b"%d", pid)
     if catch_error(notify_body, payload, True) != NULL:

@@ -8,6 +8,7 @@ cdef bint in_message                # between the first byte of a message and it
 cdef char *deferred                 # notices raised in between, each as MSG_NOTICE with its header
 cdef Size deferred_size
 cdef Size deferred_capacity
+cdef bint deferred_is_written       # just now
 cdef bint grace_given               # a reader that looks has had its time to begin
 cdef PQcommMethods messages
 
@@ -32,8 +33,10 @@ cdef void open_output(Job *job) noexcept nogil:
 
 cdef void close_output() noexcept nogil:
     """The one place that ends a job's output, after success and failure alike."""
-    global output_is_kept
+    global output_is_kept, deferred_size, deferred_is_written
     output_is_kept = False
+    deferred_size = 0
+    deferred_is_written = False
     close_spill(&output_spill)
 
 
@@ -119,8 +122,9 @@ cdef void wait_for_room(long timeout) noexcept nogil:
     CHECK_FOR_INTERRUPTS()
 
 
-# A wait for room handles interrupts, and these may raise notices, as those of parallel workers: such a notice must
-# not land in the middle of the message being written.
+# Notices that can't be written when they come are deferred: in the middle of a message, as a wait for room handles
+# interrupts, and these may raise notices; and where an error must not be raised, as in a commit, an abort or while
+# another error is handled. What holds interrupts off is taken for that.
 
 cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait) noexcept nogil:
     """Write a message's header; its bytes follow by write_stream, then end_message."""
@@ -129,6 +133,7 @@ cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait)
     if in_message:
         # an error cut the last message short, and the job's SQL caught it
         raise_error(ERRCODE_INTERNAL_ERROR, b"output of the background job is incomplete")
+    write_deferred()
     in_message = True
     header.size = <uint32_t>size
     header.kind = kind | (count << 8)
@@ -136,23 +141,38 @@ cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait)
 
 
 cdef void end_message() noexcept nogil:
-    global in_message, deferred_size
-    cdef Size size = deferred_size
-    deferred_size = 0
-    if size > 0:
-        # without waiting, so without another notice
-        write_stream(deferred, size, False)
+    global in_message
     in_message = False
+    write_deferred()
+    wake_reader(my_job)
+
+
+cdef void write_deferred() noexcept nogil:
+    """Between two messages. Without waiting; a notice about the writing itself is dropped."""
+    global deferred_size, deferred_is_written
+    cdef Size size = deferred_size
+    if size == 0 or in_message:
+        return
+    deferred_size = 0
+    deferred_is_written = True
+    write_stream(deferred, size, False)
+    deferred_is_written = False
     wake_reader(my_job)
 
 
 cdef void defer_notice(const char *data, Size size) noexcept nogil:
+    """Never raises: without memory for it, it is dropped."""
     global deferred, deferred_size, deferred_capacity
     cdef MessageHeader header
     cdef Size needed = deferred_size + sizeof(header) + size
     cdef char *larger
+    if deferred_is_written:
+        return
     if needed > deferred_capacity:
-        larger = <char *>MemoryContextAlloc(TopMemoryContext, needed * 2)
+        larger = <char *>MemoryContextAllocExtended(TopMemoryContext, needed * 2,
+                                                    MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM)
+        if larger == NULL:
+            return
         if deferred != NULL:
             memcpy(larger, deferred, deferred_size)
             pfree(deferred)
@@ -205,10 +225,10 @@ cdef cbool message_is_pending() noexcept nogil:
 cdef int message_put(char kind, const char *data, size_t size) noexcept nogil:
     """Notices go into the stream; errors are told by the job's end; COPY has nobody to talk to."""
     if CritSectionCount > 0:
-        # an error here would be a PANIC
+        # neither an error nor an allocation is allowed here
         return 0
-    if kind == c'N' and running_cookie != 0:
-        if in_message:
+    if kind == c'N' and output_is_kept:
+        if in_message or deferred_is_written or are_interrupts_held():
             defer_notice(data, size)
         else:
             write_message(MSG_NOTICE, 0, data, size, False)

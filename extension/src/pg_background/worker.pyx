@@ -79,7 +79,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
 
     Runs before shared memory is left and after the transaction was aborted, as it was registered first.
     """
-    global my_worker, running_cookie
+    global my_worker, running_cookie, output_is_kept
     cdef Garbage garbage
     cdef Job *job = NULL
     cdef PGPROC *reader = NULL
@@ -87,6 +87,8 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     if my_worker == NULL:
         return
     running_cookie = 0
+    # what is raised from here on is for nobody
+    output_is_kept = False
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
@@ -154,6 +156,8 @@ cdef void end_job_of_dead(Job *job, Garbage *garbage) noexcept nogil:
 
 
 cdef int end_of_dead_job(Job *job) noexcept nogil:
+    if has_committed and job == my_job:
+        return JOB_STOPPED
     if job.overdue or (timeout_seen and job == my_job):
         return JOB_TIMED_OUT
     if job.canceled:
@@ -161,16 +165,22 @@ cdef int end_of_dead_job(Job *job) noexcept nogil:
     return JOB_ERROR if job.sqlstate != 0 else JOB_LOST
 
 
+cdef bint is_reason_of_end(int32_t sqlstate) noexcept nogil:
+    """On a standby a conflict with recovery ends the process where it can't end the statement alone."""
+    return (sqlstate == ERRCODE_TRANSACTION_TIMEOUT or sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE
+            or sqlstate == ERRCODE_DATABASE_DROPPED)
+
+
 cdef void watch_error(void *arg) noexcept nogil:
     """Keep the reason for which a process ends where it is the job's own: that it cannot connect, as the database or
-    role is gone, or a transaction_timeout.
+    role is gone, a transaction_timeout, or a conflict with recovery.
 
     A callback for the context of errors sees all that is reported, a log hook only what log_min_messages lets pass.
     """
     global refusal_sqlstate
     cdef MemoryContext old
     cdef ErrorData *error
-    if is_connected and (my_job == NULL or geterrcode() != ERRCODE_TRANSACTION_TIMEOUT):
+    if is_connected and (my_job == NULL or has_committed or not is_reason_of_end(geterrcode())):
         return
     # a copy must not lie in the context of the error itself
     old = MemoryContextSwitchTo(TopMemoryContext)
@@ -180,7 +190,7 @@ cdef void watch_error(void *arg) noexcept nogil:
         refusal_sqlstate = error.sqlerrcode
         copy_clipped(refusal, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      GetDatabaseEncoding())
-    elif error.elevel == FATAL and my_job != NULL:
+    elif error.elevel == FATAL:
         my_job.sqlstate = error.sqlerrcode
         copy_clipped(my_job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      my_job.encoding)
@@ -194,6 +204,19 @@ cdef void log_hook(ErrorData *error) noexcept nogil:
         previous_log(error)
 
 
+cdef void name_port() noexcept nogil:
+    """The role as a session's log lines have it: the one that has logged in."""
+    cdef char *role
+    cdef char *database
+    StartTransactionCommand()
+    disable_transaction_timeout()
+    MemoryContextSwitchTo(TopMemoryContext)
+    role = GetUserNameFromId(my_worker.user, True)
+    database = get_database_name(my_worker.database)
+    CommitTransactionCommand()
+    make_port(role if role != NULL else pstrdup(b""), database if database != NULL else pstrdup(b""))
+
+
 cdef void connect() noexcept nogil:
     global job_context, job_timeout, error_context_stack, is_connected, previous_log, emit_log_hook
     BackgroundWorkerUnblockSignals()
@@ -204,11 +227,13 @@ cdef void connect() noexcept nogil:
     error_context_stack = &error_watch
     BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
     is_connected = True
+    name_port()
     job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)
     job_context = create_context(TopMemoryContext, "pg_background job")
     set_up_messages()
     set_up_rows()
     set_up_identity()
+    set_up_commit()
 
 
 cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
@@ -237,7 +262,7 @@ cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
 
 cdef Job *take_job(bint *leave) noexcept nogil:
     """The assigned job, or NULL; also settles into idleness. Sets `leave` when asked to."""
-    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen
+    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen, has_committed
     cdef Job *job = NULL
     cdef Turn turn = NO_TURN
     lock_registry()
@@ -259,6 +284,7 @@ cdef Job *take_job(bint *leave) noexcept nogil:
         cancel_seen = 0
         cancel_binds = 0
         timeout_seen = 0
+        has_committed = False
         # from here on the signal handlers act; a cancel that came before is seen in run_job
         running_cookie = job.cookie
     elif my_worker.state == WORKER_LEAVING:
