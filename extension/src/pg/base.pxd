@@ -98,6 +98,7 @@ cdef extern from "shim.h" nogil:
     MemoryContext CurrentMemoryContext, TopMemoryContext
     enum:
         MCXT_ALLOC_HUGE
+        MaxAllocSize, MAX_CONVERSION_GROWTH
     void *palloc(Size)
     void *palloc0(Size)
     void pfree(void *)
@@ -125,6 +126,7 @@ cdef extern from "shim.h" nogil:
     cbool pg_strong_random(void *buf, size_t len)
     uint64_t hash_bytes_extended(const unsigned char *k, int keylen, uint64_t seed)
     int pg_mbcliplen(const char *mbstr, int len, int limit)
+    int pg_mblen(const char *mbstr)
     int pg_mbstrlen_with_len(const char *mbstr, int len)
     char *pg_server_to_any(const char *s, int len, int encoding)
     char *lossy_to_server(char *text, int encoding)

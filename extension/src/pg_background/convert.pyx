@@ -61,7 +61,7 @@ cdef void raise_mismatch(const char *detail, const char *hint) noexcept nogil:
 
 cdef void check_known_here(WireColumn *sent, int i, Job *job) noexcept nogil:
     """Raise 42804 for a column that means nothing in this database."""
-    if job.database != MyDatabaseId and not is_known_elsewhere(sent):
+    if job.identity.database != MyDatabaseId and not is_known_elsewhere(sent):
         raise_mismatch(psprintf(b"Column %d is \"%s\" of a type that only the job's database knows.", i + 1,
                                 lossy_to_server(sent.name, job.encoding)),
                        "Cast it to text in the job, or read the result in that database.")

@@ -19,7 +19,7 @@ cdef void store_description(Description *description, WireColumn *columns, int c
         values[1] = CStringGetTextDatum(lossy_to_server(columns[i].name, description.job.encoding))
         values[2] = ObjectIdGetDatum(columns[i].wire_type)
         # a type of another database, or one that is gone
-        if ((description.job.database != MyDatabaseId and not is_known_elsewhere(&columns[i]))
+        if ((description.job.identity.database != MyDatabaseId and not is_known_elsewhere(&columns[i]))
                 or not does_type_exist(columns[i].wire_type)):
             nulls[2] = True
             nulls[3] = True

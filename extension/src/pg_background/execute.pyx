@@ -11,6 +11,8 @@ cdef void run_job(Job *job) noexcept nogil:
         clean_up_after_error()
     debug_point("job_before_finish")
     close_output()
+    choose_channel(job)
+    note_traces()
     finish_job(job, error)
     notify_end(pid)
     if my_worker.state == WORKER_LEAVING:
@@ -29,21 +31,13 @@ cdef void transaction_body(void *arg) noexcept nogil:
     cdef char *sql = request_sql(request)
     SetCurrentStatementStartTimestamp()
     debug_query_string = sql
-    # a cancel that came already, or comes meanwhile, must find the job's settings in force: they say whom to notify
-    hold_interrupts()
-    assume_session_user(request)
-    # before the settings, which may be theirs
-    load_libraries(request)
-    restore_settings(request)
-    resume_interrupts()
-    my_worker.settings = request.settings_hash
     if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
+    take_over(job)
     MemoryContextSwitchTo(job_context)
-    show_application_name(job)
     pgstat_report_activity(STATE_RUNNING, sql)
     # before the transaction starts: after a ROLLBACK in a procedure the user of that moment comes back
-    SetUserIdAndSecContext(job.user, 0)
+    SetUserIdAndSecContext(job.identity.user, 0)
     if setting_worker_timeout > 0:
         enable_timeout_after(job_timeout, setting_worker_timeout)
     MemoryContextSwitchTo(job_context)
@@ -120,7 +114,7 @@ cdef bint run_statements(Job *job, JobRequest *request) noexcept nogil:
     cdef int i, count
     cdef MemoryContext context
     StartTransactionCommand()
-    require_role(job.user)
+    begin(job, request)
     keep_security_context(job)
     start_statement_timeout()
     MemoryContextSwitchTo(job_context)

@@ -164,7 +164,7 @@ cdef Job *find_job(Handle *handle, Oid also_allowed) noexcept nogil:
     job = find_by_cookie(handle.cookie)
     if job != NULL and job.pid == handle.pid and job.tracked:
         known = True
-        owner = job.user
+        owner = job.identity.user
     else:
         pid_in_use = is_pid_tracked(handle.pid)
     unlock_registry()

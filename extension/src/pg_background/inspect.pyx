@@ -161,7 +161,7 @@ cdef public Datum pgbg_full_sql(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef inline bint may_look(Job *copy) noexcept nogil:
-    return has_right(copy.user, ROLE_PG_READ_ALL_STATS)
+    return has_right(copy.identity.user, ROLE_PG_READ_ALL_STATS)
 
 
 cdef int32_t process_of(Job *job, uint64_t cookie) noexcept nogil:

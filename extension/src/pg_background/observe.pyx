@@ -57,7 +57,7 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     values[0] = Int32GetDatum(job.pid)
     values[1] = Int64GetDatum(<int64_t>job.cookie)
     values[2] = TimestampTzGetDatum(job.launched_at)
-    values[3] = ObjectIdGetDatum(job.user)
+    values[3] = ObjectIdGetDatum(job.identity.user)
     values[4] = Int32GetDatum(job.queue_size)
     values[5] = CStringGetTextDatum(state_name(job.state))
     set_job_text(values, nulls, 6, job, job.preview)

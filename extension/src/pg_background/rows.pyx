@@ -22,7 +22,7 @@ cdef Rows rows
 
 
 cdef inline bint is_sent_as_text(Oid type) noexcept nogil:
-    return get_typtype(type) == TYPTYPE_PSEUDO or (my_job.is_away and type >= FirstUnpinnedObjectId)
+    return get_typtype(type) == TYPTYPE_PSEUDO or (my_job.identity.is_away and type >= FirstUnpinnedObjectId)
 
 
 cdef void send_columns(TupleDesc desc) noexcept nogil:

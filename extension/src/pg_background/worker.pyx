@@ -89,8 +89,10 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
-        if my_worker.job >= 0 and my_worker.state == WORKER_ASSIGNED and is_connected and not is_canceled_here():
-            # it had come during the reset after another: a process that could not begin it is no reason to lose it
+        if my_worker.job >= 0 and is_connected and not is_canceled_here() and (
+                my_worker.state == WORKER_ASSIGNED or job_goes_back):
+            # a process that could not begin it, or had yet to, is no reason to lose it
+            registry.jobs[my_worker.job].needs_fresh |= job_goes_back
             return_to_backlog(&registry.jobs[my_worker.job])
         elif my_worker.job >= 0:
             job = &registry.jobs[my_worker.job]
@@ -137,15 +139,22 @@ cdef int end_of_dead_job(Job *job) noexcept nogil:
 cdef void log_hook(ErrorData *error) noexcept nogil:
     """Keep the reason for which a process ends where it is the job's own: a transaction_timeout, or that the job's
     database or role is gone."""
-    global refusal_sqlstate
+    global refusal_sqlstate, job_goes_back
     if error.elevel == FATAL and not is_connected:
         refusal_sqlstate = error.sqlerrcode
         snprintf(refusal, sizeof(refusal), "%s", error.message)
-    if error.elevel == FATAL and error.sqlerrcode == ERRCODE_TRANSACTION_TIMEOUT and my_job != NULL:
+    if error.elevel == FATAL and does_fatal_return_job(error.sqlerrcode):
+        job_goes_back = True
+    elif error.elevel == FATAL and my_job != NULL and is_own_reason(error.sqlerrcode):
         my_job.sqlstate = error.sqlerrcode
         snprintf(my_job.message, MESSAGE_BYTES, "%s", error.message)
     if previous_log != NULL:
         previous_log(error)
+
+
+cdef bint is_own_reason(int32_t sqlstate) noexcept nogil:
+    """Whether a process that ends so ends by its job."""
+    return sqlstate == ERRCODE_TRANSACTION_TIMEOUT or (not job_has_begun and sqlstate != ERRCODE_ADMIN_SHUTDOWN)
 
 
 cdef void connect() noexcept nogil:
@@ -153,13 +162,16 @@ cdef void connect() noexcept nogil:
     BackgroundWorkerUnblockSignals()
     previous_log = emit_log_hook
     emit_log_hook = log_hook
-    BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
+    BackgroundWorkerInitializeConnectionByOid(my_worker.identity.database, my_worker.identity.login,
+                                              WORKER_CONNECTION_FLAGS)
     is_connected = True
+    note_login()
+    show_idle_name()
     job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)
     job_context = create_context(TopMemoryContext, "pg_background job")
     set_up_messages()
     set_up_rows()
-    set_up_identity()
+    set_up_security_context()
 
 
 cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
@@ -188,7 +200,7 @@ cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
 
 cdef Job *take_job(bint *leave) noexcept nogil:
     """The assigned job, or NULL; also settles into idleness. Sets `leave` when asked to."""
-    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen
+    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen, job_has_begun
     cdef Job *job = NULL
     cdef Turn turn = NO_TURN
     lock_registry()
@@ -207,6 +219,7 @@ cdef Job *take_job(bint *leave) noexcept nogil:
         job.state = JOB_RUNNING
         job.started_at = GetCurrentTimestamp()
         my_job = job
+        job_has_begun = False
         cancel_seen = 0
         cancel_binds = 0
         timeout_seen = 0
