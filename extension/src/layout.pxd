@@ -202,6 +202,7 @@ cdef struct Registry:
     int32_t backlog_unserved    # those that the keeper last found no place for: they come before new launches
     TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
+    int32_t databases           # that accept connections, as the last new session has seen
     int32_t ahead_count
     Identity ahead[8]
     Totals totals[256]

@@ -13,6 +13,7 @@ which is why nothing here may have an initialiser: the module's own never runs, 
 include "pg_background/imports.pxi"
 
 include "pg_background/settings.pyx"        # the pg_background.* settings
+include "pg_background/citus.pyx"           # room for its workers
 include "pg_background/registry.pyx"        # shared memory; finding, taking and retiring entries
 include "pg_background/spill.pyx"           # the temporary file behind a queue
 include "pg_background/memory.pyx"          # a job's memory in the shared area

@@ -39,6 +39,7 @@ cdef extern from "shim.h" nogil:
     cbool have_createdb_privilege()
     cbool owns_database(Oid db, Oid role)
     cbool is_template(Oid db)
+    cbool accepts_connections(HeapTuple database)
 
     # Reading a catalogue
     ctypedef struct RelationData:

@@ -271,6 +271,7 @@ cdef Handle start_job(Launch *launch) noexcept nogil:
     cdef ErrorData *error
     prepare_launch(launch)
     join_sessions()
+    note_databases()
     handle.cookie = new_cookie()
     pending.launch = launch
     pending.cookie = handle.cookie

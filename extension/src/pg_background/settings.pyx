@@ -31,7 +31,7 @@ cdef void define_settings() noexcept nogil:
                    "Longest run time of a job; 0 means no limit.", NULL,
                    &setting_worker_timeout, 0, 0, 2147483647, PGC_USERSET, GUC_UNIT_MS)
     define_setting("pg_background.max_total_workers",
-                   "Worker processes of the whole server; 0 means max_worker_processes minus three.",
+                   "Worker processes of the whole server; 0 means max_worker_processes minus what others need.",
                    "The rest of max_worker_processes stays for parallel query and replication.",
                    &setting_max_total_workers, 0, 0, 262143, PGC_SIGHUP, 0)
     define_setting("pg_background.worker_idle_timeout",
@@ -70,10 +70,11 @@ cdef cbool note_server_value(cbool *value, void **extra, int source) noexcept no
 
 
 cdef int total_worker_limit() noexcept nogil:
-    """Worker processes that the server may have, never more than its own limit."""
-    cdef int most = max_worker_processes - 3
-    if setting_max_total_workers > 0:
-        most = setting_max_total_workers
+    """Worker processes that the server may have, never more than its own limit. Three stay for the keeper, the
+    launcher of logical replication, and one more."""
+    cdef int most = setting_max_total_workers
+    if most == 0:
+        most = max_worker_processes - 3 - workers_of_citus()
     if most > registry.workers_size:
         most = registry.workers_size
     return most if most > 1 else 1

@@ -111,6 +111,8 @@ cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
     my_worker.settings = 0
     StartTransactionCommand()
     disable_transaction_timeout()
+    # so that a job that may not be says why: the role would be just one of many settings
+    require_rights(&job.identity, request.role)
     RestoreGUCState(request_settings(request))
     assume_role(request.role)
     CommitTransactionCommand()

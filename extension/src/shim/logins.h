@@ -43,6 +43,7 @@ is_template(Oid database)
 		ReleaseSysCache(tuple);
 	return is;
 }
+#define accepts_connections(database) (((Form_pg_database) GETSTRUCT(database))->datallowconn)
 #define relation_columns(relation) RelationGetDescr(relation)
 #define array_of(datum) DatumGetArrayTypeP(datum)
 
