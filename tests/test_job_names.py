@@ -6,7 +6,6 @@ import pytest
 
 from .calls import query, value
 from .fix_db import Connect, Connection, MakeRole
-from .fix_server import FreshServer
 from .jobs import Handle, closed_gate, launch, result, run, start, wait_until_asleep
 from .server import Server
 from .workers import only_worker, wait_until_idle
@@ -104,21 +103,3 @@ def test_in_another_database(conn: Connection) -> None:
     handle = start(conn, SHOWN, label="away", database="postgres")
     name = f"pg_background:away:{conn.info.backend_pid}"
     assert result(conn, handle, "own text, shown text") == [(name, name)]
-
-
-# ---- beside Citus
-
-
-@pytest.mark.parametrize(("databases", "room"), [(0, 5), (2, 3)])
-def test_room_for_citus(fresh_server: FreshServer, databases: int, room: int) -> None:
-    """A process for each database, and its executors; a setting of that name tells that it is loaded."""
-    server = fresh_server({"max_worker_processes": 14, "citus.max_background_task_executors": 4})
-    server.execute("ALTER DATABASE template1 ALLOW_CONNECTIONS false")
-    for number in range(databases):
-        server.execute(f"CREATE DATABASE more_{number}")
-    with server.connect() as conn, server.connect() as holder, closed_gate(holder) as gate:
-        handles = [start(conn, gate.sql, on_full="queue") for _ in range(8)]
-        states = "SELECT count(*) FROM pg_background_list WHERE state = 'running'"
-        for handle in handles[: room + 1]:
-            assert handle
-        assert value(conn, states) <= room + 1
