@@ -6,7 +6,7 @@ import re
 
 from .fix_db import Connection
 
-_CONTEXTS = {"user": "user", "reload": "sighup", "restart": "postmaster"}
+_CONTEXTS = {"user": "user", "superuser": "superuser", "reload": "sighup", "restart": "postmaster"}
 
 _UNITS = {
     "": 1,
@@ -23,7 +23,7 @@ _UNITS = {
 
 def amount(value: str, unit: str = "") -> int:
     """Return a setting's value in bytes or milliseconds: `32MB`, or `32768` of `kB`; an empty text is 0."""
-    if value in ("", "none"):
+    if value in ("", "none", "off"):
         return 0
     match = re.fullmatch(r"(\d+)(\w*)", value)
     assert match is not None
@@ -35,7 +35,7 @@ def described(page: str) -> dict[str, tuple[int, str]]:
     return {
         f"pg_background.{name}": (amount(default), _CONTEXTS[who])
         for name, default, who in re.findall(
-            r"^\| `(\w+)` \| (\w+) \| (user|reload|restart) \|", page, re.MULTILINE
+            r"^\| `(\w+)` \| (\w+) \| (user|superuser|reload|restart) \|", page, re.MULTILINE
         )
     }
 

@@ -26,6 +26,7 @@ TEST_SETTINGS: Settings = {
     "full_page_writes": "off",
     "restart_after_crash": "on",
     "jit": "off",
+    "pg_background.jobs_from_other_databases": "on",
 }
 
 

@@ -104,8 +104,8 @@ def test_what_no_client_is_made_from(place: Place) -> None:
 
 
 def test_connection_parameters(place: Place) -> None:
-    with Client(place.dsn(), application_name="mine") as client:
-        assert (client.run("SHOW application_name")).value() == "mine"
+    with Client(place.dsn(), options="-c work_mem=4321kB") as client:
+        assert (client.run("SHOW work_mem")).value() == "4321kB"
 
 
 def test_a_database_without_the_extension(place: Place) -> None:

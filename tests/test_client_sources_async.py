@@ -104,8 +104,8 @@ async def test_what_no_client_is_made_from(place: Place) -> None:
 
 
 async def test_connection_parameters(place: Place) -> None:
-    async with AsyncClient(place.dsn(), application_name="mine") as client:
-        assert (await client.run("SHOW application_name")).value() == "mine"
+    async with AsyncClient(place.dsn(), options="-c work_mem=4321kB") as client:
+        assert (await client.run("SHOW work_mem")).value() == "4321kB"
 
 
 async def test_a_database_without_the_extension(place: Place) -> None:

@@ -65,22 +65,9 @@ def test_a_role_that_cannot_log_in(conn: Connection, make_user: Callable[..., st
     conn.execute("RESET SESSION AUTHORIZATION")
 
 
-@pytest.mark.pg(">= 17")
 def test_a_login_that_was_taken_away(
     conn: Connection, connect: Connect, make_user: Callable[..., str]
 ) -> None:
-    """The session lives on, and its jobs with it."""
-    user = make_user()
-    session = connect(user=user)
-    conn.execute(f"ALTER ROLE {user} NOLOGIN".encode())
-    assert run(session, WHO, COLUMNS) == [(user, user, "none")]
-
-
-@pytest.mark.pg("< 17")
-def test_a_login_that_was_taken_away_is_told(
-    conn: Connection, connect: Connect, make_user: Callable[..., str]
-) -> None:
-    """PostgreSQL lets no process connect as that role, so the launch says it."""
     user = make_user()
     session = connect(user=user)
     conn.execute(f"ALTER ROLE {user} NOLOGIN".encode())

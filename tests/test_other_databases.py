@@ -163,6 +163,26 @@ def test_sql_parameters_and_rows_are_converted(conn: Connection, latin1: str) ->
     assert result(conn, handle, "a text, b varchar, c text, d int, e name") == [("é", "ü", "LATIN1", 1, "é")]
 
 
+def test_settings_are_converted(conn: Connection, latin1: str, connect: Connect) -> None:
+    conn.execute("SET my.word = 'é'; SET my.plain = 'e'")
+    seen = "SELECT octet_length(current_setting('my.word')), current_setting('my.word')"
+    handle = start(conn, seen, database=latin1)
+    assert result(conn, handle, "n int, t text") == [(1, "é")]
+    there = connect(latin1, client_encoding="utf8")
+    there.execute("CREATE EXTENSION pg_background")
+    there.execute("SET my.word = 'é'")
+    handle = start(there, f"{seen}, length(current_setting('my.word'))", database=conn.info.dbname)
+    assert result(there, handle, "n int, t text, l int") == [(2, "é", 1)]
+
+
+def test_a_setting_that_the_other_encoding_lacks(conn: Connection, latin1: str) -> None:
+    conn.execute("SET my.word = '€'")
+    with pytest.raises(errors.UntranslatableCharacter):
+        start(conn, "SELECT 1", database=latin1)
+    conn.execute("RESET my.word")
+    assert result(conn, start(conn, "SELECT 1", database=latin1), "n int") == [(1,)]
+
+
 def test_json_from_another_encoding(conn: Connection, latin1: str) -> None:
     handle = start(conn, "SELECT 1 AS n, 'é'::text AS t", database=latin1)
     assert as_json(conn, handle) == [{"n": 1, "t": "é"}]

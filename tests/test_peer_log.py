@@ -144,8 +144,8 @@ def test_pg_stat_activity(conn: Connection, connect: Connect) -> None:
     assert [row[:6] for row in rows] == [
         (handle.pid, "pg_background", "active", gate.sql, True, "postgres") for handle in (plain, labelled)
     ]
-    assert rows[0][6] == "my application"
-    assert "nightly load" in rows[1][6]
+    pid = conn.info.backend_pid
+    assert [row[6] for row in rows] == [f"pg_background:{pid}", f"pg_background:nightly load:{pid}"]
 
 
 def test_an_idle_worker_is_not_active(conn: Connection) -> None:

@@ -56,10 +56,6 @@ def same(server: Server, connect: Connect) -> Iterator[Connection]:
         ),
         ("SET CONSTRAINTS ALL DEFERRED", "true"),
         ("SELECT txid_current()", "txid_current_if_assigned() IS NULL"),
-        (
-            "SELECT set_config('my.left', 'behind', false)",
-            "coalesce(current_setting('my.left', true), '') = ''",
-        ),
     ],
     ids=lambda value: value.split("(")[0][:30] if " " in value else None,
 )

@@ -179,10 +179,10 @@ def test_label_and_application_name(conn: Connection, connect: Connect) -> None:
         return found
 
     for _ in range(2):
-        assert labelled(named, "night") == "pg_background: night"
-        assert labelled(named, None) == "named"
-        assert labelled(conn, "day") == "pg_background: day"
-        assert labelled(conn, None) == ""
+        for session in (named, conn):
+            pid = session.info.backend_pid
+            assert labelled(session, "night") == f"pg_background:night:{pid}"
+            assert labelled(session, None) == f"pg_background:{pid}"
 
 
 def test_timeouts_of_the_last_job(conn: Connection, connect: Connect) -> None:

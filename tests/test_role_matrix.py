@@ -336,22 +336,13 @@ definer         | group | group | 42501                 | 42501
 super           | super | super | super                 | super
 super as group  | group | group | group                 | 42501
 nobody          | 42501 | 42501 | 42501                 | 42501
-NOLOGIN by now  | login | login | 42501                 | 42501
-NOLOGIN, to 16  | 28000 | 28000 | 42501                 | 42501
+NOLOGIN by now  | 28000 | 28000 | 28000                 | 28000
 """
 
 LAUNCHES_BY_ROW = read_table(LAUNCHES)
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, marks=pytest.mark.pg(">= 17" if row == "NOLOGIN by now" else "< 17"))
-        if row.startswith("NOLOGIN")
-        else row
-        for row in LAUNCHES_BY_ROW
-    ],
-)
+@pytest.mark.parametrize("row", LAUNCHES_BY_ROW)
 def test_who_may_launch(
     connect: Connect, db: str, make_db: Callable[[str], str], make_role: MakeRole, row: str
 ) -> None:

@@ -58,28 +58,6 @@ def test_an_idle_worker_in_pg_stat_activity(conn: Connection) -> None:
     assert activity(conn, handle.pid, columns) == ("pg_background", "idle", None, None, None)
 
 
-def test_application_name(connect: Connect) -> None:
-    conn = connect(application_name="my application")
-    with closed_gate(connect()) as gate:
-        plain = launch(conn, gate.sql)
-        labelled = launch(conn, gate.sql, label="nightly")
-        for handle in (plain, labelled):
-            wait_until_asleep(conn, handle.pid, "advisory")
-        assert activity(conn, plain.pid, "application_name") == ("my application",)
-        (name,) = activity(conn, labelled.pid, "application_name")
-        assert "nightly" in str(name)
-    for handle in (plain, labelled):
-        assert wait(conn, handle)
-    # The label goes with its job.
-    names = set()
-    with closed_gate(connect()) as gate:
-        handles = [launch(conn, gate.sql) for _ in range(2)]
-        for handle in handles:
-            wait_until_asleep(conn, handle.pid, "advisory")
-            names.add(activity(conn, handle.pid, "application_name"))
-    assert names == {("my application",)}
-
-
 def test_log_statement(conn: Connection, server: Server) -> None:
     conn.execute("SET log_statement = 'all'")
     mark = server.log.mark()

@@ -54,6 +54,16 @@ cdef enum WorkerState:
     WORKER_RESETTING            # its job is over; may be given the next one already
     WORKER_LEAVING              # was asked to exit
 
+cdef struct Identity:
+    # Whose a job is. A process runs jobs of one identity only: connections, libraries and whatever else a reset cannot
+    # take away must not reach another.
+    Oid database
+    Oid login                   # authenticated user: who the process connects as
+    Oid session_user
+    Oid user                    # current user at the launch point
+    int32_t security_context    # there: not 0 in a SECURITY DEFINER function
+    cbool is_away               # launched from another database
+
 cdef struct Job:
     # An entry of the registry. Only one that is free, or the oldest of the history, gets another job:
     #
@@ -89,14 +99,14 @@ cdef struct Job:
     int32_t session             # [L] the launching session's place
     uint64_t session_id         # [L]
     int32_t session_limit       # [L] pg_background.max_workers at the launch, for a job in the backlog
-    Oid database                # [L]
-    int32_t encoding            # [L] of that database, and so of all text in this entry and its memory
-    cbool is_away               # [L] launched from another database
+    Identity identity           # [L]
+    int32_t encoding            # [L] of its database, and so of all text in this entry and its memory
     cbool is_hidden             # [L] its SQL is not for those who see what its process does
-    Oid launcher                # [L] authenticated user: whose worker it needs
-    Oid user                    # [L] current user at the launch point
+    cbool needs_fresh           # [B] a process that has begun no job yet
+    uint64_t settings           # [L] hash of its settings
+    uint64_t placeholders       # [L] digest of those among them that no library defines
+    int32_t temp_buffers        # [L]
     int32_t totals              # [L] index of what it is counted in
-    int32_t security_context    # [L]
     int32_t queue_size          # [L]
     TimestampTz launched_at     # [L]
     TimestampTz started_at      # [W]
@@ -145,9 +155,11 @@ cdef struct Worker:
     PGPROC *proc                # [W]
     PGPROC *starter             # [L] whom to wake at check-in
     int32_t reserved_for        # [L] place of the session that starts it for its own job, or -1
-    Oid database                # [L]
-    Oid user                    # [L] authenticated user
+    Identity identity           # [L]
+    cbool is_fresh              # [W] has begun no job yet
     uint64_t settings           # [W] hash of the settings in force
+    uint64_t placeholders       # [W] digest of the settings that are known here for its jobs alone; 0: none is
+    int32_t temp_buffers        # [W] what these are fixed at since a job has used a temporary table; 0: not yet
     int32_t job                 # [B] entry of the assigned or running job, or -1
     uint64_t cookie             # [B] that job's
     uint64_t cancel_cookie      # [B] the job that SIGUSR2 is meant to cancel
@@ -192,10 +204,6 @@ cdef struct Watch:
     int32_t job                 # entry, WATCH_UNUSED or WATCH_ENDED
     PGPROC *waiter
 
-cdef struct AheadRequest:
-    Oid database
-    Oid user
-
 cdef struct Registry:
     LWLock *lock
     int32_t jobs_size
@@ -220,8 +228,9 @@ cdef struct Registry:
     int32_t backlog_unserved    # those that the keeper last found no place for: they come before new launches
     TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
+    int32_t databases           # that accept connections, as the last new session has seen
     int32_t ahead_count
-    AheadRequest ahead[8]
+    Identity ahead[8]
     Totals totals[256]
     TimestampTz since           # when the counting began
     TimestampTz last_exit       # of a worker: its process may still hold a slot of the postmaster
@@ -239,10 +248,9 @@ cdef struct JobRequest:
     uint32_t parameters_size
     int32_t parameters          # how many; -1: none were given, and the SQL may be several statements
     cbool each_statement        # is a transaction of its own
-    uint64_t settings_hash
-    Oid session_user
-    Oid role
-    cbool session_user_is_superuser
+    Oid role                    # as of SET ROLE
+    char application_name[64]
+    char notify_channel[64]
     SockAddr client             # of the launching session
 
 cdef struct JobError:

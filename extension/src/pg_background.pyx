@@ -13,6 +13,7 @@ which is why nothing here may have an initialiser: the module's own never runs, 
 include "pg_background/imports.pxi"
 
 include "pg_background/settings.pyx"        # the pg_background.* settings
+include "pg_background/citus.pyx"           # room for its workers
 include "pg_background/registry.pyx"        # shared memory; finding, taking and retiring entries
 include "pg_background/checks.pyx"          # whether the registry is as it must be
 include "pg_background/spill.pyx"           # the temporary file behind a queue
@@ -24,6 +25,8 @@ include "pg_background/handle.pyx"          # handles as arguments and results; 
 include "pg_background/bare_pid.pyx"        # callers that know a job by its pid alone
 include "pg_background/visibility.pyx"      # who sees what of a job
 include "pg_background/totals.pyx"          # what all jobs of a database and role have come to
+include "pg_background/identity.pyx"        # who a job is, and the rights that this takes
+include "pg_background/job_settings.pyx"    # the settings of the launch point
 include "pg_background/launch.pyx"          # launch, submit
 include "pg_background/start.pyx"           # start
 include "pg_background/request.pyx"         # what a job is told, as it travels
@@ -33,7 +36,11 @@ include "pg_background/pool.pyx"            # which worker gets a job; starting 
 include "pg_background/backlog.pyx"         # jobs that wait for a worker
 include "pg_background/keeper.pyx"          # the keeper process
 include "pg_background/worker.pyx"          # a worker's life: check in, take jobs, leave
-include "pg_background/identity.pyx"        # settings and roles of the launch point, and the reset after a job
+include "pg_background/placeholders.pyx"    # custom settings that cannot be made unknown again
+include "pg_background/take_over.pyx"       # a worker becomes what a job's launcher was
+include "pg_background/login.pyx"           # ... in another database
+include "pg_background/security_context.pyx"  # of a SECURITY DEFINER function
+include "pg_background/reset.pyx"           # nothing of a job is left for the next one
 include "pg_background/statements.pyx"      # a job's SQL cut into statements
 include "pg_background/statement_log.pyx"   # statements and their durations in the server's log
 include "pg_background/execute.pyx"         # run a job's statements

@@ -105,6 +105,7 @@ cdef extern from "shim.h" nogil:
     MemoryContext CurrentMemoryContext, TopMemoryContext
     enum:
         MCXT_ALLOC_HUGE, MCXT_ALLOC_NO_OOM
+        MaxAllocSize, MAX_CONVERSION_GROWTH
     void *palloc(Size)
     void *palloc0(Size)
     void *repalloc(void *, Size)
@@ -134,6 +135,7 @@ cdef extern from "shim.h" nogil:
     uint64_t hash_bytes_extended(const unsigned char *k, int keylen, uint64_t seed)
     int pg_encoding_mblen(int encoding, const char *mbstr)
     int pg_mbcliplen(const char *mbstr, int len, int limit)
+    int pg_mblen(const char *mbstr)
     int pg_mbstrlen_with_len(const char *mbstr, int len)
     enum:
         PG_UTF8, PG_LATIN1, PG_LATIN10, PG_ISO_8859_5, PG_ISO_8859_8

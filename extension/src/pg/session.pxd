@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint32_t
 
-from .base cimport cbool, Datum, Oid, Size
+from .base cimport ArrayType, cbool, Datum, Oid, Size
+from .executor cimport HeapTuple, Snapshot, TupleDesc
 
 cdef extern from "shim.h" nogil:
     # Roles
@@ -29,10 +30,44 @@ cdef extern from "shim.h" nogil:
     cbool superuser_arg(Oid roleid)
     cbool has_privs_of_role(Oid member, Oid role)
     cbool may_log_in(Oid role)
+    cbool may_set_role(Oid member, Oid role)
     cbool may_connect(Oid db, Oid role)
     Oid get_database_oid(const char *dbname, cbool missing_ok)
     char *get_database_name(Oid dbid)
     int database_encoding(Oid dbid, cbool *allows_connections)
+
+    cbool have_createdb_privilege()
+    cbool owns_database(Oid db, Oid role)
+    cbool is_template(Oid db)
+    cbool accepts_connections(HeapTuple database)
+
+    # Reading a catalogue
+    ctypedef struct RelationData:
+        pass
+    ctypedef RelationData *Relation
+    ctypedef struct SysScanDescData:
+        pass
+    ctypedef SysScanDescData *SysScanDesc
+    ctypedef struct ScanKeyData:
+        pass
+    enum:
+        DbRoleSettingRelationId, DbRoleSettingDatidRolidIndexId
+        Anum_pg_db_role_setting_setdatabase, Anum_pg_db_role_setting_setrole, Anum_pg_db_role_setting_setconfig
+        DatabaseRelationId
+        AccessShareLock, BTEqualStrategyNumber, F_OIDEQ
+    Relation table_open(Oid relationId, int lockmode)
+    void table_close(Relation relation, int lockmode)
+    void ScanKeyInit(ScanKeyData *entry, int attributeNumber, int strategy, Oid procedure, Datum argument)
+    SysScanDesc systable_beginscan(Relation heapRelation, Oid indexId, cbool indexOK, Snapshot snapshot, int nkeys,
+                                   ScanKeyData *key)
+    HeapTuple systable_getnext(SysScanDesc sysscan)
+    void systable_endscan(SysScanDesc sysscan)
+    TupleDesc relation_columns(Relation relation)
+    Datum heap_getattr(HeapTuple tup, int attnum, TupleDesc tupleDesc, cbool *isnull)
+    ArrayType *array_of(Datum)
+    cbool parse_bool(const char *value, cbool *result)
+    int pg_strncasecmp(const char *s1, const char *s2, size_t n)
+    const char *quote_identifier(const char *ident)
 
     # The connection
     ctypedef struct SockAddr:
@@ -44,6 +79,9 @@ cdef extern from "shim.h" nogil:
     # Settings
     enum:
         PGC_POSTMASTER, PGC_SIGHUP, PGC_SUSET, PGC_USERSET
+        PGC_S_ARGV, PGC_S_CLIENT
+        GUC_CUSTOM_PLACEHOLDER
+        SERIALIZED_ORIGIN_SIZE, TEMP_BUFFERS_AT_BOOT
         GUC_UNIT_MS, GUC_UNIT_S, GUC_UNIT_BYTE, GUC_UNIT_KB, GUC_UNIT_MB
         PGC_S_SESSION
         NAMEDATALEN
@@ -59,8 +97,29 @@ cdef extern from "shim.h" nogil:
                                     const char *bootValue, int context, int flags,
                                     cbool (*check_hook)(char **value, void **extra, int source) noexcept nogil,
                                     void *assign_hook, void *show_hook)
+    void DefineCustomBoolVariable(const char *name, const char *short_desc, const char *long_desc, cbool *valueAddr,
+                                  cbool bootValue, int context, int flags,
+                                  cbool (*check_hook)(cbool *value, void **extra, int source) noexcept nogil,
+                                  void *assign_hook, void *show_hook)
     void MarkGUCPrefixReserved(const char *className)
-    char *application_name
+    int GetConfigOptionFlags(const char *name, cbool missing_ok)
+    int try_to_set(const char *name, const char *value, int context, int source, Oid role)
+    Oid read_setting_role(const char *origin)
+    int num_temp_buffers
+    int NLocBuffer
+    ctypedef struct config_generic "struct config_generic":
+        const char *name
+        int flags
+        # ...
+    config_generic **list_variables(int *count)
+    void release_variables(config_generic **variables)
+    Size gauge_variables()
+    void process_session_preload_libraries()
+    void fire_login_triggers()
+    int CountUserBackends(Oid roleid)
+    int CountDBConnections(Oid databaseid)
+    int role_connection_limit(Oid role)
+    int database_connection_limit(Oid database)
     Size EstimateLibraryStateSpace()
     void SerializeLibraryState(Size maxsize, char *start_address)
     void RestoreLibraryState(char *start_address)
@@ -88,6 +147,5 @@ cdef extern from "shim.h" nogil:
     enum:
         STATE_RUNNING, STATE_IDLE
     void pgstat_report_activity(int state, const char *cmd_str)
-    void pgstat_report_appname(const char *appname)
     void pgstat_report_stat(cbool force)
     void set_ps_display(const char *activity)

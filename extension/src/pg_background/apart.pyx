@@ -182,7 +182,7 @@ cdef int tell_record(Oid type, int32_t typmod) noexcept nogil:
 cdef void note_away(Shape *shape) noexcept nogil:
     """What the launcher's database does not know goes there as text."""
     cdef int i
-    if shape.kind == SHAPE_PLAIN and my_job.is_away and shape.type >= FirstUnpinnedObjectId:
+    if shape.kind == SHAPE_PLAIN and my_job.identity.is_away and shape.type >= FirstUnpinnedObjectId:
         shape.kind = SHAPE_TEXT
         shape.wire = TEXTOID
     for i in range(shape.count):

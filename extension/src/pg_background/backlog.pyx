@@ -10,7 +10,7 @@ cdef enum:
 cdef enum Turn:
     NO_TURN = 0                 # nothing waits for this worker
     TURN_TAKEN                  # it has the next job
-    TURN_OF_ANOTHER             # its place is needed for a job of another database or role
+    TURN_OF_ANOTHER             # its place is needed for a job that it cannot take
 
 
 cdef inline int32_t queued_pid(Job *job) noexcept nogil:
@@ -45,6 +45,7 @@ cdef void return_to_backlog(Job *job) noexcept nogil:
     """Before all others goes a job whose worker ended before it had begun; under the lock."""
     cdef Session *session = &registry.sessions[job.session]
     job.worker = -1
+    job.started_at = 0
     put_in_backlog(job, -1, registry.backlog_head)
     if session.id == job.session_id:
         session.active -= 1
@@ -113,9 +114,8 @@ cdef void begin_queued(Job *job, Worker *worker) noexcept nogil:
 # ---- which processes come anyway
 
 cdef struct Kind:
-    Oid database
-    Oid user
-    int wanted                  # jobs that may begin
+    Job *first
+    int wanted                  # jobs that may begin in the same processes as that one
 
 
 cdef struct Kinds:
@@ -130,7 +130,7 @@ cdef int coming_workers(Kind *kind) noexcept nogil:
     cdef int count = 0
     for i in range(registry.workers_size):
         worker = &registry.workers[i]
-        if worker.database != kind.database or worker.user != kind.user or worker.job >= 0:
+        if worker.job >= 0 or not fits(worker, kind.first):
             continue
         if (worker.state == WORKER_RESETTING
                 or (worker.state == WORKER_STARTING and worker.reserved_for < 0)):
@@ -143,15 +143,14 @@ cdef bint is_provided_for(Kinds *kinds, Job *job) noexcept nogil:
     cdef Kind *kind = NULL
     cdef int i
     for i in range(kinds.count):
-        if kinds.kind[i].database == job.database and kinds.kind[i].user == job.launcher:
+        if are_alike(kinds.kind[i].first, job):
             kind = &kinds.kind[i]
     if kind == NULL:
         if kinds.count == 32:
             return True
         kind = &kinds.kind[kinds.count]
         kinds.count += 1
-        kind.database = job.database
-        kind.user = job.launcher
+        kind.first = job
         kind.wanted = 0
     kind.wanted += 1
     return kind.wanted <= coming_workers(kind)
@@ -275,7 +274,7 @@ cdef int place_for_backlog(Start *start) noexcept nogil:
         if not may_begin(job, &load):
             continue
         load.jobs += 1
-        worker = choose_idle_worker(job, 0)
+        worker = choose_idle_worker(job)
         if worker != NULL:
             begin_queued(job, worker)
             SetLatch(proc_latch(worker.proc))
@@ -283,7 +282,7 @@ cdef int place_for_backlog(Start *start) noexcept nogil:
         if is_provided_for(&kinds, job):
             continue
         if start.worker == NULL:
-            start.worker = take_place(job.database, job.launcher, -1, most)
+            start.worker = take_place(&job.identity, -1, most)
             if start.worker != NULL:
                 start.generation = start.worker.generation
                 continue

@@ -46,7 +46,7 @@ cdef SentColumn *unpack_columns(Stream *stream) noexcept nogil:
 cdef bint are_types_in_force(SentColumn *columns, int count, Job *job) noexcept nogil:
     """Whether this database has all the types as they were sent; in others nobody looks for them."""
     cdef int i
-    if job.database != MyDatabaseId:
+    if job.identity.database != MyDatabaseId:
         return True
     for i in range(count):
         if columns[i].shape != NULL and not is_shape_in_force(columns[i].shape, False):
@@ -113,7 +113,7 @@ cdef void raise_mismatch(const char *detail, const char *hint) noexcept nogil:
 
 cdef const char *sent_type_name(SentColumn *sent, Job *job) noexcept nogil:
     """As this session writes it, or, where it does not know the type, as the job did."""
-    if sent.shape == NULL or (job.database == MyDatabaseId and does_type_exist(sent.wire.type)):
+    if sent.shape == NULL or (job.identity.database == MyDatabaseId and does_type_exist(sent.wire.type)):
         return type_name(sent.wire.type, sent.wire.typmod if sent.shape == NULL else sent.shape.typmod)
     return lossy_to_server(<char *>sent.shape.name, job.encoding)
 
@@ -132,7 +132,7 @@ cdef enum Strangeness:
 
 cdef int strangeness(Oid type, Job *job) noexcept nogil:
     """Of a plain type, whose bytes its reader must understand."""
-    if job.database != MyDatabaseId and type >= FirstUnpinnedObjectId:
+    if job.identity.database != MyDatabaseId and type >= FirstUnpinnedObjectId:
         return OF_ANOTHER_DATABASE
     if not does_type_exist(type):
         return GONE
@@ -181,10 +181,10 @@ cdef void check_known_here(SentColumn *sent, int i, Job *job) noexcept nogil:
 
 cdef void check_in_force(SentColumn *sent, Shape *shape, int i, Job *job) noexcept nogil:
     """Raise 42804 for a type that is not what it was. Its composites stay as they are until the transaction ends."""
-    if job.database == MyDatabaseId and is_shape_in_force(shape, True):
+    if job.identity.database == MyDatabaseId and is_shape_in_force(shape, True):
         return
     raise_mismatch(psprintf(b"%s, which %s.", column_here(sent, i, job), b"has changed since the job ran"
-                            if job.database == MyDatabaseId else b"only the job's database knows"),
+                            if job.identity.database == MyDatabaseId else b"only the job's database knows"),
                    "Declare the column as text.")
 
 
@@ -233,7 +233,7 @@ cdef void start_conversion(Conversion *conversion, SentColumn *sent, int count, 
     cdef int i
     conversion.context = CurrentMemoryContext
     conversion.assembly.encoding = job.encoding
-    conversion.assembly.is_elsewhere = job.database != MyDatabaseId
+    conversion.assembly.is_elsewhere = job.identity.database != MyDatabaseId
     conversion.sent = sent_descriptor(sent, count)
     conversion.columns = <TakenColumn *>palloc0(sizeof(TakenColumn) * (count + 1))
     for i in range(count):

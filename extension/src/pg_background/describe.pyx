@@ -14,13 +14,13 @@ cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
     if sent.shape == NULL:
         return sent.wire.type
     if sent.shape.kind == SHAPE_PLAIN:
-        is_known = job.database == MyDatabaseId and does_type_exist(sent.shape.type)
+        is_known = job.identity.database == MyDatabaseId and does_type_exist(sent.shape.type)
         return sent.shape.type if is_known else <Oid>InvalidOid
     if sent.shape.kind == SHAPE_TEXT:
         return TEXTOID
     if sent.shape.kind == SHAPE_RECORD or sent.shape.type == RECORDARRAYOID:
         return sent.shape.type
-    is_known = job.database == MyDatabaseId and is_shape_in_force(sent.shape, False)
+    is_known = job.identity.database == MyDatabaseId and is_shape_in_force(sent.shape, False)
     return sent.shape.type if is_known else <Oid>TEXTOID
 
 

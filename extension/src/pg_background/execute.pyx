@@ -19,6 +19,8 @@ cdef void run_job(Job *job) noexcept nogil:
     debug_point("job_before_finish")
     end_output(job)
     debug_query_string = NULL
+    choose_channel(job)
+    note_traces()
     finish_job(job, NULL if has_committed else error)
     resume_interrupts()
     # what follows is not worth a wait for a standby, which nobody could cancel
@@ -52,21 +54,13 @@ cdef void transaction_body(void *arg) noexcept nogil:
     show_client(&request.client)
     debug_query_string = sql
     statement_start = 0
-    # a cancel that came already, or comes meanwhile, must find the job's settings in force: they say whom to notify
-    hold_interrupts()
-    assume_session_user(request)
-    # before the settings, which may be theirs
-    load_libraries(request)
-    restore_settings(request)
-    resume_interrupts()
-    my_worker.settings = request.settings_hash
     if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
+    take_over(job)
     MemoryContextSwitchTo(job_context)
-    show_application_name(job)
     show_statement(sql)
     # before the transaction starts: after a ROLLBACK in a procedure the user of that moment comes back
-    SetUserIdAndSecContext(job.user, 0)
+    SetUserIdAndSecContext(job.identity.user, 0)
     if setting_worker_timeout > 0:
         enable_timeout_after(job_timeout, setting_worker_timeout)
     MemoryContextSwitchTo(job_context)
@@ -128,7 +122,7 @@ cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
     cdef MemoryContext context
     begin_log(GetCurrentStatementStartTimestamp())
     StartTransactionCommand()
-    require_role(job.user)
+    begin(job, request)
     keep_security_context(job)
     start_statement_timeout()
     MemoryContextSwitchTo(job_context)

@@ -166,7 +166,7 @@ cdef Job *find_job(Handle *handle, Oid also_allowed) noexcept nogil:
         is_stale = is_pid_tracked(handle.pid)
     elif job.tracked:
         known = True
-        owner = job.user
+        owner = job.identity.user
     unlock_registry()
     if not known:
         if is_stale:

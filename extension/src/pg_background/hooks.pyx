@@ -36,6 +36,15 @@ cdef const char *database_to_be_alone_with(Node *statement) noexcept nogil:
     return NULL
 
 
+cdef bint has_right_to(Node *statement, Oid database) noexcept nogil:
+    """Whether the statement will get past the server's own check: who may not drop a database must not empty it of
+    its workers either."""
+    cdef int tag = nodeTag(statement)
+    if (tag == T_CreatedbStmt or tag == T_RenameStmt) and not have_createdb_privilege():
+        return False
+    return owns_database(database, GetUserId()) or (tag == T_CreatedbStmt and is_template(database))
+
+
 cdef bint ask_idle_to_leave(Oid database) noexcept nogil:
     """Ask idle workers of the database to leave; True while one that was asked is still there."""
     cdef Worker *worker
@@ -44,7 +53,7 @@ cdef bint ask_idle_to_leave(Oid database) noexcept nogil:
     lock_registry()
     for i in range(registry.workers_size):
         worker = &registry.workers[i]
-        if worker.database != database:
+        if worker.identity.database != database:
             continue
         if worker.state == WORKER_IDLE:
             worker.state = WORKER_LEAVING
@@ -56,11 +65,11 @@ cdef bint ask_idle_to_leave(Oid database) noexcept nogil:
     return any_there
 
 
-cdef void empty_database_of_idle_workers(const char *name) noexcept nogil:
+cdef void empty_database_of_idle_workers(const char *name, Node *statement) noexcept nogil:
     """Wait at most EVICT_MS: a worker that stays is reported by the statement itself, as any session is."""
     cdef Oid database = get_database_oid(name, True)
     cdef TimestampTz start = GetCurrentTimestamp()
-    if database == InvalidOid:
+    if database == InvalidOid or not has_right_to(statement, database):
         return
     while ask_idle_to_leave(database):
         if TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) > EVICT_MS:
@@ -78,7 +87,7 @@ cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, i
     end_if_cancel_was_swallowed()
     enter_security_context()
     if database != NULL:
-        empty_database_of_idle_workers(database)
+        empty_database_of_idle_workers(database, planned.utilityStmt)
     hidden = hide_from_utility()
     if previous_utility != NULL:
         previous_utility(planned, sql, read_only, context, parameters, environment, receiver, completion)

@@ -36,9 +36,9 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
         return
     values[2] = Int32GetDatum(worker_pid)
     nulls[2] = worker_pid == 0
-    values[3] = ObjectIdGetDatum(copy.database)
+    values[3] = ObjectIdGetDatum(copy.identity.database)
     nulls[3] = False
-    values[4] = ObjectIdGetDatum(copy.user)
+    values[4] = ObjectIdGetDatum(copy.identity.user)
     nulls[4] = False
     set_preview(values, nulls, 14, copy, sight)
     if sight > SEES_PLACE:

@@ -20,7 +20,7 @@ cdef void keeper_exit(int code, Datum arg) noexcept nogil:
 
 cdef void start_ahead_workers() noexcept nogil:
     """Serve the requests of launches that took the last idle worker; the last two free places stay free."""
-    cdef AheadRequest request
+    cdef Identity request
     cdef Start start
     while True:
         lock_registry()
@@ -31,7 +31,7 @@ cdef void start_ahead_workers() noexcept nogil:
         request = registry.ahead[registry.ahead_count]
         start.worker = NULL
         if keeper_starts_count < KEEPER_STARTS:
-            start.worker = take_place(request.database, request.user, -1, total_worker_limit() - 2)
+            start.worker = take_place(&request, -1, total_worker_limit() - 2)
         if start.worker != NULL:
             start.generation = start.worker.generation
         unlock_registry()

@@ -11,9 +11,15 @@ cdef struct Launch:
     ArrayType *parameters       # text[]; NULL: none given
     int32_t queue_size
     const char *label           # NULL: none
-    Oid database
-    int32_t encoding            # of that database
-    uint32_t settings_size      # in settings_buffer
+    Identity identity
+    int32_t encoding            # of its database
+    char *settings              # as a worker restores them
+    uint32_t settings_size
+    uint64_t settings_hash
+    uint64_t placeholders       # digest of those among them that no library defines
+    int32_t temp_buffers
+    char application_name[64]
+    char notify_channel[64]
     uint32_t libraries_size     # in libraries_buffer
     char *packed_parameters
     uint32_t parameters_size
@@ -21,7 +27,6 @@ cdef struct Launch:
     char preview[481]
     bint submitted
     bint discards_rows          # keep notices, drop rows at source
-    bint session_user_is_superuser
     bint is_hidden
     bint each_statement
     OnFull on_full
@@ -59,32 +64,18 @@ cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
     return queue_size
 
 
-cdef void check_connect(Oid database) noexcept nogil:
-    """The worker connects as the authenticated user, whose right to do so may be gone by now; in another database
-    the role that the job runs as must be welcome too."""
-    if (not may_connect(database, GetAuthenticatedUserId())
-            or (database != MyDatabaseId and not may_connect(database, GetUserId()))):
-        raise_with_detail(ERRCODE_INSUFFICIENT_PRIVILEGE, b"User does not have CONNECT privilege.", NULL,
-                          b"permission denied for database \"%s\"", get_database_name(database))
-    if not may_log_in(GetAuthenticatedUserId()):
-        raise_error(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, b"role \"%s\" is not permitted to log in",
-                    GetUserNameFromId(GetAuthenticatedUserId(), False))
-
-
-cdef void check_security_context() noexcept nogil:
-    """Maintenance runs others' functions fenced in; a job would run outside of that fence."""
-    if InSecurityRestrictedOperation():
-        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                    b"cannot launch a background job within security-restricted operation")
 
 
 cdef void prepare_launch(Launch *launch) noexcept nogil:
     """Check what the caller has given and bring it into the form and encoding that the worker reads."""
     launch.queue_size = checked_queue_size(launch.queue_size)
     check_label(launch.label, GetDatabaseEncoding())
-    check_security_context()
-    check_connect(launch.database)
+    require_unrestricted()
+    require_rights(&launch.identity, GetCurrentRoleId())
+    if launch.identity.is_away and not may_come_from_elsewhere(launch.identity.database, launch.identity.login):
+        raise_not_from_elsewhere(launch.identity.database)
     launch.is_hidden = is_hidden_from_caller()
+    name_job(launch)
     pack_parameters(launch)
     convert_for_job(launch)
     # in the job's encoding: only there it is known where its characters end
@@ -96,6 +87,8 @@ cdef void convert_for_job(Launch *launch) noexcept nogil:
     """Bring the texts into the encoding of the job's database; what needs no conversion stays where it is, the SQL
     without a NUL at its end."""
     cdef const char *converted
+    snprintf(launch.notify_channel, NAMEDATALEN, b"%s",
+             pg_server_to_any(setting_notify_channel, <int>strlen(setting_notify_channel), launch.encoding))
     if launch.encoding == GetDatabaseEncoding():
         return
     converted = pg_server_to_any(launch.sql, <int>launch.sql_size, launch.encoding)
@@ -110,9 +103,6 @@ cdef void convert_for_job(Launch *launch) noexcept nogil:
 
 cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     """Everything but the memory and the worker; under the lock."""
-    cdef Oid user = InvalidOid
-    cdef int security_context = 0
-    GetUserIdAndSecContext(&user, &security_context)
     job.pid = 0
     job.state = JOB_STARTING
     job.session_limit = setting_max_workers
@@ -126,14 +116,14 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.worker = -1
     job.session = my_proc_number()
     job.session_id = my_session.id
-    job.database = launch.database
+    job.identity = launch.identity
     job.encoding = launch.encoding
-    job.is_away = launch.database != MyDatabaseId
     job.is_hidden = launch.is_hidden
-    job.launcher = GetAuthenticatedUserId()
-    job.user = user
-    job.totals = totals_of(launch.database, user)
-    job.security_context = security_context
+    job.needs_fresh = launch.identity.is_away
+    job.settings = launch.settings_hash
+    job.placeholders = launch.placeholders
+    job.temp_buffers = launch.temp_buffers
+    job.totals = totals_of(launch.identity.database, launch.identity.user)
     job.queue_size = launch.queue_size
     job.launched_at = GetCurrentTimestamp()
     job.started_at = 0
@@ -202,7 +192,7 @@ cdef void accept_job(Pending *pending) noexcept nogil:
             join_backlog(job)
         else:
             my_session.active += 1
-            worker = choose_idle_worker(job, (<JobRequest *>address(request)).settings_hash)
+            worker = choose_idle_worker(job)
             pending.pid = assign(job, worker)
             start_ahead = want_another(job, worker)
     unlock_registry()
@@ -308,13 +298,16 @@ cdef Handle start_job(Launch *launch) noexcept nogil:
     cdef Handle handle
     prepare_launch(launch)
     join_sessions()
+    note_databases()
     memset(&pending, 0, sizeof(pending))
     pending.launch = launch
     pending.cookie = new_cookie()
     # may wait and raise: before the job memory is taken
-    launch.session_user_is_superuser = superuser_arg(GetSessionUserId())
-    launch.settings_size = serialize_settings()
-    launch.libraries_size = serialize_libraries()
+    if launch.identity.is_away:
+        pack_own_settings(launch)
+    else:
+        pack_settings(launch)
+        launch.libraries_size = serialize_libraries()
     debug_point("launch_before_accept")
     accept_job(&pending)
     # by now: once a worker has it, its entry may be another job's
@@ -345,7 +338,7 @@ cdef void begin_launch(Launch *launch, FunctionCallInfo fcinfo) noexcept nogil:
     sql = arg_text(fcinfo, 0)
     launch.sql = VARDATA_ANY(sql)
     launch.sql_size = VARSIZE_ANY_EXHDR(sql)
-    launch.database = MyDatabaseId
+    launch.identity = identity_here(MyDatabaseId)
     launch.encoding = GetDatabaseEncoding()
 
 

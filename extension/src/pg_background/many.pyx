@@ -102,7 +102,7 @@ cdef OwnJob *own_jobs(Which which, int *count) noexcept nogil:
             found[count[0]].job = job
             found[count[0]].handle.pid = job.pid
             found[count[0]].handle.cookie = job.cookie
-            found[count[0]].user = job.user
+            found[count[0]].user = job.identity.user
             found[count[0]].encoding = job.encoding
             memcpy(found[count[0]].label, job.label, LABEL_BYTES)
             count[0] += 1

@@ -4,10 +4,21 @@ cdef cbool is_channel(char **value, void **extra, int source) noexcept nogil:
     return strlen(value[0]) < NAMEDATALEN
 
 
+cdef char due_channel[64]
+
+
+cdef void choose_channel(Job *job) noexcept nogil:
+    """The job's own setting, or that of its launch while it has not begun; before its memory may go."""
+    cdef const char *channel = setting_notify_channel
+    if not job_has_begun:
+        channel = (<JobRequest *>address(job.request)).notify_channel
+    snprintf(due_channel, NAMEDATALEN, b"%s", channel)
+
+
 cdef void notify_body(void *payload) noexcept nogil:
     StartTransactionCommand()
     disable_transaction_timeout()
-    Async_Notify(setting_notify_channel, <char *>payload)
+    Async_Notify(due_channel, <char *>payload)
     CommitTransactionCommand()
 
 
@@ -18,7 +29,7 @@ cdef void notify_end(int32_t pid) noexcept nogil:
     nobody can listen.
     """
     cdef char payload[16]
-    if setting_notify_channel[0] == 0 or RecoveryInProgress():
+    if due_channel[0] == 0 or RecoveryInProgress():
         return
     snprintf(payload, sizeof(payload), b"%d", pid)
     if catch_error(notify_body, payload, True) != NULL:

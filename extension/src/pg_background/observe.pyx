@@ -60,7 +60,7 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     values[1] = Int64GetDatum(<int64_t>job.cookie)
     nulls[1] = not may_cancel(job)
     values[2] = TimestampTzGetDatum(job.launched_at)
-    values[3] = ObjectIdGetDatum(job.user)
+    values[3] = ObjectIdGetDatum(job.identity.user)
     nulls[3] = False
     values[4] = Int32GetDatum(job.queue_size)
     set_preview(values, nulls, 6, job, sight)

@@ -164,7 +164,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         packed = allocate(packed_size)
         if packed != InvalidDsaPointer:
             pack_error(error, address(packed))
-    SetUserIdAndSecContext(my_worker.user, 0)
+    SetUserIdAndSecContext(my_worker.identity.login, 0)
     lock_registry()
     if packed != InvalidDsaPointer:
         job.error = packed
@@ -176,9 +176,9 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     my_worker.job = -1
     my_worker.cookie = 0
     # a process that is to end, as by a terminate that came too late for this job, must not get the next one; nor must
-    # one in which the job has left a backup, which only the process's end ends
+    # one in which the job has left a backup, which only the process's end ends; nor one that was a login
     if (setting_worker_idle_timeout == 0 or ProcDiePending or my_worker.terminate_cookie == job.cookie
-            or session_has_backup()):
+            or session_has_backup() or is_half_taken_over or job.identity.is_away):
         my_worker.state = WORKER_LEAVING
     else:
         my_worker.state = WORKER_RESETTING

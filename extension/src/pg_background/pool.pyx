@@ -1,10 +1,25 @@
 # Which worker gets a job; starting processes, ahead of need too, and asking idle ones to leave.
 #
-# A worker serves one database and authenticated user. Its place in the registry is taken before the postmaster is
-# asked for the process, and belongs to that process only while the generation agrees.
+# A worker serves one exact identity, and of that those jobs to which nothing of earlier ones shows. Its place in the
+# registry is taken before the postmaster is asked for the process, and belongs to that process only while the
+# generation agrees.
 
-cdef inline bint fits(Worker *worker, Job *job) noexcept nogil:
-    return worker.database == job.database and worker.user == job.launcher
+cdef bint fits(Worker *worker, Job *job) noexcept nogil:
+    """Whether it may take the job; the last word has take_over."""
+    if not is_same_identity(&worker.identity, &job.identity):
+        return False
+    if worker.is_fresh:
+        return True
+    if job.needs_fresh or (worker.placeholders != 0 and worker.placeholders != job.placeholders):
+        return False
+    return worker.temp_buffers == 0 or worker.settings == job.settings or (
+        worker.temp_buffers == job.temp_buffers and job.temp_buffers == TEMP_BUFFERS_AT_BOOT)
+
+
+cdef bint are_alike(Job *a, Job *b) noexcept nogil:
+    """Whether the same workers fit both; where these have fixed temp_buffers it may turn out otherwise."""
+    return (is_same_identity(&a.identity, &b.identity) and a.needs_fresh == b.needs_fresh
+            and a.placeholders == b.placeholders and a.temp_buffers == b.temp_buffers)
 
 
 cdef int readiness(Worker *worker) noexcept nogil:
@@ -21,7 +36,7 @@ cdef int readiness(Worker *worker) noexcept nogil:
     return 0
 
 
-cdef Worker *choose_idle_worker(Job *job, uint64_t settings) noexcept nogil:
+cdef Worker *choose_idle_worker(Job *job) noexcept nogil:
     """The worker that will begin this job soonest, best with the same settings, or NULL; under the lock."""
     cdef Worker *best = NULL
     cdef Worker *worker
@@ -33,7 +48,7 @@ cdef Worker *choose_idle_worker(Job *job, uint64_t settings) noexcept nogil:
         if not fits(worker, job) or is_pinned(worker):
             continue
         rank = readiness(worker)
-        if rank > 0 and worker.settings == settings:
+        if rank > 0 and worker.settings == job.settings:
             rank += 2
         if rank > best_rank:
             best = worker
@@ -62,7 +77,7 @@ cdef int32_t assign(Job *job, Worker *worker) noexcept nogil:
 cdef bint want_another(Job *job, Worker *taken) noexcept nogil:
     """Note a request to the keeper when the last idle worker was taken and more than two places are left."""
     cdef int32_t i
-    if setting_worker_idle_timeout == 0 or registry.ahead_count >= AHEAD_REQUESTS:
+    if setting_worker_idle_timeout == 0 or job.needs_fresh or registry.ahead_count >= AHEAD_REQUESTS:
         return False
     if total_worker_limit() - registry.live_workers <= (2 if taken != NULL else 3):
         return False
@@ -71,17 +86,16 @@ cdef bint want_another(Job *job, Worker *taken) noexcept nogil:
                 and (readiness(&registry.workers[i]) > 0 or registry.workers[i].state == WORKER_STARTING)):
             return False
     for i in range(registry.ahead_count):
-        if registry.ahead[i].database == job.database and registry.ahead[i].user == job.launcher:
+        if is_same_identity(&registry.ahead[i], &job.identity):
             return False
-    registry.ahead[registry.ahead_count].database = job.database
-    registry.ahead[registry.ahead_count].user = job.launcher
+    registry.ahead[registry.ahead_count] = job.identity
     registry.ahead_count += 1
     return True
 
 
 # ---- places
 
-cdef Worker *take_place(Oid database, Oid user, int32_t reserved_for, int limit) noexcept nogil:
+cdef Worker *take_place(Identity *identity, int32_t reserved_for, int limit) noexcept nogil:
     """A free place for a process that is about to be started, or NULL; under the lock."""
     cdef Worker *worker
     cdef int32_t i
@@ -96,9 +110,11 @@ cdef Worker *take_place(Oid database, Oid user, int32_t reserved_for, int limit)
             worker.proc = NULL
             worker.starter = MyProc
             worker.reserved_for = reserved_for
-            worker.database = database
-            worker.user = user
+            worker.identity = identity[0]
+            worker.is_fresh = True
             worker.settings = 0
+            worker.placeholders = 0
+            worker.temp_buffers = 0
             worker.job = -1
             worker.cookie = 0
             worker.cancel_cookie = 0
@@ -216,7 +232,7 @@ cdef StartOutcome start_reserved_worker(Pending *pending) noexcept nogil:
     cdef Start *start = &pending.start
     memset(start, 0, sizeof(Start))
     lock_registry()
-    start.worker = take_place(job.database, job.launcher, my_proc_number(),
+    start.worker = take_place(&job.identity, my_proc_number(),
                               total_worker_limit() - registry.backlog_unserved)
     if start.worker != NULL:
         start.generation = start.worker.generation
@@ -304,7 +320,7 @@ cdef bint assign_idle_worker(Pending *pending) noexcept nogil:
     """A second look for an idle worker: one may have become free while this launch waited."""
     cdef Worker *worker
     lock_registry()
-    worker = choose_idle_worker(pending.job, 0)
+    worker = choose_idle_worker(pending.job)
     pending.pid = assign(pending.job, worker)
     unlock_registry()
     if worker != NULL:
@@ -313,8 +329,8 @@ cdef bint assign_idle_worker(Pending *pending) noexcept nogil:
 
 
 cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
-    """Find a worker for a job that no idle one took: a fresh process, if need be in place of an idle one of another
-    database or role. Raises 53400 at the server's cap, 53000 when the postmaster has no slot."""
+    """Find a worker for a job that no idle one took: a fresh process, if need be in place of an idle one that
+    cannot take it. Raises 53400 at the server's cap, 53000 when the postmaster has no slot."""
     cdef TimestampTz began = GetCurrentTimestamp()
     cdef StartOutcome outcome
     cdef long waited

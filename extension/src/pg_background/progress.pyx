@@ -67,7 +67,7 @@ cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
     join_sessions()
     job = look_up(&handle, &copy)
     if job != NULL and copy.tracked:
-        require_right(copy.user, ROLE_PG_READ_ALL_STATS, handle.pid)
+        require_right(copy.identity.user, ROLE_PG_READ_ALL_STATS, handle.pid)
         forget_backend_snapshot()
         set_progress(values, nulls, 0, job, &copy, process_of(job, handle.cookie))
     return row_datum(fcinfo, values, nulls)

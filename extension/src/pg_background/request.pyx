@@ -27,14 +27,17 @@ cdef uint32_t serialize_libraries() noexcept nogil:
     return <uint32_t>size
 
 
-cdef uint32_t serialize_settings() noexcept nogil:
-    """This process's settings in settings_buffer; returns their size."""
+cdef Size serialize_settings() noexcept nogil:
+    """This process's settings in settings_buffer; returns their size. Raises 53200 for huge ones."""
     cdef Size size = EstimateGUCStateSpace()
+    if size > MaxAllocSize // 2 or size > <Size>setting_job_memory * 1024:
+        # no worker could be told them
+        raise_out_of_job_memory()
     ensure_capacity(&settings_buffer, &settings_capacity, size)
-    # the estimate is an upper bound: what is not written must compare equal
-    memset(settings_buffer, 0, size)
     SerializeGUCState(size, settings_buffer)
-    return <uint32_t>size
+    # the estimate was an upper bound
+    memcpy(&size, settings_buffer, sizeof(Size))
+    return size + sizeof(Size)
 
 
 cdef Size request_bytes(Launch *launch) noexcept nogil:
@@ -44,22 +47,18 @@ cdef Size request_bytes(Launch *launch) noexcept nogil:
 
 cdef void write_request(void *place, Launch *launch) noexcept nogil:
     cdef JobRequest *request = <JobRequest *>place
-    cdef char *settings
     request.settings_size = launch.settings_size
     request.libraries_size = launch.libraries_size
     request.sql_size = launch.sql_size
     request.parameters_size = launch.parameters_size
     request.parameters = launch.parameter_count
     request.each_statement = launch.each_statement
-    request.session_user = GetSessionUserId()
-    request.session_user_is_superuser = launch.session_user_is_superuser
     request.role = GetCurrentRoleId()
     copy_client_address(&request.client)
-    settings = request_settings(request)
-    memcpy(settings, settings_buffer, launch.settings_size)
+    memcpy(request.application_name, launch.application_name, NAMEDATALEN)
+    memcpy(request.notify_channel, launch.notify_channel, NAMEDATALEN)
+    memcpy(request_settings(request), launch.settings, launch.settings_size)
     memcpy(request_libraries(request), libraries_buffer, launch.libraries_size)
-    request.settings_hash = hash_bytes_extended(<const unsigned char *>settings, <int>launch.settings_size,
-                                                request.role)
     memcpy(request_sql(request), launch.sql, launch.sql_size)
     request_sql(request)[launch.sql_size] = 0
     memcpy(request_parameters(request), launch.packed_parameters, launch.parameters_size)

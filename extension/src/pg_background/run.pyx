@@ -82,7 +82,7 @@ cdef void describe_no_run(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
     """Of no SQL there is no job: the outcome of one that was refused, without a handle."""
     cdef Job none
     memset(&none, 0, sizeof(none))
-    none.user = GetUserId()
+    none.identity.user = GetUserId()
     none.state = JOB_ERROR
     none.encoding = GetDatabaseEncoding()
     none.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED

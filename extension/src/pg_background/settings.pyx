@@ -10,6 +10,8 @@ cdef int setting_job_memory
 cdef int setting_result_retention
 cdef int setting_max_result_size
 cdef char *setting_notify_channel
+cdef cbool setting_jobs_from_other_databases
+cdef cbool server_jobs_from_other_databases     # without what a database, role or session has set
 
 
 cdef void define_setting(const char *name, const char *description, const char *more, int *variable,
@@ -29,7 +31,7 @@ cdef void define_settings() noexcept nogil:
                    "Longest run time of a job; 0 means no limit.", NULL,
                    &setting_worker_timeout, 0, 0, 2147483647, PGC_USERSET, GUC_UNIT_MS)
     define_setting("pg_background.max_total_workers",
-                   "Worker processes of the whole server; 0 means max_worker_processes minus three.",
+                   "Worker processes of the whole server; 0 means max_worker_processes minus what others need.",
                    "The rest of max_worker_processes stays for parallel query and replication.",
                    &setting_max_total_workers, 0, 0, 262143, PGC_SIGHUP, 0)
     define_setting("pg_background.worker_idle_timeout",
@@ -51,14 +53,28 @@ cdef void define_settings() noexcept nogil:
                                "Channel on which the end of each job is notified; empty for none.",
                                "The payload is the pid of the job's handle.",
                                &setting_notify_channel, b"", PGC_USERSET, 0, is_channel, NULL, NULL)
+    DefineCustomBoolVariable("pg_background.jobs_from_other_databases",
+                             "Whether sessions of other databases may run jobs in this one.",
+                             "It is for ALTER DATABASE on the database in which they would run.",
+                             &setting_jobs_from_other_databases, False, PGC_SUSET, 0, note_server_value, NULL, NULL)
     MarkGUCPrefixReserved("pg_background")
 
 
+cdef cbool note_server_value(cbool *value, void **extra, int source) noexcept nogil:
+    """Keep what the server's configuration says: a check comes also where another setting is stronger. What restores
+    a launcher's settings goes by way of the default."""
+    global server_jobs_from_other_databases
+    if source <= PGC_S_ARGV and not is_half_taken_over:
+        server_jobs_from_other_databases = value[0]
+    return True
+
+
 cdef int total_worker_limit() noexcept nogil:
-    """Worker processes that the server may have, never more than its own limit."""
-    cdef int most = max_worker_processes - 3
-    if setting_max_total_workers > 0:
-        most = setting_max_total_workers
+    """Worker processes that the server may have, never more than its own limit. Three stay for the keeper, the
+    launcher of logical replication, and one more."""
+    cdef int most = setting_max_total_workers
+    if most == 0:
+        most = max_worker_processes - 3 - workers_of_citus()
     if most > registry.workers_size:
         most = registry.workers_size
     return most if most > 1 else 1

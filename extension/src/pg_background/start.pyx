@@ -28,8 +28,8 @@ cdef OnFull on_full_argument(FunctionCallInfo fcinfo, int n) noexcept nogil:
 cdef void choose_database(Launch *launch, const char *name) noexcept nogil:
     """Another database than this session's; raises 3D000 when there is none of that name."""
     cdef cbool allows_connections = False
-    launch.database = get_database_oid(name, False)
-    launch.encoding = database_encoding(launch.database, &allows_connections)
+    launch.identity = identity_here(get_database_oid(name, False))
+    launch.encoding = database_encoding(launch.identity.database, &allows_connections)
     if not allows_connections:
         raise_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     b"database \"%s\" is not currently accepting connections", name)

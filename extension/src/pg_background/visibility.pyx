@@ -8,14 +8,14 @@ cdef enum Sight:
 
 cdef Sight sight_of(Job *copy) noexcept nogil:
     """Of the current user, who need not be the session's: index functions and definers' run as their owners."""
-    if has_right(copy.user, InvalidOid):
+    if has_right(copy.identity.user, InvalidOid):
         return SEES_ALL
-    return SEES_ACTIVITY if has_right(copy.user, ROLE_PG_READ_ALL_STATS) else SEES_PLACE
+    return SEES_ACTIVITY if has_right(copy.identity.user, ROLE_PG_READ_ALL_STATS) else SEES_PLACE
 
 
 cdef inline bint may_cancel(Job *copy) noexcept nogil:
     """Who may not has no use for the cookie."""
-    return has_right(copy.user, ROLE_PG_SIGNAL_BACKEND)
+    return has_right(copy.identity.user, ROLE_PG_SIGNAL_BACKEND)
 
 
 # ---- in pg_stat_activity

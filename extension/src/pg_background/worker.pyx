@@ -92,8 +92,10 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
-        if my_worker.job >= 0 and my_worker.state == WORKER_ASSIGNED and is_connected and not is_canceled_here():
-            # it had come during the reset after another: a process that could not begin it is no reason to lose it
+        if my_worker.job >= 0 and is_connected and not is_canceled_here() and (
+                my_worker.state == WORKER_ASSIGNED or job_goes_back):
+            # a process that could not begin it, or had yet to, is no reason to lose it
+            registry.jobs[my_worker.job].needs_fresh |= job_goes_back
             return_to_backlog(&registry.jobs[my_worker.job])
         elif my_worker.job >= 0:
             job = &registry.jobs[my_worker.job]
@@ -171,16 +173,21 @@ cdef bint is_reason_of_end(int32_t sqlstate) noexcept nogil:
             or sqlstate == ERRCODE_DATABASE_DROPPED)
 
 
+cdef bint is_own_reason(int32_t sqlstate) noexcept nogil:
+    """Whether a process that ends so ends by its job."""
+    return is_reason_of_end(sqlstate) or (not job_has_begun and sqlstate != ERRCODE_ADMIN_SHUTDOWN)
+
+
 cdef void watch_error(void *arg) noexcept nogil:
     """Keep the reason for which a process ends where it is the job's own: that it cannot connect, as the database or
     role is gone, a transaction_timeout, or a conflict with recovery.
 
     A callback for the context of errors sees all that is reported, a log hook only what log_min_messages lets pass.
     """
-    global refusal_sqlstate
+    global refusal_sqlstate, job_goes_back
     cdef MemoryContext old
     cdef ErrorData *error
-    if is_connected and (my_job == NULL or has_committed or not is_reason_of_end(geterrcode())):
+    if is_connected and (my_job == NULL or has_committed or not is_own_reason(geterrcode())):
         return
     # a copy must not lie in the context of the error itself
     old = MemoryContextSwitchTo(TopMemoryContext)
@@ -190,6 +197,8 @@ cdef void watch_error(void *arg) noexcept nogil:
         refusal_sqlstate = error.sqlerrcode
         copy_clipped(refusal, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      GetDatabaseEncoding())
+    elif error.elevel == FATAL and does_fatal_return_job(error.sqlerrcode):
+        job_goes_back = True
     elif error.elevel == FATAL:
         my_job.sqlstate = error.sqlerrcode
         copy_clipped(my_job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
@@ -211,8 +220,8 @@ cdef void name_port() noexcept nogil:
     StartTransactionCommand()
     disable_transaction_timeout()
     MemoryContextSwitchTo(TopMemoryContext)
-    role = GetUserNameFromId(my_worker.user, True)
-    database = get_database_name(my_worker.database)
+    role = GetUserNameFromId(my_worker.identity.login, True)
+    database = get_database_name(my_worker.identity.database)
     CommitTransactionCommand()
     make_port(role if role != NULL else pstrdup(b""), database if database != NULL else pstrdup(b""))
 
@@ -225,14 +234,17 @@ cdef void connect() noexcept nogil:
     error_watch.callback = watch_error
     error_watch.previous = error_context_stack
     error_context_stack = &error_watch
-    BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
+    BackgroundWorkerInitializeConnectionByOid(my_worker.identity.database, my_worker.identity.login,
+                                              WORKER_CONNECTION_FLAGS)
     is_connected = True
     name_port()
+    note_login()
+    show_idle_name()
     job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)
     job_context = create_context(TopMemoryContext, "pg_background job")
     set_up_messages()
     set_up_rows()
-    set_up_identity()
+    set_up_security_context()
     set_up_commit()
 
 
@@ -262,7 +274,7 @@ cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
 
 cdef Job *take_job(bint *leave) noexcept nogil:
     """The assigned job, or NULL; also settles into idleness. Sets `leave` when asked to."""
-    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen, has_committed
+    global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen, has_committed, job_has_begun
     cdef Job *job = NULL
     cdef Turn turn = NO_TURN
     lock_registry()
@@ -281,6 +293,7 @@ cdef Job *take_job(bint *leave) noexcept nogil:
         job.state = JOB_RUNNING
         job.started_at = GetCurrentTimestamp()
         my_job = job
+        job_has_begun = False
         cancel_seen = 0
         cancel_binds = 0
         timeout_seen = 0

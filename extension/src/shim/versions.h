@@ -14,38 +14,61 @@
 #define my_proc_number() MyProcNumber
 #define proc_number(p) GetNumberFromPGProc(p)
 #define disable_transaction_timeout() disable_timeout(TRANSACTION_TIMEOUT, false)
-/* an authenticated role whose LOGIN was taken away after it had connected still finds its worker */
+/* that a role may log in is checked as its job begins, so that the error is the job's */
 #define WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
-#define may_log_in(role) true
 #define drop_replication_slots() ReplicationSlotCleanup(false)
+#define fire_login_triggers() EventTriggerOnLogin()
 #else
 #define drop_replication_slots() ReplicationSlotCleanup()
 #define my_proc_number() (MyProc->pgprocno)
 #define proc_number(p) ((p)->pgprocno)
 #define disable_transaction_timeout() ((void) 0)
 #define WORKER_CONNECTION_FLAGS 0
-
-/* as a worker's connection checks it, with no way round it yet */
-static inline bool
-may_log_in(Oid role)
-{
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-	bool		may = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return may;
-}
+#define fire_login_triggers() ((void) 0)
 #endif
 
 #if PG_VERSION_NUM >= 160000
 #define backend_of_snapshot(i) pgstat_get_local_beentry_by_index(i)
 #define parse_type(text, type, typmod) ((void) parseTypeString(text, type, typmod, NULL))
 #define may_connect(db, role) (object_aclcheck(DatabaseRelationId, db, role, ACL_CONNECT) == ACLCHECK_OK)
+#define may_set_role(member, role) member_can_set_role(member, role)
+#define owns_database(db, role) object_ownercheck(DatabaseRelationId, db, role)
+#define list_variables(count) get_guc_variables(count)
+#define release_variables(variables) pfree(variables)
+
+/*
+ * The memory that all variables take: it grows with each that is made, and is the same again when their values are.
+ * To list them takes a hundred times longer.
+ */
+static inline Size
+gauge_variables(void)
+{
+	static MemoryContext variables = NULL;
+	MemoryContextCounters counters = {0};
+
+	for (MemoryContext c = TopMemoryContext->firstchild; variables == NULL && c != NULL; c = c->nextchild)
+		if (strcmp(c->name, "GUCMemoryContext") == 0)
+			variables = c;
+	if (variables == NULL)
+		elog(ERROR, "no memory context of settings");
+	variables->methods->stats(variables, NULL, NULL, &counters, false);
+	return counters.totalspace - counters.freespace;
+}
 #else
 #define backend_of_snapshot(i) pgstat_fetch_stat_local_beentry(i)
 #define parse_type(text, type, typmod) parseTypeString(text, type, typmod, false)
 #define may_connect(db, role) (pg_database_aclcheck(db, role, ACL_CONNECT) == ACLCHECK_OK)
+#define may_set_role(member, role) is_member_of_role(member, role)
+#define owns_database(db, role) pg_database_ownercheck(db, role)
+#define release_variables(variables) ((void) 0)
+#define gauge_variables() ((Size) GetNumConfigOptions())
+
+static inline struct config_generic **
+list_variables(int *count)
+{
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+}
 #endif
 
 #ifndef ERRCODE_TRANSACTION_TIMEOUT
@@ -71,7 +94,28 @@ pg_analyze_and_rewrite_varparams(RawStmt *statement, const char *sql, Oid **type
 	return pg_rewrite_query(query);
 }
 #define FirstUnpinnedObjectId FirstBootstrapObjectId
+#define SERIALIZED_ROLE_SIZE 0
+#define try_to_set(name, value, context, source, role) \
+	set_config_option(name, value, context, source, GUC_ACTION_SET, true, DEBUG1, false)
+
+static inline bool
+have_createdb_privilege(void)
+{
+	HeapTuple	tuple;
+	bool		has;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	has = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return has;
+}
 #else
+#define SERIALIZED_ROLE_SIZE sizeof(Oid)
+#define try_to_set(name, value, context, source, role) \
+	set_config_option_ext(name, value, context, source, role, GUC_ACTION_SET, true, DEBUG1, false)
 #define request_shmem_now() ((void) 0)
 #endif
 

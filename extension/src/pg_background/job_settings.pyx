@@ -1,0 +1,154 @@
+# The settings of the launch point, as the launcher packs them: in the server's own serialised form, in which a worker
+# restores them. The launcher's application_name is not among them: each job has a name of its own.
+
+cdef struct Setting:
+    # one entry of the serialised form
+    char *name
+    char *value
+    char *rest                  # the file it is from, and then ...
+    int32_t source
+    int32_t context             # that it was set in
+    Oid role                    # that has set it
+    char *end
+
+
+cdef char *after_text(char *text, char *end) noexcept nogil:
+    """Past its NUL, or NULL where none comes."""
+    cdef char *nul = <char *>memchr(text, 0, end - text) if text != NULL and text < end else NULL
+    return nul + 1 if nul != NULL else NULL
+
+
+cdef bint read_setting(char *place, char *end, Setting *setting) noexcept nogil:
+    """The entry that begins there; False at the end."""
+    cdef char *p
+    if place >= end:
+        return False
+    setting.name = place
+    setting.value = after_text(place, end)
+    setting.rest = after_text(setting.value, end)
+    p = after_text(setting.rest, end)
+    if p != NULL and setting.rest[0] != 0:
+        p += sizeof(int)        # the line in that file
+    if p == NULL or p + SERIALIZED_ORIGIN_SIZE > end:
+        raise_error(ERRCODE_INTERNAL_ERROR, b"unexpected form of serialized settings")
+    memcpy(&setting.source, p, sizeof(int32_t))
+    memcpy(&setting.context, p + sizeof(int32_t), sizeof(int32_t))
+    setting.role = read_setting_role(p)
+    setting.end = p + SERIALIZED_ORIGIN_SIZE
+    return True
+
+
+cdef bint is_named(Setting *setting, const char *name) noexcept nogil:
+    return strcmp(setting.name, name) == 0
+
+
+cdef uint64_t placeholder_digest(const char *name) noexcept nogil:
+    """For the sum over a set of names, which does not depend on their order."""
+    return hash_bytes_extended(<const unsigned char *>name, <int>strlen(name), 0)
+
+
+cdef bint is_placeholder(const char *name) noexcept nogil:
+    """Whether no library defines it: whatever name with a dot is set becomes a setting."""
+    return strchr(name, c'.') != NULL and (GetConfigOptionFlags(name, True) & GUC_CUSTOM_PLACEHOLDER) != 0
+
+
+# ---- for a job in this database: all of them
+
+cdef void pack_settings(Launch *launch) noexcept nogil:
+    """Into settings_buffer, without the launcher's name."""
+    cdef Size size = serialize_settings()
+    cdef char *to = settings_buffer + sizeof(Size)
+    cdef char *place = to
+    cdef char *end = settings_buffer + size
+    cdef Setting setting
+    while read_setting(place, end, &setting):
+        place = setting.end
+        if is_named(&setting, b"application_name"):
+            continue
+        if is_placeholder(setting.name):
+            launch.placeholders += placeholder_digest(setting.name)
+        if to != setting.name:
+            memmove(to, setting.name, setting.end - setting.name)
+        to += setting.end - setting.name
+    finish_settings(launch, settings_buffer, to)
+    launch.temp_buffers = num_temp_buffers
+
+
+cdef void finish_settings(Launch *launch, char *buffer, char *end) noexcept nogil:
+    """The serialised form begins with the length of what follows."""
+    cdef Size length = end - buffer - sizeof(Size)
+    memcpy(buffer, &length, sizeof(Size))
+    launch.settings = buffer
+    launch.settings_size = <uint32_t>(end - buffer)
+    launch.settings_hash = hash_bytes_extended(<const unsigned char *>buffer, <int>launch.settings_size,
+                                               GetCurrentRoleId())
+
+
+# ---- for a job in another database: what this session has set
+
+cdef bint goes_elsewhere(Setting *setting) noexcept nogil:
+    """Set by the session, or given by its client as it connected. Roles go as such, and what is of one transaction or
+    of a connection's own stays."""
+    if setting.source != PGC_S_CLIENT and setting.source < PGC_S_SESSION:
+        return False
+    return not (is_named(setting, b"application_name") or is_named(setting, b"client_encoding")
+                or is_named(setting, b"role") or is_named(setting, b"session_authorization")
+                or strncmp(setting.name, b"transaction_", 12) == 0)
+
+
+cdef char *put_converted(char *to, char *text, int encoding) noexcept nogil:
+    """Raises 22P05 for what that encoding lacks: left out, the job would run with another value."""
+    cdef Size size = strlen(text)
+    cdef char *converted = pg_server_to_any(text, <int>size, encoding)
+    size = strlen(converted) + 1
+    memcpy(to, converted, size)
+    if converted != text:
+        pfree(converted)
+    return to + size
+
+
+cdef void pack_own_settings(Launch *launch) noexcept nogil:
+    """Into memory of the caller's context, in the encoding of the job's database."""
+    cdef Size size = serialize_settings()
+    cdef char *packed = <char *>MemoryContextAllocExtended(CurrentMemoryContext, size * MAX_CONVERSION_GROWTH,
+                                                           MCXT_ALLOC_HUGE)
+    cdef char *to = packed + sizeof(Size)
+    cdef char *place = settings_buffer + sizeof(Size)
+    cdef char *end = settings_buffer + size
+    cdef Setting setting
+    while read_setting(place, end, &setting):
+        place = setting.end
+        if not goes_elsewhere(&setting):
+            continue
+        to = put_converted(to, setting.name, launch.encoding)
+        to = put_converted(to, setting.value, launch.encoding)
+        memcpy(to, setting.rest, setting.end - setting.rest)
+        to += setting.end - setting.rest
+    if to - packed > setting_job_memory * <int64_t>1024:
+        raise_out_of_job_memory()
+    finish_settings(launch, packed, to)
+
+
+# ---- its name
+
+cdef void name_job(Launch *launch) noexcept nogil:
+    """application_name in the job: pg_background:<label>:<pid of the launcher>, in printable ASCII, cut in the label.
+
+    A definer's label is not for its caller, who can see the process.
+    """
+    cdef char pid[16]
+    cdef int room
+    cdef int used
+    cdef const char *c = launch.label
+    cdef char *name = launch.application_name
+    snprintf(pid, sizeof(pid), b"%d", MyProcPid)
+    used = snprintf(name, NAMEDATALEN, b"pg_background:")
+    if c != NULL and c[0] != 0 and not launch.is_hidden:
+        room = NAMEDATALEN - 2 - <int>strlen(pid)
+        while c[0] != 0 and used < room:
+            name[used] = c[0] if c" " <= c[0] <= c"~" else c"?"
+            used += 1
+            c += pg_mblen(c)
+        name[used] = c":"
+        used += 1
+    snprintf(name + used, NAMEDATALEN - used, b"%s", pid)

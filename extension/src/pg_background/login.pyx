@@ -1,0 +1,129 @@
+# A job in another database is there what a login of its launcher would be. Whether jobs from elsewhere may come is for
+# the target to say; its settings, libraries, limits and triggers for logins hold. On top comes what the launcher's
+# session has set, as far as it might set it there. Each such job has a fresh process, as each login has.
+
+cdef void raise_not_from_elsewhere(Oid database) noexcept nogil:
+    cdef char *name = get_database_name(database)
+    raise_with_hint(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    psprintf(b"A superuser can allow them: ALTER DATABASE %s SET "
+                             b"pg_background.jobs_from_other_databases = on.", quote_identifier(name)),
+                    b"jobs from other databases are not allowed in database \"%s\"", name)
+
+
+# ---- at the launch: an early answer; the worker's is final
+
+cdef bint find_setting_for(Oid database, Oid role, const char *name, cbool *value) noexcept nogil:
+    """Whether ALTER DATABASE or ALTER ROLE has set this truth value for them; InvalidOid: for all databases, or
+    roles."""
+    cdef ScanKeyData keys[2]
+    cdef Relation relation = table_open(DbRoleSettingRelationId, AccessShareLock)
+    cdef SysScanDesc scan
+    cdef HeapTuple tuple
+    cdef Datum settings = 0
+    cdef Datum *texts = NULL
+    cdef cbool *nulls = NULL
+    cdef cbool is_null = True
+    cdef bint found = False
+    cdef char *text
+    cdef Size size = strlen(name)
+    cdef int i
+    ScanKeyInit(&keys[0], Anum_pg_db_role_setting_setdatabase, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(database))
+    ScanKeyInit(&keys[1], Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role))
+    scan = systable_beginscan(relation, DbRoleSettingDatidRolidIndexId, True, NULL, 2, keys)
+    tuple = systable_getnext(scan)
+    if tuple != NULL:
+        settings = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig, relation_columns(relation), &is_null)
+    if not is_null:
+        for i in range(array_elements(array_of(settings), &texts, &nulls)):
+            text = TextDatumGetCString(texts[i])
+            if pg_strncasecmp(text, name, size) == 0 and text[size] == c"=":
+                found = parse_bool(text + size + 1, value)
+    systable_endscan(scan)
+    table_close(relation, AccessShareLock)
+    return found
+
+
+cdef bint may_come_from_elsewhere(Oid database, Oid role) noexcept nogil:
+    """The setting as a login of the role in the database would have it."""
+    cdef const char *name = "pg_background.jobs_from_other_databases"
+    cdef cbool value = server_jobs_from_other_databases
+    if (find_setting_for(database, role, name, &value) or find_setting_for(InvalidOid, role, name, &value)
+            or find_setting_for(database, InvalidOid, name, &value)):
+        return value
+    find_setting_for(InvalidOid, InvalidOid, name, &value)
+    return value
+
+
+# ---- in the job's process, which has connected, and so has the settings of a login
+
+cdef int logins_from_elsewhere(Oid database, Oid role) noexcept nogil:
+    """Workers that stand for a login, in this database or of this role; InvalidOid: whichever."""
+    cdef Worker *worker
+    cdef int32_t i
+    cdef int count = 0
+    share_registry()
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if (worker.state != WORKER_FREE and worker.pid != 0 and worker.identity.is_away
+                and (database == InvalidOid or worker.identity.database == database)
+                and (role == InvalidOid or worker.identity.login == role)):
+            count += 1
+    unlock_registry()
+    return count
+
+
+cdef void require_connection(Identity *identity) noexcept nogil:
+    """The limits that the server knows for sessions only. As there, two at the same time may both be refused."""
+    cdef int limit
+    if superuser_arg(identity.login):
+        return
+    limit = role_connection_limit(identity.login)
+    if limit >= 0 and (CountUserBackends(identity.login)
+                       + logins_from_elsewhere(InvalidOid, identity.login)) > limit:
+        raise_error(ERRCODE_TOO_MANY_CONNECTIONS, b"too many connections for role \"%s\"",
+                    GetUserNameFromId(identity.login, False))
+    limit = database_connection_limit(identity.database)
+    if limit >= 0 and (CountDBConnections(identity.database)
+                       + logins_from_elsewhere(identity.database, InvalidOid)) > limit:
+        raise_error(ERRCODE_TOO_MANY_CONNECTIONS, b"too many connections for database \"%s\"",
+                    get_database_name(identity.database))
+
+
+cdef void set_as_launcher(char *settings, uint32_t size) noexcept nogil:
+    """What it might not set here is skipped; in a transaction."""
+    cdef char *place = settings + sizeof(Size)
+    cdef Setting setting
+    cdef int context
+    while read_setting(place, settings + size, &setting):
+        place = setting.end
+        context = setting.context
+        if context == PGC_SUSET and not superuser_arg(role_of_setting(&setting)):
+            context = PGC_USERSET
+        try_to_set(setting.name, setting.value, context, setting.source, setting.role)
+
+
+cdef inline Oid role_of_setting(Setting *setting) noexcept nogil:
+    """Who has set it; before 15 that is not known, and the process's own role stands for it."""
+    return setting.role if setting.role != InvalidOid else GetUserId()
+
+
+cdef void log_in(Job *job, JobRequest *request) noexcept nogil:
+    """As a session begins: may it be, then the libraries, then the triggers; and last what its client would set."""
+    StartTransactionCommand()
+    disable_transaction_timeout()
+    if not setting_jobs_from_other_databases:
+        raise_not_from_elsewhere(job.identity.database)
+    require_rights(&job.identity, request.role)
+    require_connection(&job.identity)
+    process_session_preload_libraries()
+    CommitTransactionCommand()
+    fire_login_triggers()
+    assume_session_user(job.identity.session_user)
+    StartTransactionCommand()
+    disable_transaction_timeout()
+    set_as_launcher(request_settings(request), request.settings_size)
+    assume_role(request.role)
+    CommitTransactionCommand()
+    use_server_encoding()
+    note_placeholders()

@@ -1,0 +1,214 @@
+# A worker becomes what a job's launcher was: session user, libraries, settings, role. From the moment that it takes the
+# job until all that is in force the job has not begun: what this process cannot become another one can, so it leaves
+# and the job goes to a fresh process. Only in a fresh one a failure is the job's.
+
+cdef bint job_has_begun             # the running one
+cdef bint job_goes_back             # ... to the backlog, as this process ends
+cdef bint is_half_taken_over        # interrupted, so that the process is neither the last job's nor the next one's
+cdef bint login_was_superuser       # as this process connected
+
+cdef char *restored_settings        # what a launcher sent that is in force here
+cdef uint32_t restored_size
+cdef Size restored_capacity
+cdef char *restored_libraries
+cdef uint32_t restored_libraries_size
+cdef Size restored_libraries_capacity
+cdef Oid restored_role
+cdef char *own_settings             # what this process serialised to right after restoring them
+cdef Size own_size
+cdef Size own_capacity
+
+
+cdef void keep_copy(char **buffer, Size *capacity, const char *data, Size size) noexcept nogil:
+    ensure_capacity(buffer, capacity, size)
+    memcpy(buffer[0], data, size)
+
+
+cdef void leave_to_fresh_worker() noexcept nogil:
+    """End this process; worker_exit gives its job to a fresh one. Not for a fresh one itself."""
+    global job_goes_back
+    job_goes_back = True
+    proc_exit(0)
+
+
+# ---- the name in pg_stat_activity and the log
+
+cdef void show_name(const char *name) noexcept nogil:
+    SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION)
+
+
+cdef void show_idle_name() noexcept nogil:
+    """Between jobs: the same in all workers, so that settings compare equal whatever the jobs' names are."""
+    show_name("pg_background")
+
+
+# ---- settings
+
+cdef void use_server_encoding() noexcept nogil:
+    """Rows and messages stay in the server's encoding, whatever the launcher's client speaks or the job sets."""
+    SetClientEncoding(GetDatabaseEncoding())
+
+
+cdef bint are_settings_in_force(JobRequest *request, uint64_t hash) noexcept nogil:
+    """Whether the last restored settings are the wanted ones and nothing has changed them since.
+
+    Restoring costs a hundred times more than this comparison, nearly all of it in re-reading the time zone
+    abbreviations.
+    """
+    cdef Size size
+    if (my_worker.settings != hash or request.settings_size != restored_size or request.role != restored_role
+            or GetCurrentRoleId() != restored_role      # in some releases not among the serialised settings
+            or not are_variables_the_same()
+            or memcmp(request_settings(request), restored_settings, restored_size) != 0):
+        return False
+    size = serialize_settings()
+    return size == own_size and memcmp(settings_buffer, own_settings, size) == 0
+
+
+cdef void load_libraries(JobRequest *request) noexcept nogil:
+    """What the launcher has loaded, such as auto_explain; a library cannot be unloaded after the job."""
+    global restored_libraries_size
+    if (request.libraries_size == restored_libraries_size
+            and memcmp(request_libraries(request), restored_libraries, restored_libraries_size) == 0):
+        return
+    StartTransactionCommand()
+    RestoreLibraryState(request_libraries(request))
+    CommitTransactionCommand()
+    keep_copy(&restored_libraries, &restored_libraries_capacity, request_libraries(request), request.libraries_size)
+    restored_libraries_size = request.libraries_size
+
+
+cdef void assume_session_user(Oid user) noexcept nogil:
+    """A superuser's SET SESSION AUTHORIZATION holds in the job too; before the settings, which are checked by it."""
+    if GetSessionUserId() == user:
+        return
+    StartTransactionCommand()
+    SetSessionAuthorization(user, superuser_arg(user))
+    CommitTransactionCommand()
+
+
+cdef void assume_role(Oid role) noexcept nogil:
+    """As SET ROLE does; in a transaction."""
+    cdef const char *name = "none"
+    if role != InvalidOid:
+        name = GetUserNameFromId(role, False)
+    if GetCurrentRoleId() != role:
+        SetConfigOption("role", name, PGC_USERSET, PGC_S_SESSION)
+
+
+cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
+    """Bring the launcher's settings into force, in a committed transaction of their own: in the job's, a ROLLBACK
+    in a procedure would bring the old ones back."""
+    global restored_size, restored_role, own_size, placeholders_at_first, XactReadOnly
+    if are_settings_in_force(request, job.settings):
+        use_server_encoding()
+        return
+    if my_worker.is_fresh:
+        placeholders_at_first = count_placeholders()
+    elif my_worker.temp_buffers != 0 and my_worker.temp_buffers != TEMP_BUFFERS_AT_BOOT:
+        # restoring goes by way of the built-in values
+        leave_to_fresh_worker()
+    my_worker.settings = 0
+    StartTransactionCommand()
+    disable_transaction_timeout()
+    # so that a job that may not be says why: the role would be just one of many settings
+    require_rights(&job.identity, request.role)
+    # it sets all to their defaults first, and during recovery a transaction can't be set to writing: so it is already
+    XactReadOnly = False
+    RestoreGUCState(request_settings(request))
+    assume_role(request.role)
+    CommitTransactionCommand()
+    use_server_encoding()
+    show_idle_name()
+    note_placeholders()
+    if not my_worker.is_fresh and my_worker.placeholders != 0 and my_worker.placeholders != job.placeholders:
+        leave_to_fresh_worker()
+    keep_copy(&restored_settings, &restored_capacity, request_settings(request), request.settings_size)
+    own_size = serialize_settings()
+    keep_copy(&own_settings, &own_capacity, settings_buffer, own_size)
+    restored_role = request.role
+    restored_size = request.settings_size
+    my_worker.settings = job.settings
+
+
+# ---- all together
+
+cdef void take_over_body(void *arg) noexcept nogil:
+    cdef Job *job = <Job *>arg
+    cdef JobRequest *request = <JobRequest *>address(job.request)
+    if job.identity.is_away:
+        log_in(job, request)
+    else:
+        assume_session_user(job.identity.session_user)
+        # before the settings, which may be theirs
+        load_libraries(request)
+        restore_settings(job, request)
+    show_name(request.application_name)
+
+
+cdef bint is_interruption(ErrorData *error) noexcept nogil:
+    return error.sqlerrcode == ERRCODE_QUERY_CANCELED or error.sqlerrcode == ERRCODE_ADMIN_SHUTDOWN
+
+
+cdef void take_over(Job *job) noexcept nogil:
+    """Become what its launcher was, or leave. May wait for others' locks on the catalogues, and be interrupted."""
+    global is_half_taken_over
+    cdef ErrorData *error = NULL
+    is_half_taken_over = True
+    if my_worker.is_fresh:
+        take_over_body(job)
+    else:
+        error = catch_error(take_over_body, job, False)
+    if error != NULL and not is_interruption(error):
+        leave_to_fresh_worker()
+    if error != NULL:
+        ReThrowError(error)
+    is_half_taken_over = False
+
+
+cdef bint is_superuser_shown() noexcept nogil:
+    return strcmp(GetConfigOption("is_superuser", False, False), b"on") == 0
+
+
+cdef void note_login() noexcept nogil:
+    """As this process has connected."""
+    global login_was_superuser
+    login_was_superuser = is_superuser_shown()
+
+
+cdef void begin(Job *job, JobRequest *request) noexcept nogil:
+    """In the job's first transaction: its rights are there still, and this process has no others than those."""
+    global job_has_begun
+    cdef Identity *identity = &job.identity
+    cdef Oid outer = request.role if request.role != InvalidOid else identity.session_user
+    cdef bint was_fresh = my_worker.is_fresh
+    my_worker.is_fresh = False
+    require_rights(identity, request.role)
+    # the server itself remembers this for as long as a session lives
+    if not was_fresh and (superuser_arg(identity.login) != login_was_superuser
+                          or superuser_arg(outer) != is_superuser_shown()):
+        leave_to_fresh_worker()
+    job_has_begun = True
+
+
+cdef bint does_fatal_return_job(int32_t sqlstate) noexcept nogil:
+    """Whether another process may well do what has ended this one; asked by the hook for log lines."""
+    return (my_job != NULL and not job_has_begun and not my_worker.is_fresh and sqlstate != ERRCODE_ADMIN_SHUTDOWN)
+
+
+cdef void note_traces_body(void *arg) noexcept nogil:
+    my_worker.temp_buffers = NLocBuffer
+    if not are_variables_the_same():
+        note_placeholders()
+
+
+cdef void note_traces() noexcept nogil:
+    """What a job leaves that no reset can take away, before the next job is given to this worker.
+
+    The job may have committed, so nothing is raised: a process that can't tell what is left takes no other job. An
+    error gives up the caller's hold on interrupts, which is taken again.
+    """
+    global is_half_taken_over
+    if catch_error(note_traces_body, NULL, False) != NULL:
+        hold_interrupts()
+        is_half_taken_over = True
