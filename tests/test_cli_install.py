@@ -163,19 +163,19 @@ def test_the_setting_of_a_server_that_runs(cli: Cli, bare: Installation, server:
 
 
 def test_the_setting_on_the_command_line(cli: Cli, bare: Installation, fresh_server: FreshServer) -> None:
-    """It wins over what ALTER SYSTEM would set."""
+    """It wins over what ALTER SYSTEM would set. PL/pgSQL is a library that every server has."""
     fresh = fresh_server()
-    option = "-c shared_preload_libraries=auto_explain"
+    option = "-c shared_preload_libraries=plpgsql"
     pg_ctl = fresh.cluster.runtime.installation.program("pg_ctl")
     done = fresh.cluster.os_user.run(
         [pg_ctl, "restart", "-D", fresh.cluster.path, "-l", fresh.cluster.log_path, "-w", "-o", option]
     )
     assert done.returncode == 0, done.stdout
     said = cli("install", "--pg-config", bare.pg_config, "--dry-run", PG_BACKGROUND_DSN=fresh.dsn()).stderr
-    assert "-c 'shared_preload_libraries=auto_explain, pg_background' on the server's command line" in said
+    assert "-c 'shared_preload_libraries=plpgsql, pg_background' on the server's command line" in said
     assert "ALTER SYSTEM" not in said
     fix = cli("doctor", fresh.dsn()).stdout
-    assert "-c 'shared_preload_libraries=auto_explain, pg_background' on the server's command line" in fix
+    assert "-c 'shared_preload_libraries=plpgsql, pg_background' on the server's command line" in fix
 
 
 def test_the_setting_in_a_data_directory(
