@@ -7,6 +7,7 @@ Each field names who writes it: [L] the launcher, [W] the job's worker, [R] the 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from pg.base cimport cbool, Oid, TimestampTz
+from pg.session cimport SockAddr
 from pg.shared cimport ConditionVariable, dsa_pointer, LWLock, PGPROC, pg_atomic_uint32, pg_atomic_uint64
 
 cdef enum:
@@ -217,6 +218,7 @@ cdef struct JobRequest:
     Oid session_user
     Oid role
     cbool session_user_is_superuser
+    SockAddr client             # of the launching session
 
 cdef struct JobError:
     # followed by the texts in the order of the lengths, each with a NUL; a length of -1 is a NULL

@@ -34,6 +34,13 @@ cdef extern from "shim.h" nogil:
     char *get_database_name(Oid dbid)
     int database_encoding(Oid dbid, cbool *allows_connections)
 
+    # The connection
+    ctypedef struct SockAddr:
+        pass
+    void make_port(char *role, char *database)
+    void copy_client_address(SockAddr *address)
+    void show_client(const SockAddr *address)
+
     # Settings
     enum:
         PGC_POSTMASTER, PGC_SIGHUP, PGC_SUSET, PGC_USERSET

@@ -30,6 +30,7 @@ cdef void run_job(Job *job) noexcept nogil:
     debug_point("worker_before_reset")
     reset_session()
     synchronous_commit = wanted_sync
+    show_client(NULL)
     debug_point("worker_after_reset")
     pgstat_report_stat(True)
     pgstat_report_activity(STATE_IDLE, NULL)
@@ -48,6 +49,7 @@ cdef void transaction_body(void *arg) noexcept nogil:
     cdef JobRequest *request = <JobRequest *>address(job.request)
     cdef char *sql = request_sql(request)
     SetCurrentStatementStartTimestamp()
+    show_client(&request.client)
     debug_query_string = sql
     statement_start = 0
     # a cancel that came already, or comes meanwhile, must find the job's settings in force: they say whom to notify

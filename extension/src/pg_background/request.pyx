@@ -54,6 +54,7 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     request.session_user = GetSessionUserId()
     request.session_user_is_superuser = launch.session_user_is_superuser
     request.role = GetCurrentRoleId()
+    copy_client_address(&request.client)
     settings = request_settings(request)
     memcpy(settings, settings_buffer, launch.settings_size)
     memcpy(request_libraries(request), libraries_buffer, launch.libraries_size)

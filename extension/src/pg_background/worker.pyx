@@ -158,6 +158,19 @@ cdef void log_hook(ErrorData *error) noexcept nogil:
         previous_log(error)
 
 
+cdef void name_port() noexcept nogil:
+    """The role as a session's log lines have it: the one that has logged in."""
+    cdef char *role
+    cdef char *database
+    StartTransactionCommand()
+    disable_transaction_timeout()
+    MemoryContextSwitchTo(TopMemoryContext)
+    role = GetUserNameFromId(my_worker.user, True)
+    database = get_database_name(my_worker.database)
+    CommitTransactionCommand()
+    make_port(role if role != NULL else pstrdup(b""), database if database != NULL else pstrdup(b""))
+
+
 cdef void connect() noexcept nogil:
     global job_context, job_timeout, previous_log, emit_log_hook, is_connected
     BackgroundWorkerUnblockSignals()
@@ -165,6 +178,7 @@ cdef void connect() noexcept nogil:
     emit_log_hook = log_hook
     BackgroundWorkerInitializeConnectionByOid(my_worker.database, my_worker.user, WORKER_CONNECTION_FLAGS)
     is_connected = True
+    name_port()
     job_timeout = RegisterTimeout(USER_TIMEOUT, on_worker_timeout)
     job_context = create_context(TopMemoryContext, "pg_background job")
     set_up_messages()
