@@ -7,7 +7,18 @@ from psycopg import errors as e
 
 from .calls import at_the_same_time, nothing_is_left, query, sqlstate, wait_until_in_extension
 from .fix_db import Connect, Connection, MakeRole
-from .jobs import FOREVER, Handle, cancel, closed_gate, detach, launch, result, submit, wait
+from .jobs import (
+    FOREVER,
+    Handle,
+    cancel,
+    closed_gate,
+    detach,
+    launch,
+    result,
+    submit,
+    wait,
+    wait_for_state,
+)
 from .outcomes import HANDLES, Outcome, drain, handles, outcome, unknown
 from .registry import registry
 
@@ -113,7 +124,7 @@ def test_interrupted(conn: Connection, connect: Connect, how: str) -> None:
                 conn.execute("SELECT pg_terminate_backend(%s)", [session.info.backend_pid])
             assert waiting.failure().sqlstate == ("57014" if how == "cancel" else "57P01")
         assert result(conn, quick, "a int") == [(1,)]
-        assert outcome(conn, slow).state == "running"
+        wait_for_state(conn, slow, "running")
 
 
 def test_in_a_target_list(conn: Connection) -> None:
