@@ -319,7 +319,7 @@ def test_in_plpgsql_and_cursors(conn: Connection) -> None:
 
 
 def test_from_another_database(conn: Connection, connect: Connect, make_db: Callable[[str], str]) -> None:
-    """Built-in types are the same everywhere; of others a value can be read only where its type is."""
+    """Built-in types are the same everywhere; others are text where their type is not."""
     elsewhere = connect(make_db("elsewhere"))
     query(conn, "CREATE TYPE mood AS ENUM ('ok')")
     query(elsewhere, "CREATE TYPE mood AS ENUM ('other')")
@@ -328,12 +328,29 @@ def test_from_another_database(conn: Connection, connect: Connect, make_db: Call
     assert read_result(elsewhere, handle, columns, "a, b::text, c, d") == [(1, "{1.5}", "(1,ok)", "ok")]
 
     handle = launch(conn, "SELECT 'ok'::mood")
-    for declared in ("text", "mood"):
-        failed = result_failure(elsewhere, handle, f"a {declared}")
-        assert failed.sqlstate == "42804"
-        assert failed.detail == 'Column 1 is "mood" of a type that only the job\'s database knows.'
-        assert failed.hint == "Cast it to text in the job, or read the result in that database."
+    failed = result_failure(elsewhere, handle, "a mood")
+    assert failed.sqlstate == "42804"
+    assert failed.detail == 'Column 1 is "mood" of type mood, which only the job\'s database knows.'
+    assert failed.hint == "Declare the column as text."
     assert read_result(conn, handle, "a mood", "a::text") == [("ok",)]
+    assert result(elsewhere, launch(conn, "SELECT 'ok'::mood, '{ok}'::mood[]"), "a text, b text") == [
+        ("ok", "{ok}")
+    ]
+
+
+@pytest.mark.contrib("citext")
+def test_base_types_of_another_database(
+    conn: Connection, connect: Connect, make_db: Callable[[str], str]
+) -> None:
+    """Their bytes mean something only where the type is."""
+    elsewhere = connect(make_db("elsewhere"))
+    query(conn, "CREATE EXTENSION citext")
+    handle = launch(conn, "SELECT 'ok'::citext AS c")
+    failed = result_failure(elsewhere, handle, "a text")
+    assert failed.sqlstate == "42804"
+    assert failed.detail == 'Column 1 is "c" of type citext, which only the job\'s database knows.'
+    assert failed.hint == "Cast it to text in the job, or read the result in that database."
+    assert read_result(conn, handle, "a citext", "a::text") == [("ok",)]
 
 
 def test_reading_frees_what_was_held(conn: Connection) -> None:

@@ -179,13 +179,17 @@ cdef void check_known_here(SentColumn *sent, int i, Job *job) noexcept nogil:
         raise_strange(strange, column_here(sent, i, job))
 
 
-cdef void check_in_force(SentColumn *sent, Shape *shape, int i, Job *job) noexcept nogil:
-    """Raise 42804 for a type that is not what it was. Its composites stay as they are until the transaction ends."""
-    if job.identity.database == MyDatabaseId and is_shape_in_force(shape, True):
-        return
+cdef void raise_only_text(SentColumn *sent, int i, Job *job) noexcept nogil:
+    """Raise 42804 for a column of a type that is not what it was, or not of this database."""
     raise_mismatch(psprintf(b"%s, which %s.", column_here(sent, i, job), b"has changed since the job ran"
                             if job.identity.database == MyDatabaseId else b"only the job's database knows"),
                    "Declare the column as text.")
+
+
+cdef void check_in_force(SentColumn *sent, Shape *shape, int i, Job *job) noexcept nogil:
+    """Raise 42804 for a type that is not what it was. Its composites stay as they are until the transaction ends."""
+    if job.identity.database != MyDatabaseId or not is_shape_in_force(shape, True):
+        raise_only_text(sent, i, job)
 
 
 cdef int *live_columns(TupleDesc desc, int *count) noexcept nogil:
@@ -212,6 +216,8 @@ cdef void check_columns(SentColumn *sent, int count, TupleDesc wanted, Job *job)
         declared = column(wanted, live[i])
         if is_column_readable(&sent[i], declared.atttypid):
             continue
+        if sent[i].shape != NULL and job.identity.database != MyDatabaseId and sent[i].wire.type >= FirstUnpinnedObjectId:
+            raise_only_text(&sent[i], i, job)
         raise_mismatch(psprintf(b"%s in the query%s type %s in the column list.", column_here(&sent[i], i, job),
                                 b", which is read as text," if sent[i].shape != NULL
                                 and sent[i].shape.kind == SHAPE_TEXT else b",",
