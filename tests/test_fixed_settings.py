@@ -1,4 +1,4 @@
-"""Settings that a process can't change any more: temp_buffers, once a job has used a temporary table there."""
+"""Settings that a process can't change any more: temp_buffers, once a temporary table was used there."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def test_the_same_value_keeps_the_worker(usual: Connection, large: Connection, c
     assert len({handle.pid for handle in handles}) == 1
 
 
-def test_nothing_of_it_is_logged_as_an_error(
-    server: Server, usual: Connection, large: Connection
-) -> None:
+def test_nothing_of_it_is_logged_as_an_error(server: Server, usual: Connection, large: Connection) -> None:
     mark = server.log.mark()
     for session in (usual, large, usual, large):
         assert run(session, USE)

@@ -197,3 +197,20 @@ def test_spilled_result_in_the_tablespace_of_a_dropped_database(
     query(admin, "DROP DATABASE placed")
     assert len(result(admin, handle, "n int, x text")) == 1000
     assert registry(admin).spill_bytes == 0
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
+def test_who_may_not_do_it_sends_nobody_away(
+    own_server: Server, admin: Connection, database: str, statement: str
+) -> None:
+    """The server refuses it before it looks at who is there."""
+    workers = leave_idle_workers(own_server, database)
+    query(admin, "CREATE ROLE stranger LOGIN CREATEDB; GRANT ALL ON TABLESPACE elsewhere TO stranger")
+    try:
+        with own_server.connect(user="stranger") as stranger, pytest.raises(e.InsufficientPrivilege):
+            query(stranger, statement.format(name=database))
+        alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+        assert value(admin, alive, list(workers)) == len(workers)
+    finally:
+        query(admin, "DROP OWNED BY stranger; DROP ROLE stranger")

@@ -26,16 +26,12 @@ class Launchers(NamedTuple):
 
     def launch(self, who: str, job: str) -> Handle:
         """Launch it as that one."""
-        ((pid, cookie),) = query(
-            self.sessions[who], f"SELECT pid, cookie FROM {self.calls[who]}(%s)", job
-        )
+        ((pid, cookie),) = query(self.sessions[who], f"SELECT pid, cookie FROM {self.calls[who]}(%s)", job)
         return Handle(pid, cookie)
 
 
 @pytest.fixture
-def launchers(
-    server: Server, conn: Connection, connect: Connect, make_role: MakeRole
-) -> Iterator[Launchers]:
+def launchers(server: Server, conn: Connection, connect: Connect, make_role: MakeRole) -> Iterator[Launchers]:
     """With one process to share, if it could be shared."""
     group = make_role("NOLOGIN", member_of=("pgbackground_role",))
     owner = make_role("NOLOGIN", member_of=("pgbackground_role",))
@@ -129,9 +125,7 @@ def test_is_superuser(
 ) -> None:
     """As it is when the job begins, in a warm worker too."""
     before, after = ("on", "off") if change == "NOSUPERUSER" else ("off", "on")
-    role = make_role(
-        "LOGIN SUPERUSER" if before == "on" else "LOGIN", member_of=("pgbackground_role",)
-    )
+    role = make_role("LOGIN SUPERUSER" if before == "on" else "LOGIN", member_of=("pgbackground_role",))
     shown = "SELECT current_setting('is_superuser')"
     with only_worker(server):
         session = connect(user=role)
@@ -151,9 +145,7 @@ def test_is_superuser_of_a_role(
     server: Server, conn: Connection, connect: Connect, make_role: MakeRole, change: str
 ) -> None:
     before, after = ("on", "off") if change == "NOSUPERUSER" else ("off", "on")
-    group = make_role(
-        "NOLOGIN SUPERUSER" if before == "on" else "NOLOGIN", member_of=("pgbackground_role",)
-    )
+    group = make_role("NOLOGIN SUPERUSER" if before == "on" else "NOLOGIN", member_of=("pgbackground_role",))
     role = make_role(member_of=("pgbackground_role", group))
     shown = "SELECT current_setting('is_superuser')"
     with only_worker(server):

@@ -130,9 +130,7 @@ def test_forbidden_while_the_job_waits(
 # ---- its settings
 
 
-def test_settings_of_database_and_role(
-    conn: Connection, connect: Connect, there: str, user: str
-) -> None:
+def test_settings_of_database_and_role(conn: Connection, connect: Connect, there: str, user: str) -> None:
     """Superuser ones too; this database's stay here."""
     query(conn, f"ALTER DATABASE {there} SET search_path = pg_catalog")
     query(conn, f"ALTER DATABASE {there} SET log_statement = 'ddl'")
@@ -144,7 +142,14 @@ def test_settings_of_database_and_role(
     assert value(session, "SHOW lock_timeout") == "4321ms"
     shown = {
         name: show(session, there, name)
-        for name in ("search_path", "log_statement", "statement_timeout", "work_mem", "lock_timeout", "app.tenant")
+        for name in (
+            "search_path",
+            "log_statement",
+            "statement_timeout",
+            "work_mem",
+            "lock_timeout",
+            "app.tenant",
+        )
     }
     assert shown == {
         "search_path": "pg_catalog",
@@ -208,9 +213,7 @@ def test_what_does_not_exist_there_is_skipped(conn: Connection, there: str) -> N
     assert show(conn, there, "default_text_search_config") != "public.own"
 
 
-def test_role_and_session_authorization(
-    conn: Connection, there: str, user: str, make_role: MakeRole
-) -> None:
+def test_role_and_session_authorization(conn: Connection, there: str, user: str, make_role: MakeRole) -> None:
     group = make_role("NOLOGIN", member_of=("pgbackground_role",))
     query(conn, f"GRANT {group} TO {user}; SET SESSION AUTHORIZATION {user}; SET ROLE {group}")
     handle = start(
@@ -238,12 +241,13 @@ def test_it_shares_no_process(server: Server, conn: Connection, connect: Connect
 
 
 @pytest.mark.parametrize("limited", ["ROLE", "DATABASE"])
-def test_connection_limits(
-    conn: Connection, connect: Connect, there: str, user: str, limited: str
-) -> None:
+def test_connection_limits(conn: Connection, connect: Connect, there: str, user: str, limited: str) -> None:
     """Sessions count, and jobs from elsewhere as sessions."""
     session = connect(user=user)
-    limit = {"ROLE": f"ALTER ROLE {user} CONNECTION LIMIT {{}}", "DATABASE": f"ALTER DATABASE {there} CONNECTION LIMIT {{}}"}
+    limit = {
+        "ROLE": f"ALTER ROLE {user} CONNECTION LIMIT {{}}",
+        "DATABASE": f"ALTER DATABASE {there} CONNECTION LIMIT {{}}",
+    }
     # For the role there is the launching session, too.
     room = 2 if limited == "ROLE" else 1
     name = user if limited == "ROLE" else there

@@ -98,9 +98,19 @@ def test_a_session_s_own_leave_it_its_worker(first: Connection) -> None:
 
 
 def test_what_leaves_no_new_name_leaves_the_worker(first: Connection) -> None:
-    """Longer and shorter values of settings that the server knows, and functions with settings of their own."""
-    query(first, "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'SELECT 1'")
-    jobs = ["SELECT 1", "SET search_path = a, b, c, d", "SELECT f()", "SET work_mem = '5MB'", "RESET ALL", SEEN]
+    """Longer and shorter values of known settings, and functions with settings of their own."""
+    query(
+        first,
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'SELECT 1'",
+    )
+    jobs = [
+        "SELECT 1",
+        "SET search_path = a, b, c, d",
+        "SELECT f()",
+        "SET work_mem = '5MB'",
+        "RESET ALL",
+        SEEN,
+    ]
     handles = [launch(first, jobs[0])]
     for job in jobs[1:]:
         assert wait(first, handles[-1])
@@ -136,7 +146,7 @@ def test_policies_that_cast_one(first: Connection, second: Connection) -> None:
     query(
         first,
         "CREATE TABLE owned (tenant int); INSERT INTO owned VALUES (7), (8);"
-        "CREATE VIEW mine AS SELECT tenant FROM owned WHERE tenant = current_setting('app.tenant', true)::int",
+        "CREATE VIEW mine AS SELECT FROM owned WHERE tenant = current_setting('app.tenant', true)::int",
     )
     count = "SELECT count(*) FROM mine"
     assert run(first, f"SELECT set_config('app.tenant', '7', true); {count}", "n bigint") == [(1,)]
@@ -145,9 +155,7 @@ def test_policies_that_cast_one(first: Connection, second: Connection) -> None:
 
 @pytest.mark.contrib("auto_explain")
 @pytest.mark.parametrize("loaded_by", ["job", "session"])
-def test_a_name_that_another_s_library_defines(
-    first: Connection, second: Connection, loaded_by: str
-) -> None:
+def test_a_name_that_another_s_library_defines(first: Connection, second: Connection, loaded_by: str) -> None:
     """One session has set it before anybody had loaded the library, the other has that."""
     query(second, "SET auto_explain.log_min_duration = '7s'")
     if loaded_by == "session":

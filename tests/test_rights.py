@@ -16,7 +16,7 @@ ONE_AT_A_TIME = "SET pg_background.max_workers = 1"
 
 LAUNCH = "SELECT pg_background_launch('SELECT 1')"
 
-#: What is taken away from whom, and how it is refused. The roles: a group, and one that is the group by SET ROLE.
+#: What is taken away from whom, and how it is refused. The login is the group by SET ROLE.
 TAKEN = {
     "CONNECT": (
         'REVOKE CONNECT ON DATABASE "{db}" FROM PUBLIC',
@@ -68,9 +68,7 @@ def test_at_the_launch(conn: Connection, session: Connection, names: Names, take
 
 
 @pytest.mark.parametrize("taken", TAKEN)
-def test_of_a_queued_job(
-    conn: Connection, session: Connection, names: Names, gate: Gate, taken: str
-) -> None:
+def test_of_a_queued_job(conn: Connection, session: Connection, names: Names, gate: Gate, taken: str) -> None:
     """The warm worker that takes it has come while the right was there."""
     first = start(session, gate.sql, discard_result=True)
     queued = start(session, "SELECT 1", on_full="queue")
@@ -91,8 +89,9 @@ def test_of_a_queued_job_in_another_database(
     first = start(session, gate.sql, discard_result=True)
     queued = start(session, "SELECT 1", on_full="queue", database=there)
     query(
-        conn, f"REVOKE CONNECT ON DATABASE {there} FROM PUBLIC;"
-        f"GRANT CONNECT ON DATABASE {there} TO {names['login']}"
+        conn,
+        f"REVOKE CONNECT ON DATABASE {there} FROM PUBLIC;"
+        f"GRANT CONNECT ON DATABASE {there} TO {names['login']}",
     )
     gate.open()
     assert wait(conn, first)

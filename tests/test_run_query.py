@@ -38,7 +38,7 @@ def test_rows(conn: Connection, twin: str) -> None:
 
 def test_label_and_queue_size(conn: Connection) -> None:
     call = "SELECT * FROM pg_background_run_query(%s, 64, 0, 'mine') AS (a text)"
-    job = "SELECT label FROM pg_stat_activity, substring(application_name, '^pg_background:(.*):[0-9]+$') AS label"
+    job = "SELECT label FROM pg_stat_activity, substring(application_name, ':(.*):') AS label"
     assert query(conn, call, job + " WHERE pid = pg_backend_pid()") == [("mine",)]
     assert sqlstate(conn, call.replace("mine", "x" * 65), "SELECT ''") == "22001"
 

@@ -23,7 +23,7 @@ def holder(connect: Connect) -> Connection:
 
 @pytest.fixture
 def stuck(server: Server, conn: Connection, connect: Connect, holder: Connection) -> Iterator[Handle]:
-    """A job whose settings can't be restored while somebody has locked a catalogue: one of them names an object."""
+    """A job whose settings can't be restored while a catalogue is locked: one of them names an object."""
     with only_worker(server):
         query(conn, "CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)")
         warm = launch(conn, "SELECT 1")
@@ -76,9 +76,7 @@ def test_a_terminate_acts(conn: Connection, stuck: Handle) -> None:
     assert state(conn, stuck) == "lost"
 
 
-def test_the_next_job_is_right(
-    conn: Connection, connect: Connect, holder: Connection, stuck: Handle
-) -> None:
+def test_the_next_job_is_right(conn: Connection, connect: Connect, holder: Connection, stuck: Handle) -> None:
     """Nothing that was half restored is in force."""
     cancel(conn, stuck)
     assert wait(conn, stuck, 20_000)
@@ -106,6 +104,7 @@ def test_a_setting_that_can_t_be_restored_is_the_job_s_error(conn: Connection, c
     assert registry(conn).entries >= before.entries
 
 
+@pytest.mark.slow
 def test_a_huge_setting(conn: Connection) -> None:
     """Larger than job memory."""
     expected = Failure(
@@ -114,6 +113,7 @@ def test_a_huge_setting(conn: Connection) -> None:
         None,
         "Read or detach finished jobs, or increase pg_background.job_memory.",
     )
+    # The first is also too large for one piece of the server's own memory.
     for size in ("600 * 1024 * 1024", "40 * 1024 * 1024"):
         query(conn, f"SELECT length(set_config('app.huge', repeat('x', {size}), false))")
         assert failure(conn, "SELECT pg_background_launch('SELECT 1')") == expected

@@ -58,6 +58,19 @@ def test_an_idle_worker_in_pg_stat_activity(conn: Connection) -> None:
     assert activity(conn, handle.pid, columns) == ("pg_background", "idle", None, None, None)
 
 
+def test_application_name(connect: Connect) -> None:
+    """Its own, not the launcher's."""
+    conn = connect(application_name="my application")
+    pid = conn.info.backend_pid
+    with closed_gate(connect()) as gate:
+        plain = launch(conn, gate.sql)
+        labelled = launch(conn, gate.sql, label="nightly")
+        for handle in (plain, labelled):
+            wait_until_asleep(conn, handle.pid, "advisory")
+        assert activity(conn, plain.pid, "application_name") == (f"pg_background:{pid}",)
+        assert activity(conn, labelled.pid, "application_name") == (f"pg_background:nightly:{pid}",)
+
+
 def test_log_statement(conn: Connection, server: Server) -> None:
     conn.execute("SET log_statement = 'all'")
     mark = server.log.mark()

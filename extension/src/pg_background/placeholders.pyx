@@ -2,8 +2,8 @@
 # again. A job must see those of its launcher only, so a worker in which others are known takes no job but of a launcher
 # that has exactly those.
 
-cdef Size variables_gauge           # as of the last count
-cdef uint64_t placeholders_at_first # those that every process has, from the configuration
+cdef Size variables_gauge               # as of the last count
+cdef uint64_t placeholders_at_first     # those that every process has, from the configuration
 
 
 cdef uint64_t count_placeholders() noexcept nogil:
@@ -21,6 +21,7 @@ cdef uint64_t count_placeholders() noexcept nogil:
 
 cdef void note_placeholders() noexcept nogil:
     """Let launches know which custom settings are known here beside those that any process has."""
+    global variables_gauge
     cdef uint64_t digest = count_placeholders()
     my_worker.placeholders = digest if digest != placeholders_at_first else 0
     variables_gauge = gauge_variables()
