@@ -216,7 +216,8 @@ cdef void check_columns(SentColumn *sent, int count, TupleDesc wanted, Job *job)
         declared = column(wanted, live[i])
         if is_column_readable(&sent[i], declared.atttypid):
             continue
-        if sent[i].shape != NULL and job.identity.database != MyDatabaseId and sent[i].wire.type >= FirstUnpinnedObjectId:
+        if (sent[i].shape != NULL and job.identity.database != MyDatabaseId
+                and sent[i].wire.type >= FirstUnpinnedObjectId):
             raise_only_text(&sent[i], i, job)
         raise_mismatch(psprintf(b"%s in the query%s type %s in the column list.", column_here(&sent[i], i, job),
                                 b", which is read as text," if sent[i].shape != NULL

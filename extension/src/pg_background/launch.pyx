@@ -64,8 +64,6 @@ cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
     return queue_size
 
 
-
-
 cdef void prepare_launch(Launch *launch) noexcept nogil:
     """Check what the caller has given and bring it into the form and encoding that the worker reads."""
     launch.queue_size = checked_queue_size(launch.queue_size)
