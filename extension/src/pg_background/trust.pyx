@@ -7,8 +7,8 @@
 # nobody can put a look-alike into, and with its settings taken back. A third way, to run none of it, would leave the
 # promises of a domain unchecked, or the tables of an application's owner unreadable to the application.
 #
-# Immutable functions of trusted owners do nothing but compute: a CHECK of those alone runs as the reader, whoever made
-# it.
+# Immutable functions of trusted owners do nothing but compute: a CHECK of those alone runs as the reader, whoever owns
+# the domain.
 
 cdef struct Guard:
     Oid user
