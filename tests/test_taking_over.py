@@ -10,7 +10,7 @@ import pytest
 from .calls import Failure, failure, query, value
 from .fix_db import Connect, Connection
 from .jobs import Handle, cancel, launch, result, run, wait, wait_until_asleep
-from .registry import registry, wait_until_quiet
+from .registry import registry
 from .server import Server
 from .workers import only_worker
 
@@ -120,5 +120,3 @@ def test_a_huge_setting(conn: Connection) -> None:
     query(conn, "SELECT length(set_config('app.huge', repeat('x', 1024 * 1024), false))")
     handle = launch(conn, "SELECT length(current_setting('app.huge'))")
     assert result(conn, handle, "n int") == [(1024 * 1024,)]
-    query(conn, "RESET app.huge")
-    wait_until_quiet(conn)
