@@ -197,5 +197,7 @@ cdef bint does_fatal_return_job(int32_t sqlstate) noexcept nogil:
 cdef void note_traces() noexcept nogil:
     """What a job leaves that no reset can take away, before the next job is given to this worker."""
     my_worker.temp_buffers = NLocBuffer
+    # before the comparison: the name takes memory, too
+    show_idle_name()
     if not are_variables_the_same():
         note_placeholders()
