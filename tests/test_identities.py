@@ -18,6 +18,12 @@ from .workers import only_worker
 WHO = ("user", "group", "definer", "super definer", "own definer")
 
 
+each_pair = pytest.mark.parametrize(
+    ("first", "second"),
+    [pytest.param(first, second, id=f"{first} then {second}") for first, second in permutations(WHO, 2)],
+)
+
+
 class Launchers(NamedTuple):
     """Sessions of one login, and what each launches."""
 
@@ -55,7 +61,7 @@ def ended(session: Connection, handle: Handle) -> Handle:
     return handle
 
 
-@pytest.mark.parametrize(("first", "second"), list(permutations(WHO, 2)), ids=" then ".join)
+@each_pair
 def test_each_has_processes_of_its_own(
     conn: Connection, launchers: Launchers, first: str, second: str
 ) -> None:
@@ -67,7 +73,7 @@ def test_each_has_processes_of_its_own(
 
 
 @pytest.mark.contrib("dblink")
-@pytest.mark.parametrize(("first", "second"), list(permutations(WHO, 2)), ids=" then ".join)
+@each_pair
 def test_named_connections(
     server: Server, conn: Connection, launchers: Launchers, first: str, second: str
 ) -> None:

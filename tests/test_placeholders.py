@@ -8,6 +8,7 @@ import pytest
 
 from .calls import query
 from .fix_db import Connect, Connection, MakeRole
+from .fix_server import FreshServer
 from .jobs import cancel, launch, result, run, start, wait, wait_until_asleep
 from .server import Server
 from .workers import only_worker
@@ -119,26 +120,19 @@ def test_what_leaves_no_new_name_leaves_the_worker(first: Connection) -> None:
     assert len({handle.pid for handle in handles}) == 1
 
 
-def test_of_the_configuration(server: Server, connect: Connect) -> None:
+def test_of_the_configuration(fresh_server: FreshServer) -> None:
     """Every process has it; it keeps nobody's jobs from sharing one."""
-    with server.alter_system({"pg_background.max_total_workers": 1}):
-        query(connect(), "ALTER SYSTEM SET app.everywhere = 'yes'")
-        server.reload()
-        try:
-            session = connect()
-            seen = "SELECT current_setting('app.everywhere', true), current_setting('app.tenant', true)"
-            assert run(session, seen, "a text, b text") == [("yes", None)]
-            pids = set()
-            for _ in range(3):
-                handle = launch(session, seen)
-                pids.add(handle.pid)
-                assert result(session, handle, "a text, b text") == [("yes", None)]
-            assert len(pids) == 1
-            assert wait(session, launch(session, "SET app.tenant = '7'"))
-            assert run(session, seen, "a text, b text") == [("yes", None)]
-        finally:
-            query(connect(), "ALTER SYSTEM RESET app.everywhere")
-            server.reload()
+    server = fresh_server({"app.everywhere": "yes", "pg_background.max_total_workers": 1})
+    seen = "SELECT current_setting('app.everywhere', true), current_setting('app.tenant', true)"
+    with server.connect() as session:
+        pids = set()
+        for _ in range(3):
+            handle = launch(session, seen)
+            pids.add(handle.pid)
+            assert result(session, handle, "a text, b text") == [("yes", None)]
+        assert len(pids) == 1
+        assert wait(session, launch(session, "SET app.tenant = '7'"))
+        assert run(session, seen, "a text, b text") == [("yes", None)]
 
 
 def test_policies_that_cast_one(first: Connection, second: Connection) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from .calls import Failure, failure, query, value
 from .fix_db import Connect, Connection
-from .jobs import Handle, cancel, launch, result, run, wait, wait_until_asleep
-from .registry import registry, wait_until_quiet
+from .jobs import Handle, cancel, detach, launch, result, run, wait, wait_until_asleep
+from .registry import registry
 from .server import Server
 from .workers import only_worker
 
@@ -87,6 +87,28 @@ def test_the_next_job_is_right(conn: Connection, connect: Connect, holder: Conne
     assert run(other, seen, "a text, b text") == [("4321kB", "")]
 
 
+def test_settings_in_force_are_not_restored_again(server: Server, conn: Connection, connect: Connect) -> None:
+    """That takes most of the time of a short job. Here it would fail by now, and other names would not hide it."""
+    with only_worker(server):
+        query(conn, "CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)")
+        session, other = connect(), connect(application_name="other")
+        for one in (session, other):
+            query(one, "SET default_text_search_config = 'public.own'")
+        first = launch(session, "SELECT 1")
+        assert wait(session, first)
+        query(conn, "DROP TEXT SEARCH CONFIGURATION own")
+        jobs = ("SELECT 1", "CREATE TEMP TABLE t (a int)", "SET LOCAL work_mem = '5MB'", "SELECT 1/0")
+        for label in (None, "x", "a label that takes more memory than that"):
+            for one in (session, other):
+                for job in jobs:
+                    handle = launch(one, job, label=label)
+                    assert wait(one, handle)
+                    assert handle.pid == first.pid
+                    message = value(one, "SELECT error_message FROM pg_background_outcome(%s, %s)", *handle)
+                    assert message in (None, "division by zero")
+                    detach(one, handle)
+
+
 def test_a_setting_that_can_t_be_restored_is_the_job_s_error(conn: Connection, connect: Connect) -> None:
     """Not before a fresh process has tried it."""
     query(conn, "CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)")
@@ -120,5 +142,3 @@ def test_a_huge_setting(conn: Connection) -> None:
     query(conn, "SELECT length(set_config('app.huge', repeat('x', 1024 * 1024), false))")
     handle = launch(conn, "SELECT length(current_setting('app.huge'))")
     assert result(conn, handle, "n int") == [(1024 * 1024,)]
-    query(conn, "RESET app.huge")
-    wait_until_quiet(conn)

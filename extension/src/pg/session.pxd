@@ -36,7 +36,7 @@ cdef extern from "shim.h" nogil:
     char *get_database_name(Oid dbid)
     int database_encoding(Oid dbid, cbool *allows_connections)
 
-    cbool have_createdb_privilege()
+    cbool may_create_databases()
     cbool owns_database(Oid db, Oid role)
     cbool is_template(Oid db)
     cbool accepts_connections(HeapTuple database)

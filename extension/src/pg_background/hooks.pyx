@@ -40,7 +40,7 @@ cdef bint has_right_to(Node *statement, Oid database) noexcept nogil:
     """Whether the statement will get past the server's own check: who may not drop a database must not empty it of
     its workers either."""
     cdef int tag = nodeTag(statement)
-    if (tag == T_CreatedbStmt or tag == T_RenameStmt) and not have_createdb_privilege():
+    if (tag == T_CreatedbStmt or tag == T_RenameStmt) and not may_create_databases():
         return False
     return owns_database(database, GetUserId()) or (tag == T_CreatedbStmt and is_template(database))
 

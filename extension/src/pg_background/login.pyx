@@ -98,14 +98,10 @@ cdef void set_as_launcher(char *settings, uint32_t size) noexcept nogil:
     while read_setting(place, settings + size, &setting):
         place = setting.end
         context = setting.context
-        if context == PGC_SUSET and not superuser_arg(role_of_setting(&setting)):
+        # it counts as a superuser's while who has set it is one; before 15 the server doesn't say who it was
+        if context == PGC_SUSET and setting.role != InvalidOid and not superuser_arg(setting.role):
             context = PGC_USERSET
         try_to_set(setting.name, setting.value, context, setting.source, setting.role)
-
-
-cdef inline Oid role_of_setting(Setting *setting) noexcept nogil:
-    """Who has set it; before 15 that is not known, and the process's own role stands for it."""
-    return setting.role if setting.role != InvalidOid else GetUserId()
 
 
 cdef void log_in(Job *job, JobRequest *request) noexcept nogil:

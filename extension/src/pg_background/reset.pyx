@@ -37,6 +37,5 @@ cdef void reset_session() noexcept nogil:
     SetUserIdAndSecContext(my_worker.identity.login, 0)
     if catch_error(reset_body, NULL, True) != NULL:
         proc_exit(1)
-    show_idle_name()
     MemoryContextSwitchTo(TopMemoryContext)
     MemoryContextReset(job_context)

@@ -198,6 +198,8 @@ cdef bint does_fatal_return_job(int32_t sqlstate) noexcept nogil:
 
 cdef void note_traces_body(void *arg) noexcept nogil:
     my_worker.temp_buffers = NLocBuffer
+    # before the comparison: the name takes memory, too
+    show_idle_name()
     if not are_variables_the_same():
         note_placeholders()
 

@@ -10,6 +10,22 @@ may_log_in(Oid role)
 	return may;
 }
 
+/* as CREATE DATABASE asks */
+static inline bool
+may_create_databases(void)
+{
+	HeapTuple	tuple;
+	bool		may;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	may = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return may;
+}
+
 /* -1: none */
 static inline int
 role_connection_limit(Oid role)

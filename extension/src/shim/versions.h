@@ -97,21 +97,6 @@ pg_analyze_and_rewrite_varparams(RawStmt *statement, const char *sql, Oid **type
 #define SERIALIZED_ROLE_SIZE 0
 #define try_to_set(name, value, context, source, role) \
 	set_config_option(name, value, context, source, GUC_ACTION_SET, true, DEBUG1, false)
-
-static inline bool
-have_createdb_privilege(void)
-{
-	HeapTuple	tuple;
-	bool		has;
-
-	if (superuser())
-		return true;
-	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
-	has = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return has;
-}
 #else
 #define SERIALIZED_ROLE_SIZE sizeof(Oid)
 #define try_to_set(name, value, context, source, role) \
