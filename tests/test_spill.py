@@ -168,6 +168,27 @@ def test_past_max_result_size_the_job_fails(server: Server, connect: Connect) ->
         assert registry(conn).spill_bytes == before.spill_bytes
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DO $$BEGIN FOR i IN 1..100 LOOP BEGIN RAISE NOTICE '%', repeat('x', 100000);"
+        " EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END$$",
+        "DO $$BEGIN BEGIN RAISE NOTICE '%', repeat('x', 300000); EXCEPTION WHEN OTHERS THEN NULL; END; END$$;"
+        " SELECT 1",
+    ],
+    ids=["notices", "rows after a notice"],
+)
+def test_past_max_result_size_a_job_that_goes_on_fails_by_it_all_the_same(
+    server: Server, connect: Connect, sql: str
+) -> None:
+    with server.alter_system({"pg_background.max_result_size": "200kB"}):
+        conn = connect()
+        row = conn.execute("SELECT state, sqlstate, error_message FROM pg_background_run(%s)", [sql]).fetchone()
+    assert row is not None
+    assert row[:2] == ("error", "53400")
+    assert "pg_background.max_result_size" in row[2]
+
+
 def test_past_max_result_size_its_work_is_undone(server: Server, connect: Connect) -> None:
     with server.alter_system({"pg_background.max_result_size": "200kB"}):
         conn = connect()

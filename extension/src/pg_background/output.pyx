@@ -5,6 +5,7 @@ cdef bint output_is_kept
 cdef char *output_ring
 cdef Size output_ring_size          # 0: there was no memory for one
 cdef bint in_message                # between the first byte of a message and its last
+cdef ErrorData *cut_error           # that came there, in job_context; else NULL
 cdef char *deferred                 # notices raised in between, each as MSG_NOTICE with its header
 cdef Size deferred_size
 cdef Size deferred_capacity
@@ -19,9 +20,8 @@ cdef inline bint is_output_unwanted(Job *job) noexcept nogil:
 
 
 cdef void open_output(Job *job) noexcept nogil:
-    global output_is_kept, output_ring, output_ring_size, grace_given, in_message, deferred_size
+    global output_is_kept, output_ring, output_ring_size, grace_given, deferred_size
     grace_given = False
-    in_message = False
     deferred_size = 0
     begin_rows()
     output_is_kept = not job.submitted
@@ -37,6 +37,7 @@ cdef void close_output() noexcept nogil:
     output_is_kept = False
     deferred_size = 0
     deferred_is_written = False
+    forget_cut()
     close_spill(&output_spill)
 
 
@@ -131,13 +132,28 @@ cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait)
     global in_message
     cdef MessageHeader header
     if in_message:
-        # an error cut the last message short, and the job's SQL caught it
-        raise_error(ERRCODE_INTERNAL_ERROR, b"output of the background job is incomplete")
+        # the job's SQL has caught the error that cut the last message short, but nothing can be told after that one
+        ReThrowError(cut_error)
     write_deferred()
     in_message = True
     header.size = <uint32_t>size
     header.kind = kind | (count << 8)
     write_stream(<char *>&header, sizeof(header), may_wait)
+
+
+cdef bint note_cut(ErrorData *error) noexcept nogil:
+    """Keep the first error in the middle of a message, which lies in job_context; False where it is none."""
+    global cut_error
+    if not in_message or cut_error != NULL or error.elevel != ERROR:
+        return False
+    cut_error = error
+    return True
+
+
+cdef void forget_cut() noexcept nogil:
+    global in_message, cut_error
+    in_message = False
+    cut_error = NULL
 
 
 cdef void end_message() noexcept nogil:
@@ -222,6 +238,32 @@ cdef cbool message_is_pending() noexcept nogil:
     return False
 
 
+cdef struct Notice:
+    const char *data
+    Size size
+
+
+cdef void write_notice_body(void *arg) noexcept nogil:
+    cdef Notice *notice = <Notice *>arg
+    write_message(MSG_NOTICE, 0, notice.data, notice.size, False)
+
+
+cdef void write_notice(const char *data, Size size) noexcept nogil:
+    """While a message is reported the server calls no callback for the context of an error: it is caught here."""
+    cdef Notice notice
+    cdef ErrorData *error
+    cdef MemoryContext old = MemoryContextSwitchTo(job_context)
+    notice.data = data
+    notice.size = size
+    if in_message:
+        ReThrowError(cut_error)
+    error = catch_error(write_notice_body, &notice, False)
+    MemoryContextSwitchTo(old)
+    if error != NULL:
+        note_cut(error)
+        ReThrowError(error)
+
+
 cdef int message_put(char kind, const char *data, size_t size) noexcept nogil:
     """Notices go into the stream; errors are told by the job's end; COPY has nobody to talk to."""
     if CritSectionCount > 0:
@@ -231,7 +273,7 @@ cdef int message_put(char kind, const char *data, size_t size) noexcept nogil:
         if in_message or deferred_is_written or are_interrupts_held():
             defer_notice(data, size)
         else:
-            write_message(MSG_NOTICE, 0, data, size, False)
+            write_notice(data, size)
     elif kind == c'G' or kind == c'H' or kind == c'W':
         raise_error(ERRCODE_FEATURE_NOT_SUPPORTED, b"COPY protocol not allowed in pg_background")
     return 0

@@ -180,17 +180,17 @@ cdef bint is_own_reason(int32_t sqlstate) noexcept nogil:
 
 cdef void watch_error(void *arg) noexcept nogil:
     """Keep the reason for which a process ends where it is the job's own: that it cannot connect, as the database or
-    role is gone, a transaction_timeout, or a conflict with recovery.
+    role is gone, a transaction_timeout, or a conflict with recovery; and that for which its output ends.
 
     A callback for the context of errors sees all that is reported, a log hook only what log_min_messages lets pass.
     """
     global refusal_sqlstate, job_goes_back
     cdef MemoryContext old
     cdef ErrorData *error
-    if is_connected and (my_job == NULL or has_committed or not is_own_reason(geterrcode())):
+    if is_connected and not in_message and (my_job == NULL or has_committed or not is_own_reason(geterrcode())):
         return
     # a copy must not lie in the context of the error itself
-    old = MemoryContextSwitchTo(TopMemoryContext)
+    old = MemoryContextSwitchTo(job_context if is_connected else TopMemoryContext)
     error = CopyErrorData()
     MemoryContextSwitchTo(old)
     if error.elevel >= ERROR and not is_connected:
@@ -199,10 +199,12 @@ cdef void watch_error(void *arg) noexcept nogil:
                      GetDatabaseEncoding())
     elif error.elevel == FATAL and does_fatal_return_job(error.sqlerrcode):
         job_goes_back = True
-    elif error.elevel == FATAL:
+    elif error.elevel == FATAL and my_job != NULL and not has_committed and is_own_reason(error.sqlerrcode):
         my_job.sqlstate = error.sqlerrcode
         copy_clipped(my_job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      my_job.encoding)
+    elif note_cut(error):
+        return
     FreeErrorData(error)
 
 
