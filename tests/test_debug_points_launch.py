@@ -51,6 +51,21 @@ def test_error(scene: Scene, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BEFORE[1:])
+def test_a_cancel_before_there_is_a_worker(scene: Scene, name: str) -> None:
+    """Whoever finds the job can cancel it then: it never begins."""
+    with scene.point(name) as point, scene.calls() as call:
+        launching = call(launch, scene.launcher, JOB)
+        point.reached()
+        ((cookie,),) = query(scene.watcher, "SELECT cookie FROM pg_background_jobs WHERE state = 'starting'")
+        query(scene.watcher, "SELECT pg_background_cancel(0, %s)", cookie)
+        point.open()
+        handle = launching.result()
+    settled(scene)
+    assert scene.ran() == 0
+    assert query(scene.watcher, "SELECT state FROM pg_background_outcome(%s, %s)", *handle) == [("canceled",)]
+
+
+@pytest.mark.parametrize("name", BEFORE[1:])
 def test_errors_one_after_the_other(scene: Scene, name: str) -> None:
     """The same session's next launches have all places to themselves."""
     for _ in range(4):

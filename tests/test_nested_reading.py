@@ -83,6 +83,26 @@ def test_the_outer_wait_is_seen_again(session: Connection, way: str) -> None:
     assert f"waits for the background job of process {outer.pid};" in str(found.detail)
 
 
+@pytest.mark.parametrize("way", ["lock", "wait"])
+def test_a_reader_that_waits_for_its_job(session: Connection, way: str) -> None:
+    """The job does not wait for room that only such a reader can make."""
+    with nothing_is_left(session):
+        outer = launch(
+            session,
+            "SELECT pg_advisory_xact_lock(2);"
+            f" SELECT 'a'::active AS a, {LARGE} AS x FROM generate_series(1, 3)",
+        )
+        pid, cookie = outer
+        act(
+            session,
+            {
+                "lock": "SELECT 'inner' FROM pg_advisory_xact_lock(2)",
+                "wait": f"SELECT 'inner' FROM pg_background_wait({pid}, {cookie})",
+            }[way],
+        )
+        assert query(session, f"SELECT j->>'a' FROM ({OUTER}) AS r (j)", *outer) == [("inner",)] * 3
+
+
 def test_an_inner_error_that_is_caught(session: Connection, connect: Connect) -> None:
     """It gives back the inner job, which others can read, and not the outer one."""
     outer = launch(session, "SELECT 'a'::active AS a")

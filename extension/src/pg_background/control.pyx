@@ -2,13 +2,18 @@
 # "look", and the worker acts only if the cookie noted in its place is that of the job it runs.
 
 cdef bint signal_locked(Job *job, bint terminate) noexcept nogil:
-    """Ask the job's worker to cancel it, or to end with it; False when it has none. Under the lock, where the worker
-    cannot have left yet, so that the pid is still its own."""
+    """Ask the job's worker to cancel it, or to end with it; False when it is final. Under the lock, where the worker
+    cannot have left yet, so that the pid is still its own.
+
+    A job whose launch still looks for a worker is canceled as soon as it has one.
+    """
     cdef Worker *worker
-    if is_final(job.state) or job.worker < 0:
+    if is_final(job.state):
         return False
-    worker = &registry.workers[job.worker]
     job.canceled = True
+    if job.worker < 0:
+        return True
+    worker = &registry.workers[job.worker]
     if terminate:
         worker.terminate_cookie = job.cookie
     else:

@@ -81,7 +81,8 @@ cdef void put_in_file(Job *job, const char *data, Size size) noexcept nogil:
 
 
 cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogil:
-    """Append bytes to the stream. Waits only for a reader that makes room; spills where there is none.
+    """Append bytes to the stream. Waits only for a reader that makes room; spills where there is none, or where it has
+    made none for deadlock_timeout: it may wait for this very job, as by a check that needs a lock of the job.
 
     Without `may_wait`, as inside the reporting of a notice, it spills rather than waits.
     """
@@ -102,8 +103,23 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
         size -= piece
         if size > 0:
             wake_reader(job)
-            # the reader sets this latch each time it has made room
-            wait_for_room(1000)
+            if not wait_for_reader(job):
+                put_in_file(job, data, size)
+                return
+
+
+cdef bint wait_for_reader(Job *job) noexcept nogil:
+    """Until it has taken something, or is none any more; False when it has not for deadlock_timeout."""
+    cdef uint64_t taken = pg_atomic_read_u64(&job.consumed)
+    cdef TimestampTz start = GetCurrentTimestamp()
+    cdef long left = DeadlockTimeout
+    while left > 0:
+        # the reader sets this latch each time it has made room
+        wait_for_room(left)
+        if pg_atomic_read_u64(&job.consumed) != taken or job.reader != READER_READING:
+            return True
+        left = DeadlockTimeout - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
+    return False
 
 
 cdef bint give_grace(Job *job) noexcept nogil:

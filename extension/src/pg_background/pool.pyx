@@ -66,7 +66,7 @@ cdef int32_t assign(Job *job, Worker *worker) noexcept nogil:
     worker.reserved_for = -1
     worker.job = job_index(job)
     worker.cookie = job.cookie
-    worker.cancel_cookie = 0
+    worker.cancel_cookie = job.cookie if job.canceled else 0
     worker.terminate_cookie = 0
     job.worker = worker_index(worker)
     if job.pid == 0:
