@@ -150,3 +150,35 @@ def test_a_job_with_its_rights_runs_on_the_same_worker(
     after: Handle = launch(session, "SELECT 1")
     assert after.pid == first.pid
     assert result(conn, after, "a int") == [(1,)]
+
+
+@pytest.fixture
+def renamed(conn: Connection, names: Names) -> Iterator[Callable[[], None]]:
+    """Rename the roles, and make others of their names."""
+    roles = (names["login"], names["group"])
+
+    def rename() -> None:
+        for role in roles:
+            query(conn, f"ALTER ROLE {role} RENAME TO {role}_new; CREATE ROLE {role} SUPERUSER")
+
+    yield rename
+    for role in roles:
+        query(conn, f"DROP ROLE {role}; ALTER ROLE {role}_new RENAME TO {role}")
+
+
+@pytest.mark.parametrize("when", ["before its launch", "while it waits"])
+def test_roles_that_are_renamed(
+    session: Connection, names: Names, gate: Gate, renamed: Callable[[], None], when: str
+) -> None:
+    """A role is what it is, not its name."""
+    first = launch(session, gate.sql)
+    # so that a worker has to take over what follows
+    query(session, "SET work_mem = '5MB'")
+    if when == "before its launch":
+        renamed()
+    job = start(session, "SELECT session_user::text, current_user::text", on_full="queue")
+    if when == "while it waits":
+        renamed()
+    gate.open()
+    assert wait(session, first)
+    assert result(session, job, "a text, b text") == [(f"{names['login']}_new", f"{names['group']}_new")]

@@ -96,6 +96,44 @@ cdef void assume_role(Oid role) noexcept nogil:
         SetConfigOption("role", name, PGC_USERSET, PGC_S_SESSION)
 
 
+cdef const char *name_for_now(Job *job, JobRequest *request, Setting *setting) noexcept nogil:
+    """Of the role that a setting names; NULL: it names none."""
+    if is_named(setting, b"session_authorization"):
+        return GetUserNameFromId(job.identity.session_user, False)
+    if is_named(setting, b"role") and request.role != InvalidOid:
+        return GetUserNameFromId(request.role, False)
+    return NULL
+
+
+cdef char *settings_for_now(Job *job, JobRequest *request) noexcept nogil:
+    """What the launcher sent, with the names that its roles have now: as settings they have no other identity, and a
+    renamed role's name may be another's. In a transaction, in whose memory it lies."""
+    cdef char *place = request_settings(request) + sizeof(Size)
+    cdef char *end = request_settings(request) + request.settings_size
+    cdef char *packed = <char *>MemoryContextAllocExtended(
+        CurrentMemoryContext, request.settings_size + 2 * NAMEDATALEN, MCXT_ALLOC_HUGE)
+    cdef char *to = packed + sizeof(Size)
+    cdef const char *value
+    cdef Setting setting
+    cdef Size length
+    while read_setting(place, end, &setting):
+        place = setting.end
+        value = name_for_now(job, request, &setting)
+        length = setting.value - setting.name
+        memcpy(to, setting.name, length)
+        to += length
+        if value == NULL:
+            value = setting.value
+        length = strlen(value) + 1
+        memcpy(to, value, length)
+        to += length
+        memcpy(to, setting.rest, setting.end - setting.rest)
+        to += setting.end - setting.rest
+    length = to - packed - sizeof(Size)
+    memcpy(packed, &length, sizeof(Size))
+    return packed
+
+
 cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
     """Bring the launcher's settings into force, in a committed transaction of their own: in the job's, a ROLLBACK
     in a procedure would bring the old ones back."""
@@ -115,7 +153,7 @@ cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
     require_rights(&job.identity, request.role)
     # it sets all to their defaults first, and during recovery a transaction can't be set to writing: so it is already
     XactReadOnly = False
-    RestoreGUCState(request_settings(request))
+    RestoreGUCState(settings_for_now(job, request))
     assume_role(request.role)
     CommitTransactionCommand()
     use_server_encoding()
