@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
-from .calls import query, read_result, sqlstate, value
+from .calls import (
+    at_the_same_time,
+    query,
+    read_result,
+    result_failure,
+    value,
+    wait_until_blocked,
+    wait_until_in_extension,
+)
 from .fix_db import Connect, Connection, MakeRole
-from .jobs import Handle, launch, result, run, start, wait
+from .jobs import Handle, closed_gate, launch, result, run, start, wait
 from .test_describe import as_json, describe
 
 
@@ -61,6 +68,11 @@ def owner(conn: Connection, connect: Connect, make_role: MakeRole) -> Iterator[O
     assert value(conn, "SELECT current_user::text || session_user") == "postgrespostgres"
 
 
+def constrain(conn: Connection, domain: str, check: str) -> None:
+    """Add a check that values from before have yet to pass."""
+    query(conn, f"ALTER DOMAIN {domain} ADD CHECK ({check}) NOT VALID")
+
+
 # ---- casts to json
 
 TAKE_OVER = (
@@ -93,26 +105,51 @@ def test_a_cast_to_json(
     expression: str,
     json: object,
 ) -> None:
-    """Of another role it is not used; one's own is, as in a session."""
+    """Only a superuser's is used, as in a session."""
     query(owner.conn, f"{make}; {TAKE_OVER.format(type_=type_, role=owner.role)}")
     handle = owner.finished(f"SELECT {expression} AS x")
     assert as_json(conn, handle) == [{"x": json}]
     assert not value(conn, "SELECT rolsuper FROM pg_roles WHERE rolname = %s", owner.role)
     assert seen(conn, owner) == set()
-    # Of the reader's own.
+    assert as_json(owner.conn, owner.finished(f"SELECT {expression} AS x")) == [{"x": json}]
+    assert seen(conn, owner) == set()
+    # Of a superuser.
     query(
         owner.conn,
         f"CREATE OR REPLACE FUNCTION take({type_}) RETURNS json LANGUAGE sql"
         " AS $$ SELECT '\"cast\"'::json $$",
     )
-    handle = owner.finished(f"SELECT {expression} AS x")
     expected = query(owner.conn, f"SELECT row_to_json(s) FROM (SELECT {expression} AS x) s")
-    assert [(row,) for row in as_json(owner.conn, handle)] == expected
-    # A session uses none of a composite.
-    assert ("cast" in str(expected)) == ("TYPE pair" not in make and "TABLE" not in make)
-    # Of a superuser.
     query(conn, f"ALTER FUNCTION {owner.role}.take OWNER TO postgres")
     assert [(row,) for row in as_json(conn, owner.finished(f"SELECT {expression} AS x"))] == expected
+    # A session uses none of a composite.
+    assert ("cast" in str(expected)) == ("TYPE pair" not in make and "TABLE" not in make)
+
+
+@pytest.mark.parametrize(
+    ("expression", "json"),
+    [
+        ("'x'::base", "x"),
+        ("row('x'::base)", {"f1": "x"}),
+        ("ARRAY['x'::base, NULL]", ["x", None]),
+        ("row(ARRAY['x'::base])", {"f1": ["x"]}),
+        ("ARRAY[row(ARRAY['x'::base])]", [{"f1": ["x"]}]),
+    ],
+)
+def test_a_cast_of_a_base_type(conn: Connection, owner: Owner, expression: str, json: object) -> None:
+    """A superuser has made the type, and given it to the role."""
+    query(
+        conn,
+        f"SET search_path = {owner.role}, public; CREATE TYPE base;"
+        " CREATE FUNCTION base_in(cstring) RETURNS base LANGUAGE internal IMMUTABLE STRICT AS 'textin';"
+        " CREATE FUNCTION base_out(base) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';"
+        " CREATE TYPE base (INPUT = base_in, OUTPUT = base_out);"
+        f" ALTER TYPE base OWNER TO {owner.role}; RESET search_path",
+    )
+    query(owner.conn, TAKE_OVER.format(type_="base", role=owner.role))
+    assert as_json(conn, owner.finished(f"SELECT {expression} AS x")) == [{"x": json}]
+    assert seen(conn, owner) == set()
+    assert not value(conn, "SELECT rolsuper FROM pg_roles WHERE rolname = %s", owner.role)
 
 
 # ---- checks of domains
@@ -142,140 +179,124 @@ HOLDERS = {
 
 
 @pytest.mark.parametrize(("make", "type_", "expression"), HOLDERS.values(), ids=HOLDERS)
-def test_the_check_of_another_roles_domain(
-    conn: Connection, owner: Owner, make: str, type_: str, expression: str
-) -> None:
-    """It holds, and runs as its owner."""
+def test_no_check_runs(conn: Connection, owner: Owner, make: str, type_: str, expression: str) -> None:
+    """What the job's values have passed holds for them; with what was added since they are text."""
     query(owner.conn, f"CREATE DOMAIN d AS int CHECK (see(VALUE)); {make}")
     text = value(owner.conn, f"SELECT ({expression})::text")
-    handles = [owner.finished(f"SELECT {expression} AS x") for _ in range(3)]
-    query(owner.conn, "DELETE FROM seen")
-    assert read_result(conn, handles[0], f"x {owner.role}.{type_}", "x::text") == [(text,)]
-    assert seen(conn, owner) == {owner.role}
-    assert len(describe(conn, handles[1])) == 1
+    handles = [owner.finished(f"SELECT {expression} AS x") for _ in range(4)]
+    seen(conn, owner)
+    columns = f"x {owner.role}.{type_}"
+    assert read_result(conn, handles[0], columns, "x::text") == [(text,)]
     assert result(conn, handles[1], "x text") == [(text,)]
     assert len(as_json(conn, handles[2])) == 1
+    constrain(owner.conn, "d", "see(VALUE + 1)")
+    failed = result_failure(conn, handles[3], columns)
+    assert (failed.sqlstate, failed.hint) == ("42804", "Declare the column as text.")
+    assert [row[3] for row in describe(conn, handles[3])] == ["text"]
+    assert result(conn, handles[3], "x text") == [(text,)]
     assert seen(conn, owner) == set()
-    handle = owner.finished(f"SELECT {expression} AS x")
-    query(owner.conn, "ALTER DOMAIN d ADD CHECK (VALUE > 100) NOT VALID")
-    read = f"SELECT * FROM pg_background_result{tuple(handle)} AS (x {owner.role}.{type_})"
-    assert sqlstate(conn, read) == "23514"
 
 
-def test_the_owners_own_check_runs_as_in_a_session(owner: Owner) -> None:
-    query(owner.conn, "CREATE DOMAIN d AS int CHECK (see(VALUE))")
-    handle = owner.finished("SELECT 1::d")
-    query(owner.conn, "DELETE FROM seen")
-    assert result(owner.conn, handle, "x d") == [(1,)]
-    assert query(owner.conn, "SELECT * FROM seen") == [(owner.role, f"{owner.role}, public")]
+def test_checks_of_ones_own_and_of_superusers(conn: Connection, owner: Owner) -> None:
+    """None of these runs either: their functions may be, or call, anybody's."""
+    query(owner.conn, "CREATE DOMAIN d AS int")
+    query(conn, "CREATE DOMAIN public.super AS int")
+    handle = owner.finished("SELECT 1::d, 2::super")
+    constrain(owner.conn, "d", "see(VALUE)")
+    assert result_failure(owner.conn, handle, "x d, y super").sqlstate == "42804"
+    constrain(conn, "public.super", f"{owner.role}.see(VALUE)")
+    assert result_failure(conn, handle, "x int, y public.super").sqlstate == "42804"
+    assert result(conn, handle, "x int, y int") == [(1, 2)]
+    assert seen(conn, owner) == set()
 
 
-def test_functions_of_others_in_a_trusted_domain(conn: Connection, owner: Owner) -> None:
-    query(conn, f"CREATE DOMAIN public.d AS int CHECK ({owner.role}.see(VALUE))")
-    handle = launch(conn, "SELECT 1::public.d")
-    wait(conn, handle)
-    seen(conn, owner)
-    assert result(conn, handle, "x public.d") == [(1,)]
-    assert seen(conn, owner) == {owner.role}
+# ---- what changes while the result is read
+
+#: A value of the job's first rows and of its last, which come when the types have changed.
+SLOW = (
+    "SELECT x, CASE WHEN i > 3 THEN row('z'::late) END AS r, repeat('x', 40000) AS f,"
+    " CASE WHEN i = 3 THEN ({gate})::text END AS g"
+    " FROM generate_series(1, 5) AS i LEFT JOIN (SELECT {expression} AS x) AS v ON i > 3"
+)
 
 
-def test_expressions_of_others(conn: Connection, owner: Owner) -> None:
-    """Not only functions: a check may call the server's own with the rights that it finds."""
+def read_while(
+    conn: Connection, connect: Connect, owner: Owner, expression: str, sql: str, change: str
+) -> list[tuple[object, ...]]:
+    """Read as a superuser, who has the first rows, and knows how to read the next, when the types change."""
+    reader, holder = connect(), connect()
+    query(owner.conn, "CREATE TYPE late AS ENUM ('z')")
+    with closed_gate(holder) as gate, at_the_same_time(reader) as call:
+        handle = launch(owner.conn, SLOW.format(expression=expression, gate=gate.sql))
+        wait_until_blocked(conn, handle.pid)
+        reading = call(query, reader, sql.format(handle=tuple(handle)))
+        wait_until_in_extension(conn, reader)
+        query(owner.conn, change)
+        gate.open()
+        rows = reading.result()
+        gate.close()
+    return [tuple(row) for row in rows]
+
+
+def test_a_cast_to_json_that_is_exchanged(conn: Connection, connect: Connect, owner: Owner) -> None:
+    query(owner.conn, "CREATE TYPE mood AS ENUM ('ok')")
     query(
-        owner.conn,
-        "CREATE DOMAIN d AS int CHECK (set_config('my.user', current_user, true) = current_user"
-        " AND pg_has_role(current_user, 'pg_read_all_data', 'member') IS FALSE)",
+        conn,
+        f"CREATE FUNCTION public.trusted({owner.role}.mood) RETURNS json LANGUAGE sql"
+        " AS $$ SELECT '\"cast\"'::json $$",
     )
-    assert result(conn, owner.finished("SELECT 1::d"), f"x {owner.role}.d") == [(1,)]
-    query(owner.conn, "CREATE DOMAIN reader AS int CHECK (pg_read_file('PG_VERSION') <> '' OR VALUE IS NULL)")
-    handle = owner.finished("SELECT NULL::reader")
-    assert (
-        sqlstate(conn, f"SELECT * FROM pg_background_result{tuple(handle)} AS (x {owner.role}.reader)")
-        == "42501"
+    query(owner.conn, "CREATE CAST (mood AS json) WITH FUNCTION public.trusted(mood)")
+    rows = read_while(
+        conn,
+        connect,
+        owner,
+        "'ok'::mood",
+        "SELECT j ->> 'x' FROM pg_background_result_json{handle} AS j",
+        f"DROP CAST (mood AS json); {TAKE_OVER.format(type_='mood', role=owner.role)}",
     )
+    assert rows == [(None,), (None,), (None,), ("cast",), ("cast",)]
+    assert seen(conn, owner) == set()
+    assert not value(conn, "SELECT rolsuper FROM pg_roles WHERE rolname = %s", owner.role)
 
 
-def test_inlined_functions_of_others(conn: Connection, owner: Owner) -> None:
-    """A function in SQL has no owner any more once the planner has put its body in the place of the call."""
-    query(
-        owner.conn,
-        "CREATE FUNCTION only_superusers(x int) RETURNS bool LANGUAGE sql STABLE AS"
-        " $$ SELECT current_user = 'postgres' $$;"
-        "CREATE DOMAIN d AS int CHECK (NOT only_superusers(VALUE))",
-    )
-    # This session has planned the check, as itself.
-    assert sqlstate(conn, f"SELECT 1::{owner.role}.d") == "23514"
-    assert result(conn, owner.finished("SELECT 1::d"), f"x {owner.role}.d") == [(1,)]
-
-
-def test_domains_of_several_owners(
-    conn: Connection, connect: Connect, make_role: MakeRole, owner: Owner
+@pytest.mark.parametrize(
+    ("make", "expression", "type_", "text"),
+    [
+        ("CREATE TYPE r AS RANGE (subtype = d)", "r(1, 2)", "r", "[1,2)"),
+        ("CREATE DOMAIN da AS d[]", "ARRAY['{1}'::da]", "da[]", '{"{1}"}'),
+        ("CREATE DOMAIN o AS int CHECK ((VALUE::d) > 0)", "1::o", "o", "1"),
+        ("", "1::d", "d", "1"),
+    ],
+    ids=["range", "array", "check", "domain"],
+)
+def test_a_check_that_comes_while_the_result_is_read(
+    conn: Connection,
+    connect: Connect,
+    owner: Owner,
+    make: str,
+    expression: str,
+    type_: str,
+    text: str,
 ) -> None:
-    """Each check runs as its own."""
-    other = make_owner(conn, connect, make_role)
-    query(owner.conn, f"CREATE DOMAIN d AS int CHECK (see(VALUE)); GRANT USAGE ON TYPE d TO {other.role}")
-    query(
-        other.conn,
-        f"CREATE DOMAIN dd AS {owner.role}.d CHECK (see(VALUE)); CREATE TYPE c AS (x dd, y {owner.role}.d)",
+    query(owner.conn, f"CREATE DOMAIN d AS int; {make}")
+    rows = read_while(
+        conn,
+        connect,
+        owner,
+        expression,
+        f"SELECT x::text FROM pg_background_result{{handle}} AS"
+        f" (x {owner.role}.{type_}, r record, f text, g text)",
+        "ALTER DOMAIN d ADD CHECK (see(VALUE)) NOT VALID",
     )
-    handle = other.finished("SELECT row(1, 2)::c")
-    seen(conn, owner), seen(conn, other)
-    assert read_result(conn, handle, f"x {other.role}.c", "(x).x, (x).y") == [(1, 2)]
-    assert seen(conn, owner) == {owner.role}
-    assert seen(conn, other) == {other.role}
-
-
-def test_a_checks_search_path_is_nobodys(
-    conn: Connection, connect: Connect, make_role: MakeRole, owner: Owner
-) -> None:
-    """The reader cannot put a function of its own into a check that runs as another."""
-    reader = make_owner(conn, connect, make_role)
-    query(owner.conn, "CREATE DOMAIN d AS int CHECK (see(VALUE))")
-    handle = owner.finished("SELECT 1::d")
-    seen(conn, owner)
-    query(conn, f"GRANT {owner.role} TO {reader.role}")
-    query(reader.conn, f"SET search_path = {reader.role}, public")
-    assert result(reader.conn, handle, f"x {owner.role}.d") == [(1,)]
-    assert query(conn, f"SELECT * FROM {owner.role}.seen") == [(owner.role, "pg_catalog, pg_temp")]
-
-
-def test_immutable_checks_of_others_run_as_the_reader(conn: Connection, owner: Owner) -> None:
-    """They only compute, and are what nearly all domains have."""
-    query(
-        owner.conn,
-        "CREATE DOMAIN email AS text CHECK (VALUE ~ '@' AND length(VALUE) < 99) NOT NULL;"
-        "CREATE TABLE users (id int, mail email); INSERT INTO users VALUES (1, 'a@b')",
-    )
-    query(conn, f"REVOKE USAGE ON SCHEMA {owner.role} FROM PUBLIC")
-    sql = f"SELECT * FROM pg_background_result(NULL::{owner.role}.users, %s, %s)"
-    assert query(conn, sql, *owner.finished("TABLE users")) == [(1, "a@b")]
-    handle = owner.finished("TABLE users")
-    query(owner.conn, "ALTER DOMAIN email ADD CHECK (VALUE <> 'a@b') NOT VALID")
-    assert sqlstate(conn, sql, *handle) == "23514"
-
-
-def test_a_failed_check_leaves_the_reader_itself(conn: Connection, owner: Owner) -> None:
-    query(
-        owner.conn,
-        "CREATE FUNCTION fail(x int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN IF x > 1 THEN"
-        " PERFORM set_config('my.mark', 'x', false); RAISE 'no %', current_user; END IF; RETURN true; END $$;"
-        "CREATE DOMAIN d AS int; CREATE TABLE tab AS SELECT 2::d AS x;",
-    )
-    handle = owner.finished("TABLE tab")
-    query(owner.conn, "ALTER DOMAIN d ADD CHECK (fail(VALUE)) NOT VALID")
-    job = (
-        f"DO $$ BEGIN PERFORM * FROM pg_background_result{tuple(handle)} AS (x {owner.role}.d);"
-        " EXCEPTION WHEN OTHERS THEN RAISE USING MESSAGE = SQLERRM || ' caught by ' || current_user; END $$"
-    )
-    with pytest.raises(psycopg.errors.RaiseException, match=f"no {owner.role} caught by postgres"):
-        query(conn, job)
+    assert [row for row in rows if row[0]] == [(text,)] * 2
+    assert seen(conn, owner) == set()
 
 
 # ---- ranges
 
 
 def test_functions_of_a_range(conn: Connection, owner: Owner) -> None:
-    """A superuser has given a role the function that compares its bounds."""
+    """None runs, not even one that compares its bounds and that a superuser has given to a role."""
     query(
         conn,
         f"SET search_path = {owner.role}, public;"
@@ -293,7 +314,7 @@ def test_functions_of_a_range(conn: Connection, owner: Owner) -> None:
         f" $$ BEGIN PERFORM {owner.role}.see(1); RETURN btint4cmp(a, b); END $$",
     )
     assert read_result(conn, handle, f"x {owner.role}.r", "x::text") in ([("[1,3]",)], [("[1,4)",)])
-    assert seen(conn, owner) == {owner.role}
+    assert seen(conn, owner) == set()
 
 
 # ---- the other ways to read
@@ -302,9 +323,12 @@ def test_functions_of_a_range(conn: Connection, owner: Owner) -> None:
 def test_run_query_and_results_within_jobs(conn: Connection, owner: Owner) -> None:
     query(owner.conn, "CREATE DOMAIN d AS int CHECK (see(VALUE)); CREATE TABLE tab AS SELECT 1::d AS x")
     seen(conn, owner)
+    # As the job, and not again as the reader.
     columns = f"AS (x {owner.role}.d)"
     assert query(conn, f"SELECT * FROM pg_background_run_query('TABLE {owner.role}.tab') {columns}") == [(1,)]
-    assert seen(conn, owner) == {owner.role}
+    assert seen(conn, owner) == set()
     handle = start(owner.conn, "TABLE tab")
+    wait(owner.conn, handle)
+    seen(conn, owner)
     assert run(conn, f"SELECT * FROM pg_background_result{tuple(handle)} {columns}", "n int") == [(1,)]
-    assert seen(conn, owner) == {owner.role}
+    assert seen(conn, owner) == set()

@@ -171,11 +171,43 @@ def test_also_rules(ready: Connection) -> None:
     assert value(ready, "SELECT count(*) FROM log") == 3
 
 
-def test_also_rules_with_rows(ready: Connection) -> None:
-    """The statement's own result is what it is without them."""
-    query(ready, "CREATE RULE also AS ON INSERT TO t DO ALSO SELECT 'from the rule'")
-    assert tags(ready, "INSERT INTO t VALUES (7)") == ["INSERT 0 1"]
-    assert value(ready, "SELECT count(*) FROM t WHERE a = 7") == 1
+@pytest.mark.parametrize(
+    ("rule", "job", "columns", "rows"),
+    [
+        ("INSERT TO t DO ALSO SELECT NEW.a + 10", "INSERT INTO t VALUES (7), (8)", "a int", [(17,), (18,)]),
+        ("INSERT TO t DO ALSO SELECT NEW.a + 10", "INSERT INTO t SELECT 1 WHERE false", "a int", []),
+        ("INSERT TO t DO ALSO (SELECT 1; SELECT 'second')", "INSERT INTO t VALUES (7)", "a int", [(1,)]),
+        ("UPDATE TO t DO ALSO SELECT OLD.a", "UPDATE t SET a = a * 10 WHERE a = 2", "a int", [(2,)]),
+        (
+            "INSERT TO t WHERE NEW.a > 5 DO INSTEAD SELECT 'instead', NEW.a",
+            "INSERT INTO t VALUES (5), (6)",
+            "a text, b int",
+            [("instead", 6)],
+        ),
+        ("DELETE TO t WHERE OLD.a > 2 DO INSTEAD SELECT OLD.a", "DELETE FROM t", "a int", [(3,)]),
+    ],
+)
+def test_rules_that_select_beside_the_statement(
+    ready: Connection, rule: str, job: str, columns: str, rows: list[tuple[object, ...]]
+) -> None:
+    """Their rows are the result of a statement that has none; of several, the first that a session shows."""
+    query(ready, f"CREATE RULE r AS ON {rule}")
+    ready.execute("BEGIN")
+    cursor = ready.execute(job.encode())
+    while cursor.description is None and cursor.nextset():
+        pass
+    assert cursor.fetchall() == rows
+    expected = query(ready, "SELECT a FROM t ORDER BY a")
+    ready.execute("ROLLBACK")
+    assert run(ready, job, columns) == rows
+    assert query(ready, "SELECT a FROM t ORDER BY a") == expected
+
+
+def test_rules_that_select_beside_what_is_returned(ready: Connection) -> None:
+    """What RETURNING asks for is the result, also where a session shows the rule's rows before it."""
+    query(ready, "CREATE RULE r AS ON UPDATE TO t DO ALSO SELECT 'from the rule'")
+    assert run(ready, "UPDATE t SET a = 9 WHERE a = 2 RETURNING a", "a int") == [(9,)]
+    assert run(ready, "UPDATE t SET a = 8 WHERE a = 9", "a text") == [("from the rule",)]
 
 
 def test_instead_rules(ready: Connection) -> None:

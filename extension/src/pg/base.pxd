@@ -77,6 +77,7 @@ cdef extern from "shim.h" nogil:
     Datum GetAttributeByNum(HeapTupleHeader tuple, int16_t attrno, cbool *isNull)
     void fmgr_info(Oid functionId, FmgrInfo *finfo)
     char *OutputFunctionCall(FmgrInfo *flinfo, Datum val)
+    Datum FunctionCall1(FmgrInfo *flinfo, Datum arg)
     Datum InputFunctionCall(FmgrInfo *flinfo, char *str, Oid typioparam, int32_t typmod)
     Datum OidInputFunctionCall(Oid functionId, char *str, Oid typioparam, int32_t typmod)
 

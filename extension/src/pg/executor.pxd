@@ -91,13 +91,9 @@ cdef extern from "shim.h" nogil:
         CURSOR_OPT_PARALLEL_OK
 
     ctypedef struct Query:
-        int querySource
         cbool canSetTag
         List *returningList
         # ...
-    enum:
-        QSRC_ORIGINAL
-
     # Bound parameters
     enum:
         MAX_PARAMETERS
@@ -206,7 +202,7 @@ cdef extern from "shim.h" nogil:
         TupleDesc setDesc
     enum:
         SFRM_Materialize, SFRM_Materialize_Random
-        TYPEFUNC_COMPOSITE
+        TYPEFUNC_COMPOSITE, TYPEFUNC_COMPOSITE_DOMAIN
     ReturnSetInfo *result_set_info(FunctionCallInfo)
     MemoryContext per_query_memory(ReturnSetInfo *)
     int get_call_result_type(FunctionCallInfo fcinfo, Oid *resultTypeId, TupleDesc *resultTupleDesc)

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int16_t, int32_t
 
-from .base cimport ArrayType, cbool, Datum, HeapTupleHeader, MemoryContext, Oid
+from .base cimport ArrayType, cbool, Datum, FmgrInfo, HeapTupleHeader, MemoryContext, Oid, Size, varlena
 from .executor cimport ExprContext, Node, TupleDesc
 
 cdef extern from "shim.h" nogil:
@@ -31,26 +31,22 @@ cdef extern from "shim.h" nogil:
 
     # Code that belongs to types
     Oid function_owner(Oid function)
-    void range_functions(Oid range, Oid *canonical, Oid *comparison)
     Oid cast_to_json(Oid type)
-    int domain_checks(Oid domain, char ***names, Node ***checks)
-    void raise_domain_null(Oid domain)
-    void raise_domain_check(Oid domain, const char *name)
+    Oid function_called(FmgrInfo *)
+    ctypedef struct DomainCheck:
+        Oid oid
+        cbool is_valid
+    cbool has_constraints "DomainHasConstraints"(Oid domain)
+    int domain_checks(Oid domain, DomainCheck **checks)
 
     # Expressions
     ctypedef struct ExprState:
         pass
-    cbool check_functions_in_node(Node *node, cbool (*checker)(Oid func_id, void *context) noexcept nogil,
-                                  void *context)
-    cbool expression_tree_walker(Node *node, cbool (*walker)(Node *node, void *context) noexcept nogil, void *context)
-    cbool contain_mutable_functions(Node *clause)
-    cbool is_domain_coercion(Node *)
-    Oid expression_type(Node *)
     Node *typmod_coercion(Oid type, int32_t sent, int32_t declared)
+    Oid function_of_coercion(Node *expression)
     ExprState *prepare_expression(Node *expression)
     ExprContext *CreateStandaloneExprContext()
     void ReScanExprContext(ExprContext *econtext)
-    MemoryContext per_query_memory_of(ExprContext *)
     Datum evaluate(ExprState *state, ExprContext *context, Datum value, cbool value_is_null, cbool *is_null)
 
     # Values within values
@@ -62,6 +58,8 @@ cdef extern from "shim.h" nogil:
     int32_t desc_typmod(TupleDesc)
     ArrayType *array_of(Datum)
     ArrayType *array_like(ArrayType *model, Datum *values, cbool *nulls, Oid element)
+    varlena *whole_value(Datum)
+    Size whole_size(varlena *)
     Datum name_datum(const char *string)
 
     # Settings for the time of a call, and locks until the transaction's end
@@ -69,7 +67,6 @@ cdef extern from "shim.h" nogil:
     void AtEOXact_GUC(cbool isCommit, int nestLevel)
     void set_for_now(const char *name, const char *value)
     enum:
-        SECURITY_LOCAL_USERID_CHANGE, SECURITY_RESTRICTED_OPERATION
         AccessShareLock
     void LockRelationOid(Oid relid, int lockmode)
     void UnlockRelationOid(Oid relid, int lockmode)

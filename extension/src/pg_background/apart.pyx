@@ -61,12 +61,34 @@ cdef Datum take_apart(Shape *shape, Datum value) noexcept nogil:
     return fields_apart(shape, record_of(value))
 
 
+cdef int begin_stable_form() noexcept nogil:
+    """Settings under which text is written in one form, whatever the job's are."""
+    cdef int level = NewGUCNestLevel()
+    set_for_now("datestyle", "ISO")
+    set_for_now("intervalstyle", "postgres")
+    set_for_now("extra_float_digits", "1")
+    set_for_now("bytea_output", "hex")
+    set_for_now("lc_monetary", "C")
+    set_for_now("search_path", "pg_catalog")
+    return level
+
+
 cdef Datum written_value(Shape *shape, Datum value) noexcept nogil:
-    """In a form that can be read under any settings, whatever the job's are."""
+    """As the payload of a bytea: its bytes, for who has the types that it is made of as they are, and the text that
+    others read, in a form that does not depend on the job's settings.
+
+    The bytes hold what the text does not: which object a name meant, and that a word is NULL.
+    """
+    cdef varlena *whole = whole_value(value)
+    cdef Size size = whole_size(whole)
     cdef int level = begin_stable_form()
-    cdef Datum written = CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    cdef char *written = OutputFunctionCall(&shape.function, value)
+    cdef Size length = strlen(written)
+    cdef char *both = <char *>palloc(size + length)
     AtEOXact_GUC(False, level)
-    return written
+    memcpy(both, whole, size)
+    memcpy(both + size, written, length)
+    return PointerGetDatum(cstring_to_text_with_len(both, <int>(size + length)))
 
 
 cdef Datum reference_value(Shape *shape, Datum value) noexcept nogil:

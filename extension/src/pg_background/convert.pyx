@@ -312,14 +312,12 @@ cdef void plan_column(Conversion *conversion, TakenColumn *taken, SentColumn *se
 cdef ExprState *fit_to_typmod(Oid type, int32_t sent, int32_t declared) noexcept nogil:
     """As an assignment does it, without a way through text, which would depend on settings; NULL: it fits."""
     cdef Node *expression = typmod_coercion(type, sent, declared)
-    cdef Author author
     if expression == NULL:
         return NULL
-    author.suspect = InvalidOid
-    if look_at_node(expression, &author):
+    if not may_run(function_of_coercion(expression)):
         raise_with_hint(ERRCODE_INSUFFICIENT_PRIVILEGE, b"Declare the column without it.",
-                        b"the length or precision of type %s is enforced by a function of role \"%s\"",
-                        type_name(type, -1), GetUserNameFromId(author.suspect, True))
+                        b"the length or precision of type %s is enforced by a function that is no superuser's",
+                        type_name(type, -1))
     return prepare_expression(expression)
 
 

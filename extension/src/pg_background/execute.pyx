@@ -179,13 +179,13 @@ cdef List *plan_statement(JobRequest *request, Statement *statement, void **para
 
 
 cdef bint do_rules_answer(List *trees) noexcept nogil:
-    """Whether the result is that of a rule's statements: where they come instead of the statement itself, unless one
-    of them returns its rows in its place."""
+    """Whether rows that rules select are the result: where the statement itself, or what a rule has put in its place,
+    returns none."""
     cdef Query *query
     cdef int i
     for i in range(list_length(trees)):
         query = <Query *>list_nth(trees, i)
-        if query.querySource == QSRC_ORIGINAL or (query.canSetTag and query.returningList != NULL):
+        if query.canSetTag and query.returningList != NULL:
             return False
     return True
 

@@ -158,6 +158,14 @@ cdef public Datum pgbg_result(FunctionCallInfo fcinfo) noexcept nogil:
     return 0
 
 
+cdef void check_row_type(FunctionCallInfo fcinfo) noexcept nogil:
+    """Raise 42804 for a domain over a row type, whose constraints rows of columns have not passed."""
+    cdef Oid type = InvalidOid
+    if get_call_result_type(fcinfo, &type, NULL) == TYPEFUNC_COMPOSITE_DOMAIN and has_constraints(type):
+        raise_mismatch(psprintf(b"Rows are not checked by the constraints of domain %s.", type_name(type, -1)),
+                       "Give the type that it is based on, and cast the rows.")
+
+
 cdef public Datum pgbg_result_typed(FunctionCallInfo fcinfo) noexcept nogil:
     """result(NULL::my_table, pid, cookie): the type stands for the column list; not strict, as it is mostly a NULL."""
     cdef Reading reading
@@ -165,6 +173,7 @@ cdef public Datum pgbg_result_typed(FunctionCallInfo fcinfo) noexcept nogil:
     if arg_isnull(fcinfo, 1) or arg_isnull(fcinfo, 2):
         materialized(fcinfo, &reading.wanted)
         return 0
+    check_row_type(fcinfo)
     reading.handle = handle_at(fcinfo, 1)
     read_result(fcinfo, &reading)
     return 0

@@ -10,7 +10,7 @@ cdef enum ShapeKind:
     SHAPE_ARRAY                 # an array of what its one part travels as
     SHAPE_COMPOSITE             # a record of what its fields travel as
     SHAPE_RECORD                # the same, but each value tells the number of its own shape
-    SHAPE_WRITTEN               # text that its input function reads: a range, or an array that has no counterpart
+    SHAPE_WRITTEN               # travels as its bytes and as text: a range, or an array that has no counterpart
     SHAPE_TEXT                  # text that no type reads: pseudo-types, and in another database what is unknown there
 
 cdef struct Shape:
@@ -19,6 +19,10 @@ cdef struct Shape:
     int32_t typmod              # of a field, or of what a domain is based on
     Oid wire                    # type of the value as it travels
     const char *name            # of a field or label
+    int16_t number              # of a field: its attribute number
+    bint not_null               # of a domain, this level alone
+    int check_count
+    DomainCheck *checks
     int32_t count
     Shape *parts
     # what a side keeps for the values: functions and rows
@@ -32,8 +36,8 @@ cdef struct Shape:
     int32_t target_typmod
     bint is_named               # ... which is the sent type itself
     bint is_changed             # ... in another form than it travelled in
-    DomainChecks *checks
-    Oid run_as                  # whose rights a SHAPE_WRITTEN is read with; InvalidOid: the reader's
+    bint is_cast                # ... json that this function makes of it
+    FmgrInfo cast
 
 
 cdef bint is_reference(Oid type) noexcept nogil:
@@ -92,6 +96,8 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
         if not find_shape(shape.parts, facts.base, facts.base_typmod, lock):
             return False
         shape.wire = shape.parts.wire
+        shape.not_null = facts.not_null
+        shape.check_count = domain_checks(type, &shape.checks)
     elif type == RECORDOID:
         shape.kind = SHAPE_RECORD
     elif type == RECORDARRAYOID:
@@ -104,7 +110,7 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
         shape.wire = BYTEAOID
     elif (facts.kind == c'r' or facts.kind == c'm') and type >= FirstUnpinnedObjectId:
         shape.kind = SHAPE_WRITTEN
-        shape.wire = TEXTOID
+        shape.wire = BYTEAOID
         add_parts(shape, 1)
         return find_shape(shape.parts, get_range_subtype(type) if facts.kind == c'r' else get_multirange_range(type),
                           -1, lock)
@@ -125,7 +131,7 @@ cdef bint find_element(Shape *shape, Oid element, bint lock) noexcept nogil:
     if shape.wire == InvalidOid:
         # of domains over arrays: an array has no array type
         shape.kind = SHAPE_WRITTEN
-        shape.wire = TEXTOID
+        shape.wire = BYTEAOID
     return True
 
 
@@ -172,8 +178,25 @@ cdef bint find_fields_of(Shape *shape, TupleDesc desc, bint lock) noexcept nogil
         if not find_shape(&shape.parts[n], column(desc, i).atttypid, column(desc, i).atttypmod, lock):
             return False
         shape.parts[n].name = column_name(desc, i)
+        shape.parts[n].number = <int16_t>(i + 1)
         n += 1
     shape.count = n
+    return True
+
+
+cdef bint is_as_strict(Shape *sent, Shape *here) noexcept nogil:
+    """Whether a value of the domain has passed all that it demands now, or was let off in the job too, as a NULL of an
+    outer join and a row older than a constraint are."""
+    cdef int i, k
+    if here.not_null and not sent.not_null:
+        return False
+    for i in range(here.check_count):
+        k = 0
+        while k < sent.check_count and sent.checks[k].oid != here.checks[i].oid:
+            k += 1
+        # one that has been validated since binds what it has let off before
+        if k == sent.check_count or (here.checks[i].is_valid and not sent.checks[k].is_valid):
+            return False
     return True
 
 
@@ -188,9 +211,11 @@ cdef bint is_same_shape(Shape *sent, Shape *here) noexcept nogil:
             if enum_value(here.type, sent.parts[i].name) != sent.parts[i].type:
                 return False
         return True
-    if sent.count != here.count:
+    if sent.count != here.count or not is_as_strict(sent, here):
         return False
     for i in range(sent.count):
+        if sent.parts[i].number != here.parts[i].number:
+            return False
         if sent.kind == SHAPE_COMPOSITE and strcmp(sent.parts[i].name, here.parts[i].name) != 0:
             return False
         if not is_same_shape(&sent.parts[i], &here.parts[i]):
@@ -232,29 +257,44 @@ cdef TupleDesc fields_desc(Shape *shape, bint as_target) noexcept nogil:
     return desc
 
 
-# ---- as it travels: of each node its fixed part, the name with a NUL, then the parts
+# ---- as it travels: of each node its fixed part, the name with a NUL, the checks, then the parts
 
 cdef struct PackedShape:
     int32_t kind
     Oid type
     int32_t typmod
     Oid wire
+    int16_t number
+    int16_t not_null
+    int32_t check_count
     int32_t count
     int32_t name_size           # with the NUL; 0: none
+
+cdef struct PackedCheck:
+    Oid oid
+    int32_t is_valid
 
 
 cdef void pack_shape(StringInfo buffer, Shape *shape) noexcept nogil:
     cdef PackedShape packed
+    cdef PackedCheck check
     cdef int i
     check_stack_depth()
     packed.kind = shape.kind
     packed.type = shape.type
     packed.typmod = shape.typmod
     packed.wire = shape.wire
+    packed.number = shape.number
+    packed.not_null = shape.not_null
+    packed.check_count = shape.check_count
     packed.count = shape.count
     packed.name_size = 0 if shape.name == NULL else <int32_t>strlen(shape.name) + 1
     appendBinaryStringInfo(buffer, <char *>&packed, sizeof(packed))
     appendBinaryStringInfo(buffer, shape.name, packed.name_size)
+    for i in range(shape.check_count):
+        check.oid = shape.checks[i].oid
+        check.is_valid = shape.checks[i].is_valid
+        appendBinaryStringInfo(buffer, <char *>&check, sizeof(check))
     for i in range(shape.count):
         pack_shape(buffer, &shape.parts[i])
 
@@ -262,6 +302,7 @@ cdef void pack_shape(StringInfo buffer, Shape *shape) noexcept nogil:
 cdef char *unpack_shape(Shape *shape, char *place) noexcept nogil:
     """Copies into the current memory context; returns the place after it."""
     cdef PackedShape packed
+    cdef PackedCheck check
     cdef int i
     check_stack_depth()
     memcpy(&packed, place, sizeof(packed))
@@ -274,6 +315,15 @@ cdef char *unpack_shape(Shape *shape, char *place) noexcept nogil:
     if packed.name_size > 0:
         shape.name = pnstrdup(place, packed.name_size)
     place += packed.name_size
+    shape.number = packed.number
+    shape.not_null = packed.not_null != 0
+    shape.check_count = packed.check_count
+    shape.checks = <DomainCheck *>palloc0(sizeof(DomainCheck) * (packed.check_count + 1))
+    for i in range(packed.check_count):
+        memcpy(&check, place, sizeof(check))
+        shape.checks[i].oid = check.oid
+        shape.checks[i].is_valid = check.is_valid != 0
+        place += sizeof(check)
     add_parts(shape, packed.count)
     for i in range(packed.count):
         place = unpack_shape(&shape.parts[i], place)

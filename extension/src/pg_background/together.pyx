@@ -12,55 +12,56 @@ cdef struct Assembly:
 
 cdef void prepare_named(Shape *shape) noexcept nogil:
     """For values of the type itself, which exists here and has this shape."""
-    cdef Oid function = InvalidOid
     cdef int i
     shape.is_named = True
     shape.is_changed = shape.kind != SHAPE_PLAIN
     shape.target = shape.type
     shape.target_typmod = shape.typmod
-    if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_WRITTEN:
-        getTypeInputInfo(shape.type, &function, &shape.function_parameter)
-        fmgr_info(function, &shape.function)
-        if shape.kind == SHAPE_WRITTEN:
-            shape.run_as = suspect_of_shape(shape)
+    if shape.kind == SHAPE_ENUM:
+        prepare_label(shape)
         return
-    if shape.kind == SHAPE_DOMAIN:
-        shape.checks = load_checks(shape.type)
     for i in range(shape.count):
         prepare_named(&shape.parts[i])
+    if shape.kind == SHAPE_DOMAIN:
+        shape.is_changed = shape.parts.is_changed
     if shape.kind == SHAPE_COMPOSITE:
         shape.wire_desc = fields_desc(shape, False)
         shape.desc = lookup_rowtype_tupdesc_copy(shape.type, -1)
 
 
+cdef void prepare_label(Shape *shape) noexcept nogil:
+    """Values of an enum are read from their labels."""
+    cdef Oid function = InvalidOid
+    shape.is_named = True
+    getTypeInputInfo(shape.type, &function, &shape.function_parameter)
+    fmgr_info(function, &shape.function)
+
+
 cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     """For values that show what they are made of, without the type that they were sent from."""
-    cdef Oid function = InvalidOid
-    cdef cbool is_varlena = False
+    cdef Oid element = get_element_type(shape.type) if shape.kind == SHAPE_PLAIN else <Oid>InvalidOid
     cdef int i
-    if (shape.kind == SHAPE_PLAIN and assembly.encoding != GetDatabaseEncoding()
-            and is_plain_text(get_element_type(shape.type))):
-        # each element is brought from the other encoding
+    if ((assembly.encoding != GetDatabaseEncoding() and is_plain_text(element))
+            or (assembly.is_for_json and element >= FirstUnpinnedObjectId)):
+        # each element is brought from the other encoding, or becomes JSON
         shape.kind = SHAPE_ARRAY
         add_parts(shape, 1)
-        set_plain(shape.parts, get_element_type(shape.type))
+        set_plain(shape.parts, element)
     shape.is_named = False
     shape.is_changed = shape.kind != SHAPE_PLAIN or assembly.encoding != GetDatabaseEncoding()
     shape.target = shape.wire
     shape.target_typmod = -1
-    if assembly.is_for_json and not assembly.is_elsewhere and is_made_json_by_cast(shape):
-        prepare_named(shape)
+    if assembly.is_for_json and not assembly.is_elsewhere and prepare_cast(shape):
         return
     if shape.kind == SHAPE_ENUM:
         return
+    if shape.kind == SHAPE_WRITTEN:
+        shape.target = TEXTOID
+        return
     if shape.kind == SHAPE_PLAIN:
         shape.target_typmod = shape.typmod
-        if assembly.is_for_json and shape.type >= FirstUnpinnedObjectId and is_cast_refused(shape.type):
-            shape.is_changed = True
-            shape.target = TEXTOID
-            shape.target_typmod = -1
-            getTypeOutputInfo(shape.type, &function, &is_varlena)
-            fmgr_info(function, &shape.function)
+        if assembly.is_for_json and shape.type >= FirstUnpinnedObjectId:
+            prepare_written(shape)
         return
     if shape.kind == SHAPE_REFERENCE:
         shape.target = TEXTOID if assembly.is_elsewhere else shape.type
@@ -81,13 +82,40 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
         shape.target_typmod = desc_typmod(shape.desc)
 
 
-cdef bint is_made_json_by_cast(Shape *shape) noexcept nogil:
-    """Whether a session would use a cast of this type, which is the reader's or a superuser's and still applies.
+cdef void prepare_written(Shape *shape) noexcept nogil:
+    """A base type of somebody's in JSON is its text. Left as it is, it would be what a cast of that moment makes."""
+    cdef Oid function = InvalidOid
+    cdef cbool is_varlena = False
+    shape.is_changed = True
+    shape.target = TEXTOID
+    shape.target_typmod = -1
+    getTypeOutputInfo(shape.type, &function, &is_varlena)
+    fmgr_info(function, &shape.function)
 
-    Of arrays and composites it never does.
+
+cdef bint prepare_cast(Shape *shape) noexcept nogil:
+    """Where a session would make JSON by a cast of this type, which is a superuser's and still applies: by that very
+    function, as the owner of the type may give it another cast before the next row.
+
+    Of arrays and composites a session uses none.
     """
-    return ((shape.kind == SHAPE_ENUM or shape.kind == SHAPE_WRITTEN) and is_shape_in_force(shape, True)
-            and get_element_type(shape.type) == InvalidOid and may_use_cast(shape.type))
+    cdef Oid function
+    if ((shape.kind != SHAPE_ENUM and shape.kind != SHAPE_WRITTEN and shape.kind != SHAPE_PLAIN)
+            or shape.type < FirstUnpinnedObjectId or get_element_type(shape.type) != InvalidOid):
+        return False
+    if not is_shape_in_force(shape, True):
+        return False
+    function = cast_to_json(shape.type)
+    if function == InvalidOid or not may_run(function):
+        return False
+    if shape.kind == SHAPE_ENUM:
+        prepare_label(shape)
+    shape.is_named = True
+    shape.is_changed = True
+    shape.is_cast = True
+    shape.target = JSONOID
+    fmgr_info(function, &shape.cast)
+    return True
 
 
 cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:
@@ -135,22 +163,12 @@ cdef Datum plain_here(Oid type, Datum value, int encoding) noexcept nogil:
 
 
 cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_null) noexcept nogil:
-    """The value as the reader gets it; a NULL stays one, but a domain may forbid it."""
-    cdef Guard guard
-    cdef char *text
-    cdef int level
+    """The value as the reader gets it; a NULL stays one."""
     check_stack_depth()
-    if shape.kind == SHAPE_DOMAIN:
-        value = put_together(assembly, shape.parts, value, is_null)
-        if shape.is_named:
-            check_value(shape.checks, assembly.expressions, value, is_null)
-        return value
     if is_null or not shape.is_changed:
         return value
-    if shape.kind == SHAPE_PLAIN:
-        if shape.target != shape.type:
-            return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
-        return plain_here(shape.type, value, assembly.encoding)
+    if shape.kind == SHAPE_DOMAIN:
+        return put_together(assembly, shape.parts, value, is_null)
     if shape.kind == SHAPE_REFERENCE:
         return reference_here(assembly, shape, value)
     if shape.kind == SHAPE_ARRAY:
@@ -159,19 +177,40 @@ cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_
         return fields_together(assembly, shape, value)
     if shape.kind == SHAPE_RECORD:
         return record_together(assembly, value)
-    if not shape.is_named:
+    if shape.kind == SHAPE_ENUM and shape.is_named:
+        value = InputFunctionCall(&shape.function, TextDatumGetCString(value), shape.function_parameter, -1)
+    elif shape.kind == SHAPE_WRITTEN:
+        value = written_here(assembly, shape, value)
+    elif shape.kind == SHAPE_PLAIN and not shape.is_cast:
+        if shape.target != shape.type:
+            return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+        return plain_here(shape.type, value, assembly.encoding)
+    elif not shape.is_named:
         return text_here(value, assembly.encoding)
-    text = TextDatumGetCString(value)
-    if shape.kind == SHAPE_ENUM:
-        return InputFunctionCall(&shape.function, text, shape.function_parameter, -1)
-    if shape.run_as != InvalidOid:
-        run_as(shape.run_as, &guard)
-    level = begin_stable_form()
-    value = InputFunctionCall(&shape.function, text, shape.function_parameter, -1)
-    AtEOXact_GUC(False, level)
-    if shape.run_as != InvalidOid:
-        stop_running_as(&guard)
-    return value
+    return json_by_cast(shape, value) if shape.is_cast else value
+
+
+cdef Datum json_by_cast(Shape *shape, Datum value) noexcept nogil:
+    if not may_run(function_called(&shape.cast)):
+        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE, b"the function of the cast from %s to json has got another owner",
+                    type_name(shape.type, -1))
+    return FunctionCall1(&shape.cast, value)
+
+
+cdef Datum written_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """The bytes, or the text."""
+    cdef varlena *both = whole_value(value)
+    cdef char *bytes = VARDATA_ANY(both)
+    cdef int size = VARSIZE_ANY_EXHDR(both)
+    cdef int length = <int>whole_size(<varlena *>bytes)
+    cdef char *copy
+    if not shape.is_named:
+        return CStringGetTextDatum(pg_any_to_server(pnstrdup(bytes + length, size - length), size - length,
+                                                    assembly.encoding))
+    # aligned as such values are
+    copy = <char *>palloc(length)
+    memcpy(copy, bytes, length)
+    return PointerGetDatum(copy)
 
 
 cdef Datum reference_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:

@@ -76,15 +76,7 @@ function_owner(Oid function)
 	return owner;
 }
 
-/* The functions that making a range calls: the canonical one, if any, and the one that compares bounds. */
-static inline void
-range_functions(Oid range, Oid *canonical, Oid *comparison)
-{
-	TypeCacheEntry *entry = lookup_type_cache(range, TYPECACHE_RANGE_INFO);
-
-	*canonical = entry->rng_canonical_finfo.fn_oid;
-	*comparison = entry->rng_cmp_proc_finfo.fn_oid;
-}
+#define function_called(info) ((info)->fn_oid)
 
 /* The function of a cast that JSON would be made with, or InvalidOid. */
 static inline Oid
@@ -97,9 +89,16 @@ cast_to_json(Oid type)
 	return function;
 }
 
-/* The CHECKs of a domain, without those of the one below: names and expressions; returns their number. */
+/* A CHECK of a domain. */
+typedef struct DomainCheck
+{
+	Oid			oid;
+	bool		is_valid;		/* all values that were there have been checked */
+} DomainCheck;
+
+/* Without those of the domain below; into the current memory context; returns their number. */
 static inline int
-domain_checks(Oid domain, char ***names, Node ***checks)
+domain_checks(Oid domain, DomainCheck **checks)
 {
 	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -108,29 +107,22 @@ domain_checks(Oid domain, char ***names, Node ***checks)
 	int			count = 0;
 	int			room = 4;
 
-	*names = palloc(sizeof(char *) * room);
-	*checks = palloc(sizeof(Node *) * room);
+	*checks = palloc(sizeof(DomainCheck) * room);
 	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(domain));
 	scan = systable_beginscan(constraints, ConstraintTypidIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-		bool		is_null;
-		Datum		check;
 
 		if (form->contype != CONSTRAINT_CHECK)
-			continue;
-		check = heap_getattr(tuple, Anum_pg_constraint_conbin, RelationGetDescr(constraints), &is_null);
-		if (is_null)
 			continue;
 		if (count == room)
 		{
 			room *= 2;
-			*names = repalloc(*names, sizeof(char *) * room);
-			*checks = repalloc(*checks, sizeof(Node *) * room);
+			*checks = repalloc(*checks, sizeof(DomainCheck) * room);
 		}
-		(*names)[count] = pstrdup(NameStr(form->conname));
-		(*checks)[count] = stringToNode(TextDatumGetCString(check));
+		(*checks)[count].oid = form->oid;
+		(*checks)[count].is_valid = form->convalidated;
 		count++;
 	}
 	systable_endscan(scan);
@@ -138,18 +130,7 @@ domain_checks(Oid domain, char ***names, Node ***checks)
 	return count;
 }
 
-#define raise_domain_null(domain) \
-	ereport(ERROR, errcode(ERRCODE_NOT_NULL_VIOLATION), \
-			errmsg("domain %s does not allow null values", format_type_be(domain)), errdatatype(domain))
-#define raise_domain_check(domain, name) \
-	ereport(ERROR, errcode(ERRCODE_CHECK_VIOLATION), \
-			errmsg("value for domain %s violates check constraint \"%s\"", format_type_be(domain), name), \
-			errdomainconstraint(domain, name))
-
 /* ---- expressions over one value */
-#define is_domain_coercion(node) IsA(node, CoerceToDomain)
-#define expression_type(node) exprType(node)
-#define per_query_memory_of(context) ((context)->ecxt_per_query_memory)
 
 /* A value of a type as an assignment would fit it to this typmod; NULL where there is nothing to do. */
 static inline Node *
@@ -163,7 +144,16 @@ typmod_coercion(Oid type, int32 from, int32 to)
 	value->collation = get_typcollation(type);
 	fitted = coerce_to_target_type(NULL, (Node *) value, type, type, to, COERCION_ASSIGNMENT,
 								   COERCE_IMPLICIT_CAST, -1);
-	return fitted == (Node *) value ? NULL : fitted;
+	return fitted == (Node *) value || IsA(fitted, RelabelType) ? NULL : fitted;
+}
+
+/* The one function that such an expression calls, or InvalidOid for an expression of another form. */
+static inline Oid
+function_of_coercion(Node *expression)
+{
+	if (IsA(expression, ArrayCoerceExpr))
+		expression = (Node *) ((ArrayCoerceExpr *) expression)->elemexpr;
+	return IsA(expression, FuncExpr) ? ((FuncExpr *) expression)->funcid : InvalidOid;
 }
 
 static inline ExprState *
@@ -172,12 +162,12 @@ prepare_expression(Node *expression)
 	return ExecInitExpr(expression_planner((Expr *) expression), NULL);
 }
 
-/* The result, which lives until the context is reset; the value is what either kind of placeholder stands for. */
+/* The result, which lives until the context is reset. */
 static inline Datum
 evaluate(ExprState *state, ExprContext *context, Datum value, bool value_is_null, bool *is_null)
 {
-	context->caseValue_datum = context->domainValue_datum = value;
-	context->caseValue_isNull = context->domainValue_isNull = value_is_null;
+	context->caseValue_datum = value;
+	context->caseValue_isNull = value_is_null;
 	return ExecEvalExprSwitchContext(state, context, is_null);
 }
 
@@ -214,6 +204,10 @@ array_like(ArrayType *model, Datum *values, bool *nulls, Oid element)
 #define desc_type(desc) ((desc)->tdtypeid)
 #define desc_typmod(desc) ((desc)->tdtypmod)
 #define array_of(datum) DatumGetArrayTypeP(datum)
+
+/* The value's bytes, whole and neither compressed nor elsewhere. */
+#define whole_value(datum) PG_DETOAST_DATUM(datum)
+#define whole_size(value) VARSIZE(value)
 
 /* ---- settings for the time of a call; AtEOXact_GUC(false, level) takes them back, as an error does */
 static inline void
