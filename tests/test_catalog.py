@@ -150,6 +150,7 @@ TYPES = {
 #: Name, default, unit, context, least, most.
 SETTINGS = [
     ("pg_background.default_queue_size", "65536", "B", "user", "64", "268435456"),
+    ("pg_background.jobs_from_other_databases", "off", None, "superuser", None, None),
     ("pg_background.job_memory", "32768", "kB", "postmaster", None, None),
     ("pg_background.max_jobs", "1024", None, "postmaster", None, None),
     ("pg_background.max_result_size", "1048576", "kB", "sighup", None, None),
