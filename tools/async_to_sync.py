@@ -22,9 +22,11 @@ ROOT = Path(__file__).parents[1]
 
 #: Each makes the file beside it whose name lacks the `_async`.
 INPUTS = (
+    "src/pg_background/client/asking_async.py",
     "src/pg_background/client/calls_async.py",
     "src/pg_background/client/client_async.py",
     "src/pg_background/client/job_async.py",
+    "src/pg_background/client/listed_async.py",
     "src/pg_background/client/many_async.py",
     "src/pg_background/client/reading_async.py",
     "src/pg_background/client/source_async.py",
@@ -52,6 +54,7 @@ NAMES = {
     "aclose": "close",
     "__aiter__": "__iter__",
     "ajoin": "join",
+    "aloop": "loop",
     "anext": "next",
     "ashielded": "shielded",
     "aspawn": "spawn",
