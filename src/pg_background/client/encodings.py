@@ -37,7 +37,7 @@ def load_as_str(adapters: AdaptersMap) -> None:
 def load_as_bytes(adapters: AdaptersMap) -> AdaptersMap:
     """Return adapters that do what psycopg does on such a connection, also without one."""
     made = AdaptersMap(adapters)
-    for name in ("text", "varchar", "bpchar", "name", "char"):
+    for name in ("text", "varchar", "bpchar", "name", '"char"'):
         made.register_loader(name, _Bytes)
     return made
 

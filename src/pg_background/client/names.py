@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 def unique(names: Sequence[str]) -> list[str]:
     """Return the names, with a number where one has been there before, so that no value is lost."""
-    taken = set(names)
-    found: set[str] = set()
-    made = []
+    others = set(names)
+    found: list[str] = []
+    seen: set[str] = set()
     for name in names:
-        candidate, number = name, 1
-        while candidate in found or (number > 1 and candidate in taken):
+        made, number = name, 1
+        # Not a number that makes the name of another column.
+        while made in seen or (number > 1 and made in others):
             number += 1
-            candidate = f"{name}_{number}"
-        found.add(candidate)
-        made.append(candidate)
-    return made
+            made = f"{name}_{number}"
+        seen.add(made)
+        found.append(made)
+    return found
