@@ -33,6 +33,7 @@ INPUTS = (
     "src/pg_background/client/watch_async.py",
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
     "tests/test_client_async.py",
+    "tests/test_client_lists_async.py",
     "tests/test_client_pooler_async.py",
     "tests/test_client_rows_async.py",
     "tests/test_client_sources_async.py",
