@@ -114,7 +114,7 @@ class AsyncCalls:
                 finally:
                     for handler in handlers:
                         borrowed.remove_notice_handler(handler)
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             if not self._is_lost(borrowed, error):
                 raise
             if not (self._source.is_closed_here or error.sqlstate in _SESSION_ENDS):
@@ -125,12 +125,14 @@ class AsyncCalls:
             )
             raise ConnectionLost(f"{str(error).strip()}; {said}", job_continues=job_continues) from error
 
-    def _is_lost(self, borrowed: AsyncConnection | None, error: psycopg.OperationalError) -> bool:
+    def _is_lost(self, borrowed: AsyncConnection | None, error: psycopg.Error) -> bool:
         """Tell a connection that broke, or can't be had any more, from other errors, such as the job's."""
         if isinstance(error, ConnectionLost):
             return False
         if borrowed is not None:
             return borrowed.closed
+        if not isinstance(error, psycopg.OperationalError) and error.sqlstate not in _SESSION_ENDS:
+            return False
         # A pool that has none to lend has its own words for it, and so has the first attempt to connect.
         return self._found is not None and not type(error).__module__.startswith("psycopg_pool")
 
