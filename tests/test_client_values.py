@@ -170,6 +170,21 @@ def test_names_of_types_and_schemas(client: AnyClient, side: Connection, place: 
     assert client.run(query) == [("%s", "abc")]
 
 
+def test_names_that_people_try(client: AnyClient) -> None:
+    job = client.launch("SELECT n, n * 2 AS twice FROM generate_series(1, 4) AS n")
+    result = job.result()
+    assert result.to_dicts()[:2] == [{"n": 1, "twice": 2}, {"n": 2, "twice": 4}]
+    assert result.scalar() == 1
+    assert (result.fetchone(), result.fetchmany(2), result.fetchall()) == ((1, 2), [(2, 4), (3, 6)], [(4, 8)])
+    assert (result.fetchone(), result.fetchall()) == (None, [])
+    # The same at each call.
+    assert job.result().fetchall() == [(1, 2), (2, 4), (3, 6), (4, 8)] == list(result)
+    assert client.run("SELECT 1 WHERE false").scalar() is None
+    assert client.run("SELECT 1 AS a", row_factory=dict_row).fetchone() == {"a": 1}
+    with pytest.raises(ValueError, match="no columns"):
+        client.run("CREATE TABLE t ()").scalar()
+
+
 def test_names_that_are_there_twice(client: AnyClient) -> None:
     result = client.run("SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a")
     assert result.to_dicts() == [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}]

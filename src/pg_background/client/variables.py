@@ -14,6 +14,8 @@ else:
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
+__all__ = ["Other", "Row", "TypeVar"]
+
 #: What a row factory makes of a row …
 Row = TypeVar("Row", default="TupleRow")
 #: … and what another one does, which is always given.
