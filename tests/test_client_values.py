@@ -213,42 +213,6 @@ def test_a_narrow_encoding(narrow: Connection, transaction: bool) -> None:
     assert narrow.execute("SHOW client_encoding").fetchone() == ("LATIN1",)
 
 
-@pytest.fixture
-def ascii_dsn(place: Place, template: str) -> Iterator[str]:
-    """A database that does not know the encoding of its texts."""
-    place.server.execute(
-        "CREATE DATABASE \"no encoding\" TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
-    )
-    place.server.execute("CREATE EXTENSION pg_background", "no encoding")
-    yield place.server.dsn("no encoding")
-    place.server.execute('DROP DATABASE "no encoding" WITH (FORCE)')
-
-
-@pytest.mark.in_public
-def test_a_database_without_an_encoding(ascii_dsn: str) -> None:
-    with Client.connect(ascii_dsn) as client:
-        job = client.launch('SELECT %s AS "größe", 1 AS n', ["ä"], label="ä")
-        assert [column.name for column in job.describe()] == ["größe", "n"]
-        # As psycopg has it there: who knows what the bytes mean?
-        assert job.result().one() == ("ä".encode(), 1)
-        assert job.result().value() == "ä".encode()
-        assert job.result().texts(0) == ["ä"]
-        assert [column.name for column in job.result().columns] == [r"gr\xf6\xdfe", "n"]
-        listed = [listed for listed in client.jobs() if listed.handle == job.handle]
-        assert [(found.label, found.state, found.database) for found in listed] == [
-            ("ä", "stopped", "no encoding")
-        ]
-        assert client.run("SELECT chr(228)").texts(0) == [r"\xe4"]
-        assert client.stats().workers_launched == 2
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            client.run("SELECT 1/0")
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            client.submit("SELECT 1/0").result()
-        done = client.submit("SELECT pg_background_progress(50, 'hälf')")
-        done.wait()
-        assert done.progress == (50, "hälf")
-
-
 @pytest.mark.parametrize("setting", ["on", "off"])
 def test_bytes_whatever_backslashes_mean(place: Place, setting: str) -> None:
     value = bytes(range(256)) + b"\\\\x"
