@@ -34,27 +34,30 @@ def find(client: AnyClient, label: str) -> ListedJob:
     return found
 
 
-def test_a_job_of_the_list(client: AnyClient) -> None:
-    client.launch("SELECT 1 AS a", label="listed")
-    job = find(client, "listed")
+def test_a_job_of_the_list(client: AnyClient, place: Place) -> None:
+    label = f"listed in {place.schema}"
+    client.launch("SELECT 1 AS a", label=label)
+    job = find(client, label)
     assert isinstance(job, JobInfo)
     assert job.wait()
     assert job.exception() is None
     assert job.result() is job.result()
     assert (job.result()).to_dicts() == [{"a": 1}]
-    assert job.job.name == "listed"
+    assert job.job.name == label
     assert type(pickle.loads(pickle.dumps(job))) is JobInfo
     assert pickle.loads(pickle.dumps(job)).handle == job.handle
 
 
-def test_a_job_of_the_list_is_cancelled_and_detached(client: AnyClient) -> None:
-    client.launch(FOREVER, label="endless")
-    job = find(client, "endless")
+def test_a_job_of_the_list_is_cancelled_and_detached(client: AnyClient, place: Place) -> None:
+    endless, forgotten = (f"{word} in {place.schema}" for word in ("endless", "forgotten"))
+    client.launch(FOREVER, label=endless)
+    job = find(client, endless)
     job.cancel()
     assert isinstance(job.exception(), JobCancelled)
-    client.launch("SELECT 1", label="forgotten")
-    (find(client, "forgotten")).detach()
-    assert "forgotten" not in [job.label for job in client.jobs() if job.state == "running"]
+    launched = client.launch("SELECT 1", label=forgotten)
+    (find(client, forgotten)).detach()
+    with pytest.raises(JobLost):
+        client.attach(launched.handle).detach()
 
 
 def test_a_job_of_another_role(client: AnyClient, place: Place, make_role: MakeRole) -> None:

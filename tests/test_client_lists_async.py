@@ -33,27 +33,30 @@ async def find(aclient: AnyClient, label: str) -> AsyncListedJob:
     return found
 
 
-async def test_a_job_of_the_list(aclient: AnyClient) -> None:
-    await aclient.launch("SELECT 1 AS a", label="listed")
-    job = await find(aclient, "listed")
+async def test_a_job_of_the_list(aclient: AnyClient, place: Place) -> None:
+    label = f"listed in {place.schema}"
+    await aclient.launch("SELECT 1 AS a", label=label)
+    job = await find(aclient, label)
     assert isinstance(job, JobInfo)
     assert await job.wait()
     assert await job.exception() is None
     assert await job.result() is await job.result()
     assert (await job.result()).to_dicts() == [{"a": 1}]
-    assert job.job.name == "listed"
+    assert job.job.name == label
     assert type(pickle.loads(pickle.dumps(job))) is JobInfo
     assert pickle.loads(pickle.dumps(job)).handle == job.handle
 
 
-async def test_a_job_of_the_list_is_cancelled_and_detached(aclient: AnyClient) -> None:
-    await aclient.launch(FOREVER, label="endless")
-    job = await find(aclient, "endless")
+async def test_a_job_of_the_list_is_cancelled_and_detached(aclient: AnyClient, place: Place) -> None:
+    endless, forgotten = (f"{word} in {place.schema}" for word in ("endless", "forgotten"))
+    await aclient.launch(FOREVER, label=endless)
+    job = await find(aclient, endless)
     await job.cancel()
     assert isinstance(await job.exception(), JobCancelled)
-    await aclient.launch("SELECT 1", label="forgotten")
-    await (await find(aclient, "forgotten")).detach()
-    assert "forgotten" not in [job.label for job in await aclient.jobs() if job.state == "running"]
+    launched = await aclient.launch("SELECT 1", label=forgotten)
+    await (await find(aclient, forgotten)).detach()
+    with pytest.raises(JobLost):
+        await aclient.attach(launched.handle).detach()
 
 
 async def test_a_job_of_another_role(aclient: AnyClient, place: Place, make_role: MakeRole) -> None:
