@@ -129,10 +129,10 @@ class AsyncCalls:
         """Tell a connection that broke, or can't be had any more, from other errors, such as the job's."""
         if isinstance(error, ConnectionLost):
             return False
-        if borrowed is not None:
-            return borrowed.closed
         if not isinstance(error, psycopg.OperationalError) and error.sqlstate not in _SESSION_ENDS:
             return False
+        if borrowed is not None:
+            return borrowed.closed
         # A pool that has none to lend has its own words for it, and so has the first attempt to connect.
         return self._found is not None and not type(error).__module__.startswith("psycopg_pool")
 
