@@ -27,7 +27,7 @@ def cookie(handle: str) -> int:
 
 def test_from_launch_to_result(bg: OnPlace) -> None:
     handle = bg.handle("launch", "--label", "answer", "-P", "40", "SELECT %s + 2 AS answer")
-    assert bg("wait", handle).output == f"{handle} stopped\n"
+    assert bg("wait", handle).output == f"{handle} done\n"
     done = bg("show", handle)
     assert done.code == 0
     shown = dict(line.split(maxsplit=1) for line in done.output.splitlines())
@@ -78,10 +78,10 @@ def test_several_handles(bg: OnPlace) -> None:
     assert bg("wait", *good.split(":")).code == 0
     done = bg("wait", "--timeout", "0.05", good, bad, *endless.split(":"))
     assert done.code == 1
-    assert done.output == f"{good} stopped\n{bad} error\n"
+    assert done.output == f"{good} done\n{bad} error\n"
     assert "1 of 3 jobs have not ended in 0.05 s" in done.errors
     assert bg("wait", "--timeout", "0.05", good, endless).code == 4
-    assert bg("wait", "--any", endless, good).output == f"{good} stopped\n"
+    assert bg("wait", "--any", endless, good).output == f"{good} done\n"
     done = bg("wait", "--any", endless, "--timeout", "0.05")
     assert (done.code, done.output) == (4, "")
     assert bg("wait", good, UNKNOWN).code == 5

@@ -17,7 +17,7 @@ from .screens import shows
 from .waiting import wait_until, wait_until_sql
 
 
-async def test_jobs_live(place: Place, client: Client, side: Connection) -> None:  # type: ignore[type-arg]
+async def test_jobs_live(place: Place, client: Client, side: Connection) -> None:
     """What runs, what it waits for and how it ended; full SQL and error; cancel."""
     side.execute("CREATE TABLE gate ()")
     side.execute("BEGIN")

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .client.executor import Executor, JobFuture
     from .client.job import Job
     from .client.job_async import AsyncJob
-    from .client.model import Handle, JobColumn, JobInfo, JobState, Progress, Stats
+    from .client.listed import ListedJob
+    from .client.listed_async import AsyncListedJob
+    from .client.model import Handle, JobColumn, JobInfo, JobState, Notice, Progress, Stats
     from .client.result import Result
 
     connect = Client.connect
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "AsyncJob",
+    "AsyncListedJob",
     "Client",
     "ConnectionLost",
     "Executor",
@@ -40,6 +43,8 @@ __all__ = [
     "JobLost",
     "JobState",
     "JobTimeout",
+    "ListedJob",
+    "Notice",
     "Progress",
     "Result",
     "Stats",
@@ -54,7 +59,9 @@ _MODULES = {
     "executor": ("Executor", "JobFuture"),
     "job": ("Job",),
     "job_async": ("AsyncJob",),
-    "model": ("Handle", "JobColumn", "JobInfo", "JobState", "Progress", "Stats"),
+    "listed": ("ListedJob",),
+    "listed_async": ("AsyncListedJob",),
+    "model": ("Handle", "JobColumn", "JobInfo", "JobState", "Notice", "Progress", "Stats"),
     "result": ("Result",),
 }
 

@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from ..client.client import Client
+from ..client.encodings import UNKNOWN, load_as_str
 from ..inspection import SCHEMA
 from ..server.errors import DatabaseError, DsnError, UnreachableError
 from .given import Given
@@ -114,7 +115,7 @@ class Database:
             UnreachableError: it can't be opened.
         """
         try:
-            return psycopg.connect(self.conninfo, autocommit=True)
+            connection = psycopg.connect(self.conninfo, autocommit=True)
         except psycopg.OperationalError as error:
             needs_password = error.pgconn is not None and error.pgconn.needs_password
             if needs_password and self.may_ask and sys.stdin.isatty() and sys.stderr.isatty():
@@ -124,6 +125,9 @@ class Database:
                 hint="name the server as you would for psql: a DSN, or PGHOST, PGPORT, PGUSER, PGDATABASE; "
                 "a password goes into PGPASSWORD or ~/.pgpass",
             ) from error
+        if connection.info.encoding == UNKNOWN:
+            load_as_str(connection.adapters)
+        return connection
 
     def with_password(self) -> Database:
         """Ask for the password, once."""

@@ -8,6 +8,7 @@ import psycopg
 import typer
 
 from ..client.functions import call, in_schema
+from ..client.statements import identifier
 from .database import DatabaseArgument, schema_of_extension, session
 from .exits import Exit
 from .given import command
@@ -55,7 +56,7 @@ def drain(
         query = f"SELECT finished, canceled, running FROM {call('pg_background_drain_server')}"
         try:
             with step("Waiting for running jobs …"):
-                row = connection.execute(in_schema(query, schema), [round(timeout * 1000)]).fetchone()
+                row = connection.execute(in_schema(query, identifier(schema)), [round(timeout * 1000)]).fetchone()
         except (KeyboardInterrupt, psycopg.errors.QueryCanceled):
             note(_REFUSED)
             raise

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..client.names import unique
 from .given import Given
 from .tables import Column, print_table
 
@@ -77,19 +78,6 @@ def _print_json(names: Sequence[str], rows: Iterable[Sequence[str | None]]) -> N
         typer.echo(f"{between or '['}\n  {{{pairs}}}", nl=False)
         between = ","
     typer.echo("\n]" if between else "[]")
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """Return the names, with a number where one has been there before, so that no value is lost."""
-    found: list[str] = []
-    for name in names:
-        number = 1
-        candidate = name
-        while candidate in found:
-            number += 1
-            candidate = f"{name}_{number}"
-        found.append(candidate)
-    return found
 
 
 def _csv_line(values: Sequence[str | None]) -> str:

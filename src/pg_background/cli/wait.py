@@ -10,6 +10,7 @@ from psycopg.rows import TupleRow
 from ..client.client import Client
 from ..client.errors import JobLost
 from ..client.job import Job
+from ..client.model import in_words
 from .database import DatabaseGiven
 from .ending import ProgressOption
 from .exits import Exit
@@ -79,5 +80,5 @@ def _tell(job: Job[TupleRow]) -> Exit:
     except JobLost as error:
         report_sql(error)
         return Exit.UNKNOWN
-    typer.echo(f"{text_of(job.handle)} {job.last_state}")
+    typer.echo(f"{text_of(job.handle)} {in_words(job.last_state)}")
     return code_of_state(job.last_state)

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from ..client.client_async import AsyncClient
+from ..client.encodings import UNKNOWN, load_as_str
 from ..client.model import Handle
 from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
 from .source import Sight, SourceError, SourceLost
@@ -68,7 +69,10 @@ class ServerSource:
                 raise SourceLost(f"no answer for {PATIENCE:g} s") from None
 
     async def _connect(self) -> AsyncConnection:
-        return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        if connection.info.encoding == UNKNOWN:
+            load_as_str(connection.adapters)
+        return connection
 
     async def _look(self, connection: AsyncConnection) -> Sight:
         jobs = await AsyncClient(connection).jobs()
