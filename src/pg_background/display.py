@@ -18,11 +18,31 @@ STYLES: dict[JobState, str] = {
     "lost": "bold red",
 }
 
+#: The same for those who write to the terminal themselves.
+COLOURS: dict[JobState, str] = {
+    "queued": "\x1b[36m",
+    "starting": "\x1b[36m",
+    "running": "\x1b[32m",
+    "stopped": "\x1b[2m",
+    "error": "\x1b[31m",
+    "canceled": "\x1b[33m",
+    "timed_out": "\x1b[33m",
+    "lost": "\x1b[1;31m",
+}
+
+#: So many characters of its SQL does the server keep in sight.
+_PREVIEW = 120
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 _BAR = "█"
 _HALF = "▌"
 _REST = "─"
+
+
+def state_word(state: str) -> str:
+    """Return a state for people: success is called done, which SQL calls stopped."""
+    return "done" if state == "stopped" else state
 
 
 def is_live(job: JobInfo) -> bool:
@@ -123,8 +143,23 @@ def title(job: JobInfo) -> str:
 
 
 def sql(job: JobInfo) -> str:
-    """Return the beginning of its SQL on one line."""
-    return " ".join((job.sql_preview or "").split())
+    """Return the beginning of its SQL on one line, with a mark where there is more."""
+    text = job.sql_preview or ""
+    more = "…" if len(text) >= _PREVIEW else ""
+    return " ".join(text.split()) + more
+
+
+def error(job: JobInfo) -> str:
+    """Return its error on one line; nothing if it has none, or it is hidden from this role."""
+    text = job.error_message if not is_live(job) else None
+    return " ".join((text or job.sqlstate or "").split()) if job.state != "stopped" else ""
+
+
+def moment(time: datetime | None, now: datetime) -> str:
+    """Return a time of day, in the zone of the session; with its date if that is another one."""
+    if time is None:
+        return ""
+    return time.strftime("%H:%M:%S" if time.date() == now.date() else "%b %d %H:%M")
 
 
 def note(job: JobInfo) -> str:

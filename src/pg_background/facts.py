@@ -20,7 +20,7 @@ def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, but for the error and the SQL."""
     values = {
         "handle": display.handle(job),
-        "state": job.state,
+        "state": display.state_word(job.state),
         "time": display.duration(display.time_of(job, now)),
         "label": job.label,
         "role": job.role,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import psycopg
 import typer
-from psycopg import sql
 
 from .database import DatabaseArgument, schema_of_extension, session
 from .exits import Exit
@@ -17,7 +15,7 @@ from .output import note, step
 _REFUSED = "jobs are refused until the server is restarted, or pg-background drain --resume"
 
 
-@command
+@command("drain --timeout 300", "drain --resume")
 def drain(
     database: DatabaseArgument,
     timeout: Annotated[
@@ -39,11 +37,15 @@ def drain(
         ),
     ] = False,
 ) -> None:
-    """Refuse new jobs, wait for the running ones, cancel the rest; print how many ended in which way.
+    """Refuse new jobs, wait for those that run, and cancel the rest: before a restart.
 
-    Exit code 0 when nothing runs any more, 1 when jobs still run. Launches are refused until the
-    server is restarted or `--resume` is given. For superusers, on any database that has the extension.
+    Prints how many ended in which way. Exit code 0 when nothing runs any more, 1 when jobs still run. New jobs
+    are refused until the server is restarted or `--resume` is given. For superusers, on any database that has
+    the extension.
     """
+    import psycopg
+    from psycopg import sql
+
     with session(database) as connection:
         # It may be set for the role, and would end the wait.
         connection.execute("SET statement_timeout = 0")

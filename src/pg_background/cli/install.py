@@ -6,13 +6,15 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..server import Installation, NotWritableError, build
-from ..server import install as installing
+from .given import command
 from .output import note, step
+
+if TYPE_CHECKING:
+    from ..server import Installation
 
 _NEXT_STEPS = """\
 Next:
@@ -24,16 +26,20 @@ Next:
   4. look whether all is well: pg-background doctor DSN"""
 
 
+PgConfigOption = Annotated[
+    str,
+    typer.Option(
+        "--pg-config",
+        metavar="PATH",
+        envvar="PG_BACKGROUND_PG_CONFIG",
+        help="The server's program pg_config, or its name in PATH.",
+    ),
+]
+
+
+@command("install", "install --pg-config /usr/lib/postgresql/17/bin/pg_config --dry-run")
 def install(
-    pg_config: Annotated[
-        str,
-        typer.Option(
-            "--pg-config",
-            metavar="PATH",
-            envvar="PG_BACKGROUND_PG_CONFIG",
-            help="pg_config of the server, or a name to look up in PATH.",
-        ),
-    ] = "pg_config",
+    pg_config: PgConfigOption = "pg_config",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -43,10 +49,14 @@ def install(
         ),
     ] = False,
 ) -> None:
-    """Build the extension for a PostgreSQL and install it there; print each file that was changed.
+    """Build the extension for a PostgreSQL, and install it there.
 
-    Does only what is not done yet. A running server keeps what it has until it is restarted.
+    Prints each file that was changed, and does only what is not done yet. A running server keeps what it has
+    until it is restarted.
     """
+    from ..server import Installation, NotWritableError, build
+    from ..server import install as installing
+
     installation = Installation.from_pg_config(pg_config)
     # Asked first: a server that can't be used is worth no build.
     installation.program("postgres")
@@ -57,7 +67,7 @@ def install(
             extension = build(installation)
         todo = (installing.plan if dry_run else installing.install)(installation, extension)
     except NotWritableError as error:
-        raise NotWritableError(error.message, hint=_with_sudo(installation) or error.hint) from None
+        raise NotWritableError(error.message, hint=with_sudo("install", installation) or error.hint) from None
     for _, target in todo.copies:
         typer.echo(f"{target}")
     for path in todo.removals:
@@ -69,10 +79,10 @@ def install(
         note(_NEXT_STEPS)
 
 
-def _with_sudo(installation: Installation) -> str:
+def with_sudo(command: str, installation: Installation) -> str:
     """Return the command that would work; as root there is none."""
     if os.geteuid() == 0:
         return ""
     # sudo has a PATH of its own, without virtual environments.
     program = Path(sys.argv[0]).absolute()
-    return shlex.join(["sudo", str(program), "install", "--pg-config", str(installation.pg_config)])
+    return shlex.join(["sudo", str(program), command, "--pg-config", str(installation.pg_config)])

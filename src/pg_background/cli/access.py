@@ -1,0 +1,55 @@
+"""What the server knows of a handle: a job, one that was read or detached, one of another role, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ..client.errors import JobLost
+from ..client.model import Handle
+from .database import schema_of_extension
+
+Connection = psycopg.Connection[Any]
+
+
+def refusal(connection: Connection, handle: Handle) -> psycopg.Error | None:
+    """Return the error if the job belongs to a role whose jobs this one may not look at."""
+    try:
+        _ask(connection, "SELECT completed FROM {}.pg_background_result_info({}, {})", handle)
+    except psycopg.errors.InsufficientPrivilege as error:
+        return error
+    except (psycopg.errors.UndefinedObject, psycopg.errors.ObjectNotInPrerequisiteState):
+        return None
+    return None
+
+
+@contextmanager
+def telling_forgotten(connection: Connection, handle: Handle) -> Iterator[None]:
+    """Tell a job that was read or detached from one that the server does not know."""
+    try:
+        yield
+    except JobLost as error:
+        if state_of(connection, handle) in (None, "lost"):
+            raise
+        raise JobLost(
+            f"the job with PID {handle.pid} was read or detached already: its rows are gone\n"
+            f"HINT:  pg-background show {handle.pid}:{handle.cookie} tells how it ended, as long as the server "
+            "keeps that."
+        ) from error
+
+
+def state_of(connection: Connection, handle: Handle) -> str | None:
+    """Return the job's state, also of one that was read or detached; None if the server tells nothing of it."""
+    row = _ask(connection, "SELECT state FROM {}.pg_background_outcome({}, {})", handle)
+    return None if row is None else row[0]
+
+
+def _ask(connection: Connection, query: str, handle: Handle) -> Any:
+    # With the types that the functions are declared with: no other function of these names can be meant.
+    pid, cookie = sql.SQL("%s::pg_catalog.int4"), sql.SQL("%s::pg_catalog.int8")
+    statement = sql.SQL(query).format(schema_of_extension(connection), pid, cookie)
+    return connection.execute(statement, handle).fetchone()

@@ -1,0 +1,183 @@
+"""Rows as JSON: numbers, booleans, arrays and documents as JSON has them, all other values as strings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from json.encoder import encode_basestring
+
+from .array_text import elements
+
+Texts = Sequence[str | None]
+_ToJson = Callable[[str], str]
+
+_BOOL = 16
+_NUMBERS = frozenset((20, 21, 23, 26, 700, 701, 1700))
+#: Numbers that are always numbers for JSON too: integers and OIDs have no NaN.
+_INTEGERS = frozenset((20, 21, 23, 26))
+_DOCUMENTS = frozenset((114, 3802))
+
+#: NaN and Infinity are numbers of PostgreSQL, but not of JSON.
+_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
+
+#: An array's type, and that of its elements.
+_ELEMENTS = {
+    1000: 16,
+    1005: 21,
+    1007: 23,
+    1016: 20,
+    1028: 26,
+    1021: 700,
+    1022: 701,
+    1231: 1700,
+    199: 114,
+    3807: 3802,
+    1001: 17,
+    1002: 18,
+    1003: 19,
+    1009: 25,
+    1014: 1042,
+    1015: 1043,
+    2951: 2950,
+    1182: 1082,
+    1183: 1083,
+    1270: 1266,
+    1115: 1114,
+    1185: 1184,
+    1187: 1186,
+    791: 790,
+    1041: 869,
+    651: 650,
+    1040: 829,
+    775: 774,
+    1561: 1560,
+    1563: 1562,
+    143: 142,
+    3643: 3614,
+    3645: 3615,
+    2949: 2970,
+    1013: 30,
+    1006: 22,
+    1008: 24,
+    2207: 2202,
+    2208: 2203,
+    2209: 2204,
+    2210: 2205,
+    2211: 2206,
+    2287: 2249,
+    3905: 3904,
+    3907: 3906,
+    3909: 3908,
+    3911: 3910,
+    3913: 3912,
+    3927: 3926,
+    4073: 4072,
+    3221: 3220,
+    6150: 4451,
+    6151: 4532,
+    6152: 4533,
+    6153: 4534,
+    6155: 4535,
+    6157: 4536,
+    4090: 4089,
+    4097: 4096,
+    1010: 27,
+    1011: 28,
+    1012: 29,
+    271: 5069,
+    1017: 600,
+    1018: 601,
+    1019: 602,
+    1027: 604,
+    629: 628,
+    719: 718,
+}
+#: Of all arrays but those of box, a semicolon parts the elements of.
+_BOXES = {1020: 603}
+
+
+def objects(
+    names: Sequence[str], types: Sequence[int], rows: Iterable[Sequence[Texts]]
+) -> Iterator[list[str]]:
+    """Yield lists of objects, for the lists of rows.
+
+    Args:
+        types: OIDs of the columns' types.
+    """
+    keys = ", ".join(f"{string(name).replace('%', '%%')}: %s" for name in unique(names))
+    line = f"{{{keys}}}"
+    for some in rows:
+        if not names:
+            yield ["{}"] * len(some)
+            continue
+        columns = [_column(kind, texts) for kind, texts in zip(types, zip(*some, strict=True), strict=True)]
+        yield [line % row for row in zip(*columns, strict=True)]
+
+
+def _column(kind: int, texts: Sequence[str | None]) -> Sequence[str]:
+    if kind in _INTEGERS:
+        return ["null" if text is None else text for text in texts]
+    convert = _converter(kind)
+    return ["null" if text is None else convert(text) for text in texts]
+
+
+def _converter(kind: int) -> _ToJson:
+    if kind == _BOOL:
+        return lambda text: "true" if text == "t" else "false"
+    if kind in _NUMBERS:
+        return number
+    if kind in _DOCUMENTS:
+        # On one line: of white space outside of strings JSON has no need, and inside there are no line ends.
+        return lambda text: " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
+    if kind in _BOXES:
+        return lambda text: _array(elements(text, ";"), string)
+    if kind in _ELEMENTS:
+        convert = _converter(_ELEMENTS[kind])
+        return lambda text: _array(elements(text), convert)
+    return string
+
+
+def _array(value: list[object], convert: _ToJson) -> str:
+    parts = (
+        _array(element, convert)
+        if isinstance(element, list)
+        else "null"
+        if element is None
+        else convert(str(element))
+        for element in value
+    )
+    return f"[{', '.join(parts)}]"
+
+
+def number(text: str) -> str:
+    """Return a number, or a string for what JSON has no number for."""
+    return text if _JSON_NUMBER.fullmatch(text) else string(text)
+
+
+def string(text: str) -> str:
+    """Return a string; control characters that JSON would let through are escaped too."""
+    made = encode_basestring(text)
+    return made if made.isascii() and made.isprintable() else _escaped(made)
+
+
+def _escaped(made: str) -> str:
+    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", made)
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Return the names, with a number where one has been there before, so that no value is lost."""
+    found: dict[str, None] = {}
+    for name in names:
+        counted = 1
+        candidate = name
+        while candidate in found:
+            counted += 1
+            candidate = f"{name}_{counted}"
+        found[candidate] = None
+    return list(found)
+
+
+def value_text(value: object) -> str:
+    """Return a value of Python's as JSON."""
+    return json.dumps(value, ensure_ascii=False)
