@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Annotated
 
@@ -94,28 +94,32 @@ def print_rows(format: Format, columns: Sequence[Column], rows: Iterable[Sequenc
     """
     with Sink() as sink:
         if format in (Format.JSON, Format.JSON_LINES):
-            write_objects(sink, format, [_object([column.name for column in columns], rows)])
+            objects = _objects([column.name for column in columns], rows)
+            write_objects(sink, format, lambda between: [between.join(objects)] if objects else [])
         elif format is Format.CSV:
             sink.lines(_csv_line(line) for line in ([column.name for column in columns], *rows))
         else:
             sink.lines(table(columns, rows))
 
 
-def write_objects(sink: Sink, format: Format, objects: Iterable[list[str]]) -> None:
-    """Write JSON objects, from lists of them."""
+def write_objects(sink: Sink, format: Format, make: Callable[[str], Iterable[str]]) -> None:
+    """Write JSON objects.
+
+    Args:
+        make: yields objects, many together, with this text between two.
+    """
     if format is Format.JSON_LINES:
-        for some in objects:
-            sink.lines(some)
+        for some in make("\n"):
+            sink.write(f"{some}\n")
         return
-    between = "[\n  "
-    for some in objects:
-        if some:
-            sink.write(between + ",\n  ".join(some))
-            between = ",\n  "
-    sink.write("[]\n" if between[0] == "[" else "\n]\n")
+    before = "[\n  "
+    for some in make(",\n  "):
+        sink.write(before + some)
+        before = ",\n  "
+    sink.write("[]\n" if before[0] == "[" else "\n]\n")
 
 
-def _object(names: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[str]:
+def _objects(names: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[str]:
     from .json_rows import string, unique
 
     keys = [string(name) for name in unique(names)]

@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring
 
 from .array_text import elements
+from .copy_text import cells
 
-Texts = Sequence[str | None]
 _ToJson = Callable[[str], str]
 
-_BOOL = 16
-_NUMBERS = frozenset((20, 21, 23, 26, 700, 701, 1700))
-#: Numbers that are always numbers for JSON too: integers and OIDs have no NaN.
+BOOL = 16
+_BOOLS = 1000
+#: Numbers that are always numbers for JSON too, and those that have NaN and Infinity.
 _INTEGERS = frozenset((20, 21, 23, 26))
+_FRACTIONS = frozenset((700, 701, 1700))
+_NUMBERS = _INTEGERS | _FRACTIONS
 _DOCUMENTS = frozenset((114, 3802))
 
 #: NaN and Infinity are numbers of PostgreSQL, but not of JSON.
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
+
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f]")
 
 #: An array's type, and that of its elements.
 _ELEMENTS = {
@@ -98,33 +102,83 @@ _BOXES = {1020: 603}
 
 
 def objects(
-    names: Sequence[str], types: Sequence[int], rows: Iterable[Sequence[Texts]]
-) -> Iterator[list[str]]:
-    """Yield lists of objects, for the lists of rows.
+    names: Sequence[str], types: Sequence[int], pieces: Iterable[str], *, between: str
+) -> Iterator[str]:
+    """Yield objects, many together, for lines as COPY writes them.
 
     Args:
         types: OIDs of the columns' types.
+        pieces: many lines together; booleans in words.
+        between: what stands between two objects.
     """
-    keys = ", ".join(f"{string(name).replace('%', '%%')}: %s" for name in unique(names))
-    line = f"{{{keys}}}"
-    for some in rows:
-        if not names:
-            yield ["{}"] * len(some)
-            continue
-        columns = [_column(kind, texts) for kind, texts in zip(types, zip(*some, strict=True), strict=True)]
-        yield [line % row for row in zip(*columns, strict=True)]
+    make = _Objects(names, types, between)
+    for piece in pieces:
+        yield make.of(piece)
 
 
-def _column(kind: int, texts: Sequence[str | None]) -> Sequence[str]:
-    if kind in _INTEGERS:
-        return ["null" if text is None else text for text in texts]
-    convert = _converter(kind)
-    return ["null" if text is None else convert(text) for text in texts]
+class _Objects:
+    """Makes objects of lines. Most lines are what JSON has between quotes, and are put there as they are."""
+
+    def __init__(self, names: Sequence[str], types: Sequence[int], between: str) -> None:
+        keys = [string(name).replace("%", "%%") for name in unique(names)]
+        self._types = types
+        self._line = "{" + ", ".join(f"{key}: %s" for key in keys) + "}"
+        self._plain_line = (
+            "{" + ", ".join(f"{key}: {_place(kind)}" for key, kind in zip(keys, types, strict=True)) + "}"
+        )
+        self._are_plain = not any(kind in _DOCUMENTS or kind in _ELEMENTS or kind in _BOXES for kind in types)
+        self._have_fractions = any(kind in _FRACTIONS for kind in types)
+        self._between = between
+        self._template_of = 0
+        self._many_lines = ""
+        self._converters = [_converter(kind) for kind in types]
+
+    def of(self, piece: str) -> str:
+        lines = piece.split("\n")[:-1]
+        if not self._are_plain or _has_controls(piece) or (self._have_fractions and _has_no_numbers(piece)):
+            return self._between.join(map(self._object, lines))
+        if _is_plain(piece):
+            # All at once, as a step for each row is what takes the time.
+            return self._template(len(lines)) % tuple(piece[:-1].replace("\n", "\t").split("\t"))
+        plain = self._plain_line
+        return self._between.join(
+            plain % tuple(line.split("\t")) if _is_plain(line) else self._object(line) for line in lines
+        )
+
+    def _template(self, count: int) -> str:
+        if self._template_of != count:
+            self._template_of = count
+            self._many_lines = self._between.join([self._plain_line] * count)
+        return self._many_lines
+
+    def _object(self, line: str) -> str:
+        return self._line % tuple(
+            "null" if text is None else convert(text)
+            for text, convert in zip(cells(line), self._converters, strict=True)
+        )
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether there is nothing that COPY and JSON write in different ways: a quote, NULL, a vertical tab."""
+    return '"' not in text and "\\N" not in text and "\\v" not in text
+
+
+def _has_controls(text: str) -> bool:
+    """Tell whether there may be control characters, which COPY writes as they are."""
+    return not text.replace("\n", "").replace("\t", "").isprintable() and bool(_CONTROLS.search(text))
+
+
+def _has_no_numbers(text: str) -> bool:
+    return "NaN" in text or "Infinity" in text
+
+
+def _place(kind: int) -> str:
+    return "%s" if kind == BOOL or kind in _NUMBERS else '"%s"'
 
 
 def _converter(kind: int) -> _ToJson:
-    if kind == _BOOL:
-        return lambda text: "true" if text == "t" else "false"
+    if kind == BOOL or kind in _INTEGERS:
+        return str
     if kind in _NUMBERS:
         return number
     if kind in _DOCUMENTS:
@@ -132,6 +186,9 @@ def _converter(kind: int) -> _ToJson:
         return lambda text: " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
     if kind in _BOXES:
         return lambda text: _array(elements(text, ";"), string)
+    if kind == _BOOLS:
+        # Of arrays' elements COPY writes the letter.
+        return lambda text: _array(elements(text), lambda letter: "true" if letter == "t" else "false")
     if kind in _ELEMENTS:
         convert = _converter(_ELEMENTS[kind])
         return lambda text: _array(elements(text), convert)

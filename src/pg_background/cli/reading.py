@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -15,17 +15,18 @@ from psycopg.rows import tuple_row
 from ..client.client import Client
 from ..client.model import Handle
 from ..client.reading import telling_unknown
+from .copy_text import cells
+from .json_rows import BOOL
 from .tables import Column
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 #: Rows that are handled together.
 SIZE = 1000
 
 #: Numbers, OIDs, transactions, commands and money are shown to the right.
 _TO_THE_RIGHT = frozenset((20, 21, 23, 26, 28, 29, 700, 701, 790, 1700, 5069))
-
-#: What COPY writes with a backslash.
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_MEANINGS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 @dataclass(frozen=True)
@@ -48,30 +49,43 @@ class Rows:
 
     def csv(self) -> Iterator[bytes]:
         """Yield pieces of CSV, beginning with a header."""
-        return self._copy("(FORMAT csv, HEADER)")
+        return self._copy(self._query, "(FORMAT csv, HEADER)")
 
-    def texts(self) -> Iterator[list[list[str | None]]]:
-        """Yield lists of rows."""
-        some: list[list[str | None]] = []
-        encoding = self.encoding
-        for line in self._copy(""):
-            some.append(_cells(line[:-1], encoding))
-            if len(some) == SIZE:
-                yield some
-                some = []
-        if some:
-            yield some
+    def pieces(self, *, words: bool = False) -> Iterator[str]:
+        """Yield lines as COPY writes them, many together, each with its end.
 
-    def _copy(self, options: str) -> Iterator[bytes]:
+        Args:
+            words: write booleans as true and false.
+        """
+        lines = self._copy(self._with_words() if words else self._query, "")
+        while some := list(islice(lines, SIZE)):
+            # Bytes that are no text in this encoding come out as they came in, as from psql.
+            yield b"".join(some).decode(self.encoding, "surrogateescape")
+
+    def texts(self) -> Iterator[list[str | None]]:
+        """Yield rows."""
+        for piece in self.pieces():
+            yield from map(cells, piece.split("\n")[:-1])
+
+    def _with_words(self) -> sql.Composable:
+        names = [sql.Identifier(f"c{n}") for n in range(len(self.types))]
+        shown = (
+            sql.SQL("{}::pg_catalog.text").format(name) if kind == BOOL else name
+            for name, kind in zip(names, self.types, strict=True)
+        )
+        return sql.SQL("SELECT {} FROM ({}) AS r({})").format(
+            sql.SQL(", ").join(shown), self._query, sql.SQL(", ").join(names)
+        )
+
+    def _copy(self, query: sql.Composable, options: LiteralString) -> Iterator[bytes]:
         # The server formats, and gives row after row, in constant memory on both sides of the connection.
-        statement = sql.SQL("COPY ({}) TO STDOUT {}").format(self._query, sql.SQL(options))
+        statement = sql.SQL("COPY ({}) TO STDOUT {}").format(query, sql.SQL(options))
         with (
             telling_unknown(self._handle),
             psycopg.Cursor(self._connection) as cursor,
             cursor.copy(statement, self._handle) as copy,
         ):
-            for piece in copy:
-                yield bytes(piece)
+            yield from copy  # type: ignore[misc]
 
 
 def rows_of(client: Client[Any], connection: psycopg.Connection[Any], handle: Handle) -> Rows | None:
@@ -105,17 +119,3 @@ def without_columns(
     # A statement without rows has a tag in its place; `SELECT FROM t` has as many empty objects as t has rows.
     tags = [each["command_tag"] for each in found if each]
     return tags or len(found)
-
-
-def _cells(line: bytes, encoding: str) -> list[str | None]:
-    # Bytes that are no text in this encoding come out as they came in, as from psql.
-    text = line.decode(encoding, "surrogateescape")
-    if "\\" not in text:
-        return text.split("\t")  # type: ignore[return-value]
-    return [_unescaped(cell) for cell in text.split("\t")]
-
-
-def _unescaped(cell: str) -> str | None:
-    if cell == "\\N":
-        return None
-    return _ESCAPED.sub(lambda found: _MEANINGS.get(found[1], found[1]), cell)

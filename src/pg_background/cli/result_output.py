@@ -73,12 +73,15 @@ class ResultOutput:
         if self.format is Format.CSV:
             _write_csv(sink, rows)
         elif self.format is Format.TABLE:
-            self._write_table(sink, rows.columns, (row for some in rows.texts() for row in some))
+            self._write_table(sink, rows.columns, rows.texts())
         else:
             from .json_rows import objects
 
             names = [column.name for column in rows.columns]
-            write_objects(sink, self.format, objects(names, rows.types, rows.texts()))
+            pieces = rows.pieces(words=True)
+            write_objects(
+                sink, self.format, lambda between: objects(names, rows.types, pieces, between=between)
+            )
 
     def _write_table(self, sink: Sink, columns: Any, texts: Any) -> None:
         size = screen_size() if sink.is_screen else None
@@ -96,7 +99,7 @@ class ResultOutput:
             if count:
                 self._write_table(sink, columns, [()] * count)
         elif self.format is not Format.CSV:
-            write_objects(sink, self.format, [["{}"] * count])
+            write_objects(sink, self.format, lambda between: [between.join(["{}"] * count)] if count else [])
 
 
 def _write_csv(sink: Sink, rows: Rows) -> None:
