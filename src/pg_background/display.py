@@ -155,11 +155,13 @@ def error(job: JobInfo) -> str:
     return " ".join((text or job.sqlstate or "").split()) if job.state != "stopped" else ""
 
 
-def moment(time: datetime | None, now: datetime) -> str:
-    """Return a time of day, in the zone of the session; with its date if that is another one."""
+def moment(time: datetime | None, now: datetime, *, short: bool = False) -> str:
+    """Return a time of day, in the zone of the session; of another day its date, `short` without the time."""
     if time is None:
         return ""
-    return time.strftime("%H:%M:%S" if time.date() == now.date() else "%b %d %H:%M")
+    if time.date() == now.date():
+        return time.strftime("%H:%M:%S")
+    return time.strftime("%b %d" if short else "%b %d %H:%M")
 
 
 def note(job: JobInfo) -> str:

@@ -27,6 +27,10 @@ def result(
     The server forgets the rows once they are read. Ctrl-C ends the wait; the job goes on.
     """
     with output.open() as sink, database.client_and_session() as (client, session):
+        from .access import refusal
+
+        if error := refusal(session, handle):
+            raise error
         job = client.attach(handle)
         with going_on([handle]):
             ended = job.wait(timeout, progress=progress)

@@ -33,10 +33,10 @@ def top(
 
     `?` shows the keys. Needs the extra `top`: pip install 'pg_background[top]'.
     """
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
-        raise typer.BadParameter("top needs a terminal; elsewhere use: pg-background ps")
     from psycopg.conninfo import make_conninfo
 
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise typer.BadParameter("top needs a terminal; elsewhere use: pg-background ps")
     try:
         from ..top import run
     except ModuleNotFoundError as error:

@@ -84,7 +84,17 @@ def _wait(
         first = client.wait_any(jobs, timeout)
         return [] if first is None else [first]
     client.wait_all(jobs, timeout, progress=progress)
-    return [job for job in jobs if job.is_over]
+    return [job for job in jobs if _has_ended(job)]
+
+
+def _has_ended(job: Job[Any]) -> bool:
+    """Ask once more: where time is short, the end may not have been learned."""
+    from ..client.errors import JobLost
+
+    try:
+        return job.is_over or job.done()
+    except JobLost:
+        return True
 
 
 def _tell(job: Job[Any]) -> Exit:

@@ -40,7 +40,7 @@ class Control(App[None]):
         if job is None:
             return
         if not display.is_live(job):
-            self.notify(f"Job {job.pid} has ended: {job.state}.", markup=False)
+            self.notify(f"Job {job.pid} has ended: {display.state_word(job.state)}.", markup=False)
             return
         handle = job.handle
         if handle is None:
