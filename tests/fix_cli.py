@@ -41,7 +41,7 @@ class Cli:
     """Runs `pg-background`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._program = Path(sys.executable).with_name("pg-background")
+        self.program = Path(sys.executable).with_name("pg-background")
         self._environment = environment
 
     def __call__(self, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ class Cli:
             terminal: file descriptor that it is to have for input, output and errors.
         """
         return subprocess.Popen(
-            [self._program, *map(str, words)],
+            [self.program, *map(str, words)],
             env={**self._environment, **environment},
             stdin=terminal or subprocess.DEVNULL,
             stdout=terminal or subprocess.PIPE,
@@ -122,6 +122,11 @@ class OnPlace:
     ) -> subprocess.Popen[str]:
         """Start it as a process."""
         return self._cli.start(*words, terminal=terminal, **{"PG_BACKGROUND_DSN": self._dsn, **environment})
+
+    @property
+    def program(self) -> list[str | Path]:
+        """The program, to be started otherwise."""
+        return [self._cli.program]
 
     def on_terminal(
         self, *words: str | Path, size: tuple[int, int] = (80, 24), **environment: str

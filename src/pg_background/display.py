@@ -40,11 +40,6 @@ _HALF = "▌"
 _REST = "─"
 
 
-def state_word(state: str) -> str:
-    """Return a state for people: success is called done, which SQL calls stopped."""
-    return "done" if state == "stopped" else state
-
-
 def is_live(job: JobInfo) -> bool:
     """Tell whether it has not ended."""
     return job.state not in FINAL

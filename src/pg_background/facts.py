@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from . import display
-from .client.model import JobInfo
+from .client.model import JobInfo, in_words
 from .inspection import JobError
 
 #: As wide as the longest name.
@@ -20,7 +20,7 @@ def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, but for the error and the SQL."""
     values = {
         "handle": display.handle(job),
-        "state": display.state_word(job.state),
+        "state": in_words(job.state),
         "time": display.duration(display.time_of(job, now)),
         "label": job.label,
         "role": job.role,

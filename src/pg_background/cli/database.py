@@ -139,9 +139,14 @@ class Database:
         """
         import psycopg
 
+        from .no_encoding import read_as_stored
+
         conninfo = self.conninfo
         try:
-            return psycopg.connect(conninfo, autocommit=True)
+            connection = psycopg.connect(conninfo, autocommit=True)
+            if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+                read_as_stored(connection)
+            return connection
         except psycopg.OperationalError as error:
             needs_password = error.pgconn is not None and error.pgconn.needs_password
             if needs_password and self.may_ask and sys.stdin.isatty() and sys.stderr.isatty():

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import display
-from ..client.model import JobInfo
+from ..client.model import JobInfo, in_words
 from .formats import Format, print_rows
 from .json_rows import value_text
 from .sink import Sink
@@ -36,7 +36,7 @@ class _Column:
 
 
 _HANDLE = _Column("HANDLE", lambda job, _: display.handle(job), is_fixed=True)
-_STATE = _Column("STATE", lambda job, _: display.state_word(job.state), is_fixed=True)
+_STATE = _Column("STATE", lambda job, _: in_words(job.state), is_fixed=True)
 _TIME = _Column(
     "TIME", lambda job, now: display.duration(display.time_of(job, now)), is_number=True, is_fixed=True
 )

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
@@ -48,3 +49,4 @@ def _pager(sink: Sink, program: str) -> Iterator[None]:
         process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+        sink.redirect(sys.stdout.buffer)

@@ -13,9 +13,10 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from ..client.client import Client
-from ..client.model import Handle
+from ..client.model import Handle, JobColumn
 from ..client.reading import telling_unknown
 from .copy_text import cells
+from .database import schema_of_extension
 from .json_rows import BOOL
 from .tables import Column
 
@@ -83,7 +84,7 @@ class Rows:
         with (
             telling_unknown(self._handle),
             psycopg.Cursor(self._connection) as cursor,
-            cursor.copy(statement, self._handle) as copy,
+            cursor.copy(statement) as copy,
         ):
             yield from copy  # type: ignore[misc]
 
@@ -97,24 +98,50 @@ def rows_of(client: Client[Any], connection: psycopg.Connection[Any], handle: Ha
     columns = client.attach(handle).describe()
     if not columns:
         return None
-    query = client._statements.result(columns)
+    query = _query(schema_of_extension(connection), handle, columns)
     # A condition that is never true: the server tells the types, and takes nothing of the result.
     with psycopg.Cursor(connection) as cursor:
-        cursor.execute(sql.SQL("SELECT * FROM ({}) AS r WHERE false").format(query), handle)
+        cursor.execute(sql.SQL("SELECT * FROM ({}) AS r WHERE false").format(query))
         types = [column.type_code for column in cursor.description or ()]
     shown = [Column(column.name, kind in _TO_THE_RIGHT) for column, kind in zip(columns, types, strict=True)]
     return Rows(connection, query, handle, shown, types)
+
+
+def _query(schema: sql.Identifier, handle: Handle, columns: Sequence[JobColumn]) -> sql.Composed:
+    """Read rows. Inside they have numbers for names, as two columns may have the same.
+
+    The handle is written into it, as COPY takes no parameters. The types are without modifiers, which the values
+    have obeyed already.
+    """
+    inner = [sql.Identifier(f"c{n}") for n in range(len(columns))]
+    return sql.SQL("SELECT {} FROM {} AS r({})").format(
+        sql.SQL(", ").join(
+            sql.SQL("r.{} AS {}").format(name, sql.Identifier(column.name))
+            for name, column in zip(inner, columns, strict=True)
+        ),
+        _call(schema, "pg_background_result", handle),
+        sql.SQL(", ").join(
+            sql.SQL("{} {}").format(name, sql.Identifier(*column.type_path))
+            for name, column in zip(inner, columns, strict=True)
+        ),
+    )
+
+
+def _call(schema: sql.Identifier, function: str, handle: Handle) -> sql.Composed:
+    """Call a function with the very types that it is declared with: no other one of its name can be meant."""
+    return sql.SQL("{}.{}({}::pg_catalog.int4, {}::pg_catalog.int8)").format(
+        schema, sql.Identifier(function), sql.Literal(handle.pid), sql.Literal(handle.cookie)
+    )
 
 
 def without_columns(
     connection: psycopg.Connection[Any], schema: sql.Identifier, handle: Handle
 ) -> list[str] | int:
     """Take the result of a job whose rows have no columns: the tags of its statements, or how many such rows."""
-    query = sql.SQL(
-        "SELECT r::pg_catalog.text FROM {}.{}(%s::pg_catalog.int4, %s::pg_catalog.int8) AS r"
-    ).format(schema, sql.Identifier("pg_background_result_json"))
+    call = _call(schema, "pg_background_result_json", handle)
+    query = sql.SQL("SELECT r::pg_catalog.text FROM {} AS r").format(call)
     with telling_unknown(handle), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        cursor.execute(query, handle)
+        cursor.execute(query)
         found = [json.loads(text) for (text,) in cursor.fetchall()]
     # A statement without rows has a tag in its place; `SELECT FROM t` has as many empty objects as t has rows.
     tags = [each["command_tag"] for each in found if each]

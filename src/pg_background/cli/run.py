@@ -69,7 +69,7 @@ def _cancel(job: Job[Any]) -> None:
     """End the job of which nobody wants to see the end, and say what became of it."""
     import psycopg
 
-    from ..display import state_word
+    from ..client.model import in_words
 
     handle = text_of(job.handle)
     try:
@@ -79,7 +79,7 @@ def _cancel(job: Job[Any]) -> None:
             job.detach()
             note(f"canceled job {handle} in the server")
         elif ended:
-            note(f"job {handle} had ended before it could be canceled ({state_word(job.last_state)})")
+            note(f"job {handle} had ended before it could be canceled ({in_words(job.last_state)})")
         else:
             note(f"told job {handle} to cancel; it still runs: pg-background wait {handle}")
     except psycopg.Error as error:

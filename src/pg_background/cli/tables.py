@@ -111,6 +111,10 @@ def _expanded(columns: Sequence[Column], sample: Sequence[Cells], left: Iterator
     data_width = max(
         (width for row in sample for value in row for _, width in _lines(value or "")), default=0
     )
+    # The line above a row has room for what it says.
+    is_broken = any("\n" in (value or "") for row in sample for value in row)
+    title = len(f"-[ RECORD {len(sample)} ]")
+    data_width = max(data_width, title - name_width - (4 if is_broken else 3))
     for number, row in enumerate(chain(sample, left), 1):
         yield _record(number, name_width, data_width)
         for name, value in zip(names, row, strict=True):

@@ -99,12 +99,12 @@ def _has_ended(job: Job[Any]) -> bool:
 
 def _tell(job: Job[Any]) -> Exit:
     from ..client.errors import JobLost
-    from ..display import state_word
+    from ..client.model import in_words
 
     try:
         job.wait()
     except JobLost as error:
         report_sql(error)
         return Exit.UNKNOWN
-    typer.echo(f"{text_of(job.handle)} {state_word(job.last_state)}")
+    typer.echo(f"{text_of(job.handle)} {in_words(job.last_state)}")
     return code_of_state(job.last_state)

@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 
 from .. import display
 from ..cli.terminal import visible
-from ..client.model import JobInfo
+from ..client.model import JobInfo, in_words
 
 #: Jobs to look at first, first.
 _RANKS = ("running", "starting", "queued", "error", "lost", "timed_out", "canceled", "stopped")
@@ -49,9 +49,7 @@ def fitted(text: str, width: int, *, is_number: bool = False) -> str:
 _PROGRESS_WIDTH = 10
 
 PID = Column("PID", 7, lambda job, _: str(job.pid), lambda job, _: job.pid, is_number=True)
-STATE = Column(
-    "STATE", 9, lambda job, _: display.state_word(job.state), lambda job, _: _RANKS.index(job.state)
-)
+STATE = Column("STATE", 9, lambda job, _: in_words(job.state), lambda job, _: _RANKS.index(job.state))
 ROLE = Column("ROLE", 10, lambda job, _: job.role or "", lambda job, _: job.role)
 DATABASE = Column("DATABASE", 10, lambda job, _: job.database or "", lambda job, _: job.database)
 TIME = Column(

@@ -6,7 +6,7 @@ from textual import work
 from textual.app import App
 
 from .. import display
-from ..client.model import Handle, JobInfo
+from ..client.model import Handle, JobInfo, in_words
 from .question import Question
 from .source import Source, SourceError
 
@@ -40,7 +40,7 @@ class Control(App[None]):
         if job is None:
             return
         if not display.is_live(job):
-            self.notify(f"Job {job.pid} has ended: {display.state_word(job.state)}.", markup=False)
+            self.notify(f"Job {job.pid} has ended: {in_words(job.state)}.", markup=False)
             return
         handle = job.handle
         if handle is None:

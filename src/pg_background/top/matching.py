@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ..client.model import JobInfo
-from ..display import state_word
+from ..client.model import JobInfo, in_words
 
 
 def matches(job: JobInfo, text: str) -> bool:
     """Tell whether each word is somewhere in the job, in upper or lower case."""
     known = (
-        *(str(job.pid), job.state, state_word(job.state), job.label, job.role, job.database),
+        *(str(job.pid), job.state, in_words(job.state), job.label, job.role, job.database),
         *(
             job.sql_preview,
             job.error_message,

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from .. import display
 from ..cli.terminal import visible
-from ..client.model import JobInfo
+from ..client.model import JobInfo, in_words
 from .source import Sight, SourceError, SourceLost
 
 
@@ -72,5 +72,5 @@ def counts(jobs: Sequence[JobInfo]) -> Text:
     line = Text(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}", "bold")
     for state, style in display.STYLES.items():
         if number := found.get(state):
-            line.append(f"  {number} {display.state_word(state)}", f"not bold {style}")
+            line.append(f"  {number} {in_words(state)}", f"not bold {style}")
     return line
