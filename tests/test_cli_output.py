@@ -36,7 +36,7 @@ VALUES = (
     "'10.0.0.1/8'::inet, '10.0.0.0/8'::cidr, '08:00:2b:01:02:03'::macaddr, '08:00:2b:01:02:03:04:05'::macaddr8",
     "'(1,2)'::point, '{1,2,3}'::line, '[(1,2),(3,4)]'::lseg, '(1,2),(3,4)'::box, '((1,2),(3,4))'::path",
     "'((1,2),(3,4))'::polygon, '<(1,2),3>'::circle",
-    "'fat & rat'::tsquery, 'a fat rat'::tsvector, 'C'::regcollation",
+    "'fat & rat'::tsquery, 'a fat rat'::tsvector, '"C"'::regcollation",
     "'pg_class'::regclass, 'int4'::regtype, 'now()'::regprocedure, '1/2'::pg_lsn, '(1,2)'::tid, '1 2'::int2vector",
     "'1 2'::oidvector, '10:20:10,14'::pg_snapshot, ROW(1, 'a', NULL)",
     "int4range(1, 5), numrange(NULL, 2.5), daterange('-infinity', 'infinity'), tsrange('infinity', NULL)",
@@ -130,7 +130,7 @@ def test_json_has_the_same_texts(bg: OnPlace, side: Connection, values: str) -> 
         elif isinstance(value, float):
             assert value == float(text)
         else:
-            assert value == as_json
+            assert value == as_json or str(value) == text
 
 
 def test_what_python_can_not_hold_is_not_lost(bg: OnPlace) -> None:
@@ -196,7 +196,7 @@ def test_terminal_gets_what_fits(bg: OnPlace) -> None:
     ):
         done = bg.on_terminal("run", *words, long, **environment)
         assert done.code == 0
-        assert ("paged  100" in done.output) == paged
+        assert ("paged 100" in done.output) == paged
         assert "(100 rows)" in done.output
     short = bg.on_terminal("run", "SELECT 1 AS n", PAGER="sed s/^/paged/")
     assert "paged" not in short.output

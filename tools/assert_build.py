@@ -76,7 +76,9 @@ class AssertBuild:
         alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         for part in (".", *(f"contrib/{name}" for name in CONTRIB)):
             run(["make", "--silent", "-C", part, jobs], environment=alone, cwd=source)
-            run(["make", "--silent", "-C", part, "install", f"DESTDIR={stage}"], environment=alone, cwd=source)
+            run(
+                ["make", "--silent", "-C", part, "install", f"DESTDIR={stage}"], environment=alone, cwd=source
+            )
         # In one step: a build that was interrupted leaves no half of a server.
         (stage / folder.relative_to("/")).rename(folder)
         shutil.rmtree(work)

@@ -23,7 +23,7 @@ _DOCUMENTS = frozenset((114, 3802))
 #: NaN and Infinity are numbers of PostgreSQL, but not of JSON.
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
-_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f]")
+_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n")
 
 #: An array's type, and that of its elements.
 _ELEMENTS = {
@@ -102,16 +102,17 @@ _BOXES = {1020: 603}
 
 
 def objects(
-    names: Sequence[str], types: Sequence[int], pieces: Iterable[str], *, between: str
+    names: Sequence[str], types: Sequence[int], pieces: Iterable[bytes], *, encoding: str, between: str
 ) -> Iterator[str]:
     """Yield objects, many together, for lines as COPY writes them.
 
     Args:
         types: OIDs of the columns' types.
         pieces: many lines together; booleans in words.
+        encoding: of the pieces.
         between: what stands between two objects.
     """
-    make = _Objects(names, types, between)
+    make = _Objects(names, types, encoding, between)
     for piece in pieces:
         yield make.of(piece)
 
@@ -119,7 +120,7 @@ def objects(
 class _Objects:
     """Makes objects of lines. Most lines are what JSON has between quotes, and are put there as they are."""
 
-    def __init__(self, names: Sequence[str], types: Sequence[int], between: str) -> None:
+    def __init__(self, names: Sequence[str], types: Sequence[int], encoding: str, between: str) -> None:
         keys = [string(name).replace("%", "%%") for name in unique(names)]
         self._types = types
         self._line = "{" + ", ".join(f"{key}: %s" for key in keys) + "}"
@@ -128,22 +129,30 @@ class _Objects:
         )
         self._are_plain = not any(kind in _DOCUMENTS or kind in _ELEMENTS or kind in _BOXES for kind in types)
         self._have_fractions = any(kind in _FRACTIONS for kind in types)
+        self._encoding = encoding
         self._between = between
         self._template_of = 0
         self._many_lines = ""
         self._converters = [_converter(kind) for kind in types]
 
-    def of(self, piece: str) -> str:
+    def of(self, raw: bytes) -> str:
+        piece = raw.decode(self._encoding, "surrogateescape")
+        # A step for each row, even a small one, is what takes the time: most pieces are made at once.
+        if self._are_plain and _is_plain(piece) and not self._is_odd(raw):
+            return self._template(piece.count("\n")) % tuple(piece[:-1].replace("\n", "\t").split("\t"))
         lines = piece.split("\n")[:-1]
-        if not self._are_plain or _has_controls(piece) or (self._have_fractions and _has_no_numbers(piece)):
+        if not self._are_plain or self._is_odd(raw):
             return self._between.join(map(self._object, lines))
-        if _is_plain(piece):
-            # All at once, as a step for each row is what takes the time.
-            return self._template(len(lines)) % tuple(piece[:-1].replace("\n", "\t").split("\t"))
         plain = self._plain_line
         return self._between.join(
             plain % tuple(line.split("\t")) if _is_plain(line) else self._object(line) for line in lines
         )
+
+    def _is_odd(self, raw: bytes) -> bool:
+        """Tell whether there may be control characters, which COPY writes as they are, or NaN and Infinity."""
+        if len(raw.translate(None, _CONTROLS)) != len(raw):
+            return True
+        return self._have_fractions and (b"NaN" in raw or b"Infinity" in raw)
 
     def _template(self, count: int) -> str:
         if self._template_of != count:
@@ -160,16 +169,7 @@ class _Objects:
 
 def _is_plain(text: str) -> bool:
     """Tell whether there is nothing that COPY and JSON write in different ways: a quote, NULL, a vertical tab."""
-    return '"' not in text and "\\N" not in text and "\\v" not in text
-
-
-def _has_controls(text: str) -> bool:
-    """Tell whether there may be control characters, which COPY writes as they are."""
-    return not text.replace("\n", "").replace("\t", "").isprintable() and bool(_CONTROLS.search(text))
-
-
-def _has_no_numbers(text: str) -> bool:
-    return "NaN" in text or "Infinity" in text
+    return '"' not in text and ("\\" not in text or ("\\N" not in text and "\\v" not in text))
 
 
 def _place(kind: int) -> str:

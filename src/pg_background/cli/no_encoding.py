@@ -8,7 +8,8 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 
-_TYPES = ("text", "varchar", "bpchar", "name", '"char"', "unknown")
+#: text, varchar, bpchar, name, "char", and what has no type.
+_TYPES = (25, 1043, 1042, 19, 18, 705)
 
 
 class _Stored(Loader):
@@ -19,5 +20,5 @@ class _Stored(Loader):
 def read_as_stored(connection: psycopg.Connection[Any]) -> None:
     """Ask for no conversion, as the server would refuse bytes that are no UTF-8; take names and texts as UTF-8."""
     connection.execute("SET client_encoding = SQL_ASCII")
-    for name in _TYPES:
-        connection.adapters.register_loader(name, _Stored)
+    for kind in _TYPES:
+        connection.adapters.register_loader(kind, _Stored)

@@ -52,7 +52,7 @@ class Rows:
         """Yield pieces of CSV, beginning with a header."""
         return self._copy(self._query, "(FORMAT csv, HEADER)")
 
-    def pieces(self, *, words: bool = False) -> Iterator[str]:
+    def pieces(self, *, words: bool = False) -> Iterator[bytes]:
         """Yield lines as COPY writes them, many together, each with its end.
 
         Args:
@@ -60,13 +60,14 @@ class Rows:
         """
         lines = self._copy(self._with_words() if words else self._query, "")
         while some := list(islice(lines, SIZE)):
-            # Bytes that are no text in this encoding come out as they came in, as from psql.
-            yield b"".join(some).decode(self.encoding, "surrogateescape")
+            yield b"".join(some)
 
     def texts(self) -> Iterator[list[str | None]]:
         """Yield rows."""
         for piece in self.pieces():
-            yield from map(cells, piece.split("\n")[:-1])
+            # Bytes that are no text in this encoding come out as they came in, as from psql.
+            lines = piece.decode(self.encoding, "surrogateescape").split("\n")
+            yield from map(cells, lines[:-1])
 
     def _with_words(self) -> sql.Composable:
         names = [sql.Identifier(f"c{n}") for n in range(len(self.types))]

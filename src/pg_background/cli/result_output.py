@@ -80,7 +80,9 @@ class ResultOutput:
             names = [column.name for column in rows.columns]
             pieces = rows.pieces(words=True)
             write_objects(
-                sink, self.format, lambda between: objects(names, rows.types, pieces, between=between)
+                sink,
+                self.format,
+                lambda between: objects(names, rows.types, pieces, encoding=rows.encoding, between=between),
             )
 
     def _write_table(self, sink: Sink, columns: Any, texts: Any) -> None:

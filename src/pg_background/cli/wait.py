@@ -31,7 +31,11 @@ TimeoutOption = Annotated[
 ]
 
 
-@command("wait 4711:8612345678901234567", "wait --any --timeout 60 $jobs", kind=HandleCommand)
+@command(
+    "wait 4711:8612345678901234567",
+    "wait --any --timeout 60 4711:8612345678901234567 4712:1234567890123456789",
+    kind=HandleCommand,
+)
 def wait(
     handles: HandlesGiven,
     database: DatabaseGiven,
