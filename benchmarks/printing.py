@@ -1,6 +1,7 @@
 """Measure how long many rows take on the command line, against psql: `python -m benchmarks.printing`.
 
-Both take turns, so that whatever else the machine does meets both. Compare the ratios: times are the machine's.
+Both take turns, so that whatever else the machine does meets both. Compare the ratios: times are the
+machine's.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def main() -> None:
 def measure(installation: Installation, dsn: str, rows: int, rounds: int) -> Mapping[str, Sequence[float]]:
     """Return the seconds that each way took in each round."""
     query = _QUERY.format(rows=rows)
-    ours = [Path(sys.executable).with_name("pg-background"), "run", "-d", dsn]
-    ways = {
+    ours: list[str | Path] = [Path(sys.executable).with_name("pg-background"), "run", "-d", dsn]
+    ways: dict[str, list[str | Path]] = {
         "psql --csv": [installation.program("psql"), "--no-psqlrc", "--csv", "-d", dsn, "-c", query],
         "--csv": [*ours, "--csv", query],
         "--jsonl": [*ours, "--jsonl", query],
@@ -72,7 +73,7 @@ def measure(installation: Installation, dsn: str, rows: int, rounds: int) -> Map
 
 
 def report(taken: Mapping[str, Sequence[float]]) -> Mapping[str, float]:
-    """Print a line for each way, and return how many times as long as psql each takes: the median of the rounds."""
+    """Print a line for each way, and return how many times as long as psql each takes, the median of all."""
     first, *others = taken
     print(f"{first:<12} {statistics.median(taken[first]):7.2f} s")
     ratios = {}

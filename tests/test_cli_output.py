@@ -25,25 +25,30 @@ VALUES = (
     "true, false, NULL::bool",
     "'x'::\"char\", '\\001'::\"char\", 'n'::name, 'a'::bpchar, 'ab'::char(5), 'v'::varchar(3), ''::text",
     "1::int2, '-2147483648'::int4, 9223372036854775807::int8, 4294967295::oid, '5'::xid, '6'::xid8, '7'::cid",
-    "1.5::float4, 'NaN'::float8, '-Infinity'::float8, 1e300::float8, 1.10::numeric, 'NaN'::numeric, 12.5::money",
+    "1.5::float4, 'NaN'::float8, '-Infinity'::float8, 1e300::float8, 1.10::numeric, 'NaN'::numeric",
+    "12.5::money",
     "'\\xdead00'::bytea, B'101'::bit(3), B'1'::varbit, '00112233-4455-6677-8899-aabbccddeeff'::uuid",
     "'infinity'::date, '-infinity'::date, '0044-03-15 BC'::date, '10000-01-01'::date, '2026-01-31'::date",
     "'infinity'::timestamp, '0001-01-01 BC'::timestamp, '294276-01-01 00:00:00.000001'::timestamp",
-    "'-infinity'::timestamptz, '99999-12-31 23:59:59+00'::timestamptz, '24:00'::time, '12:00:00.5+05:30'::timetz",
+    "'-infinity'::timestamptz, '99999-12-31 23:59:59+00'::timestamptz, '24:00'::time",
+    "'12:00:00.5+05:30'::timetz",
     "'3 days 04:05:06'::interval(6), '178000000 years'::interval, '-1 mon'::interval",
     "'3 days 04:05:06.789'::interval(2), '1 year 2 mons'::interval year to month",
     "'{\"a\": [1.10, null]}'::json, '{\"a\": [1.10, null]}'::jsonb, 'null'::jsonb, '$.a[*]'::jsonpath",
-    "'10.0.0.1/8'::inet, '10.0.0.0/8'::cidr, '08:00:2b:01:02:03'::macaddr, '08:00:2b:01:02:03:04:05'::macaddr8",
+    "'10.0.0.1/8'::inet, '10.0.0.0/8'::cidr, '08:00:2b:01:02:03'::macaddr",
+    "'08:00:2b:01:02:03:04:05'::macaddr8",
     "'(1,2)'::point, '{1,2,3}'::line, '[(1,2),(3,4)]'::lseg, '(1,2),(3,4)'::box, '((1,2),(3,4))'::path",
     "'((1,2),(3,4))'::polygon, '<(1,2),3>'::circle",
-    "'fat & rat'::tsquery, 'a fat rat'::tsvector, '"C"'::regcollation",
-    "'pg_class'::regclass, 'int4'::regtype, 'now()'::regprocedure, '1/2'::pg_lsn, '(1,2)'::tid, '1 2'::int2vector",
+    "'fat & rat'::tsquery, 'a fat rat'::tsvector, '\"C\"'::regcollation",
+    "'pg_class'::regclass, 'int4'::regtype, 'now()'::regprocedure, '1/2'::pg_lsn, '(1,2)'::tid",
+    "'1 2'::int2vector",
     "'1 2'::oidvector, '10:20:10,14'::pg_snapshot, ROW(1, 'a', NULL)",
     "int4range(1, 5), numrange(NULL, 2.5), daterange('-infinity', 'infinity'), tsrange('infinity', NULL)",
     "'{[1,2], [5,7)}'::int4multirange, '{}'::datemultirange, daterange('0044-03-15 BC', '10000-01-01')",
     "'{1,NULL,3}'::int4[], '[0:1]={7,8}'::int4[], '{}'::text[], ARRAY['a,b', 'NULL', NULL, '\"', E'\\\\']",
     "'{infinity,10000-01-01}'::date[], ARRAY[[true,false],[NULL,true]], '{(1,2),(3,4);(0,0),(1,1)}'::box[]",
-    "ARRAY['{\"a\": 1}'::jsonb], ARRAY[1.10, 'NaN'::numeric], '{0044-03-15 BC}'::timestamp[], ARRAY['\\x00'::bytea]",
+    "ARRAY['{\"a\": 1}'::jsonb], ARRAY[1.10, 'NaN'::numeric], '{0044-03-15 BC}'::timestamp[]",
+    "ARRAY['\\x00'::bytea]",
 )
 
 HOSTILE = (
@@ -111,7 +116,7 @@ def test_types_of_the_users_own(both: Both, side: Connection) -> None:
 
 @pytest.mark.parametrize("values", VALUES)
 def test_json_has_the_same_texts(bg: OnPlace, side: Connection, values: str) -> None:
-    """Each value is the JSON that PostgreSQL makes of its text, if it is not a number, a boolean, JSON or an array."""
+    """Each value is its text, if it is not a number, a boolean, JSON or an array."""
     (row,) = json.loads(bg("run", "--json", f"SELECT {values}").output)
     names = [f"c{n}" for n in range(len(row))]
     casts = ", ".join(f"format('%s', {name}), to_jsonb({name}), {name} IS NULL" for name in names)
@@ -160,7 +165,7 @@ def test_json_lines(bg: OnPlace) -> None:
 
 
 def test_many_rows_in_little_memory(bg: OnPlace, place: Place) -> None:
-    """Neither the rows nor their table are ever whole in memory: a longer value later on moves its row only."""
+    """Neither the rows nor their table are ever whole in memory."""
     code = (
         "import resource, sys\n"
         "from pg_background.cli import app\n"

@@ -1,4 +1,4 @@
-"""What the server knows of a handle: a job, one that was read or detached, one of another role, or nothing."""
+"""What the server knows of a handle: a job, one that was read or detached, another role's, or nothing."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def telling_forgotten(connection: Connection, handle: Handle) -> Iterator[None]:
             raise
         raise JobLost(
             f"the job with PID {handle.pid} was read or detached already: its rows are gone\n"
-            f"HINT:  pg-background show {handle.pid}:{handle.cookie} tells how it ended, as long as the server "
-            "keeps that."
+            "HINT:  As long as the server keeps that, it tells how the job ended: "
+            f"pg-background show {handle.pid}:{handle.cookie}"
         ) from error
 
 
 def state_of(connection: Connection, handle: Handle) -> str | None:
-    """Return the job's state, also of one that was read or detached; None if the server tells nothing of it."""
+    """Return the job's state, also of one that was read or detached; None if nothing is told of it."""
     row = _ask(connection, "SELECT state FROM {}.pg_background_outcome({}, {})", handle)
     return None if row is None else row[0]
 

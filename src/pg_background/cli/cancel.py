@@ -55,8 +55,8 @@ def cancel(
 ) -> None:
     """Cancel jobs: what they have done is rolled back.
 
-    Those that have ended stay as they are. With --label or --all the handles of the jobs that were told to stop
-    are printed. Exit code 5 if the server does not know a handle; the others are canceled.
+    Those that have ended stay as they are. With --label or --all it prints the handles of the jobs that were
+    told to stop. Exit code 5 if the server does not know a handle; the others are canceled.
     """
     if bool(handles) + (label is not None) + all != 1:
         raise typer.BadParameter("say which jobs: by handles, by --label or by --all")

@@ -123,7 +123,7 @@ class Database:
             given = make_conninfo("" if is_name else self.dsn, **parts)
             if "client_encoding" in conninfo_to_dict(given) or "PGCLIENTENCODING" in os.environ:
                 return given
-            # What every database can be shown in, also one that has an encoding that terminals have not, or none.
+            # What every database can be shown in, whatever its own encoding.
             return make_conninfo(given, client_encoding="UTF8")
         except psycopg.ProgrammingError as error:
             raise DsnError(

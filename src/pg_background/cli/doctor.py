@@ -17,7 +17,8 @@ EXIT_FAIL = 1
 def doctor(database: DatabaseArgument) -> None:
     """Check a server and database for pg_background, and say how to mend what is wrong.
 
-    Each check is a line that begins with OK, WARN or FAIL and says what to do. Exit code 1 if something must be mended, else 0. If the role may launch jobs, one is run: `SELECT 1`.
+    Each check is a line that begins with OK, WARN or FAIL and says what to do. Exit code 1 if something must
+    be mended, else 0. If the role may launch jobs, one is run: `SELECT 1`.
     """
     from ..doctor import Grade, collect, examine
 

@@ -120,7 +120,7 @@ def report_sql(error: object) -> None:
 
 
 def _own_hint(error: object) -> str:
-    """Return what the server's message leaves to guess: which role may use the extension, what runs scripts."""
+    """Return what the server's message leaves to guess: who may use the extension, what runs scripts."""
     diag: psycopg.errors.Diagnostic | None = getattr(error, "diag", None)
     if diag is None or diag.message_hint:
         return ""

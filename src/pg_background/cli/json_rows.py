@@ -149,7 +149,7 @@ class _Objects:
         )
 
     def _is_odd(self, raw: bytes) -> bool:
-        """Tell whether there may be control characters, which COPY writes as they are, or NaN and Infinity."""
+        """Tell whether there may be control characters, which COPY leaves as they are, or NaN, Infinity."""
         if len(raw.translate(None, _CONTROLS)) != len(raw):
             return True
         return self._have_fractions and (b"NaN" in raw or b"Infinity" in raw)
@@ -168,7 +168,7 @@ class _Objects:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether there is nothing that COPY and JSON write in different ways: a quote, NULL, a vertical tab."""
+    """Tell whether there is nothing that JSON writes in another way than COPY: a quote, NULL, a \\v."""
     return '"' not in text and ("\\" not in text or ("\\N" not in text and "\\v" not in text))
 
 

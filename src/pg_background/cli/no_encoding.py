@@ -18,7 +18,7 @@ class _Stored(Loader):
 
 
 def read_as_stored(connection: psycopg.Connection[Any]) -> None:
-    """Ask for no conversion, as the server would refuse bytes that are no UTF-8; take names and texts as UTF-8."""
+    """Ask for no conversion, in which the server would refuse bytes that are no UTF-8, and do none here."""
     connection.execute("SET client_encoding = SQL_ASCII")
     for kind in _TYPES:
         connection.adapters.register_loader(kind, _Stored)

@@ -14,7 +14,7 @@ JOB = "The job"
 
 
 class PlainCommand(TyperCommand):
-    """A command that shows its options under headings, and examples below; variables have a page of their own."""
+    """A command that shows its options under headings, and examples below, without the variables."""
 
     #: what stands after `pg-background`
     examples: Sequence[str] = ()

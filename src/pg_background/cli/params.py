@@ -45,8 +45,8 @@ def _values(
             "-P",
             metavar="VALUE",
             envvar="PG_BACKGROUND_PARAM",
-            help="Value for the next %s in the SQL, or NAME=VALUE for %(NAME)s. The server binds it; it is never "
-            "pasted into the SQL. Where there are values, a percent sign is written %%.",
+            help="Value for the next %s in the SQL, or NAME=VALUE for %(NAME)s. The server binds it; it is "
+            "never pasted into the SQL. Where there are values, a percent sign is written %%.",
             show_default=False,
         ),
     ] = None,

@@ -111,8 +111,8 @@ def rows_of(client: Client[Any], connection: psycopg.Connection[Any], handle: Ha
 def _query(schema: sql.Identifier, handle: Handle, columns: Sequence[JobColumn]) -> sql.Composed:
     """Read rows. Inside they have numbers for names, as two columns may have the same.
 
-    The handle is written into it, as COPY takes no parameters. The types are without modifiers, which the values
-    have obeyed already.
+    The handle is written into it, as COPY takes no parameters. The types are without modifiers, which the
+    values have obeyed already.
     """
     inner = [sql.Identifier(f"c{n}") for n in range(len(columns))]
     return sql.SQL("SELECT {} FROM {} AS r({})").format(
@@ -138,12 +138,12 @@ def _call(schema: sql.Identifier, function: str, handle: Handle) -> sql.Composed
 def without_columns(
     connection: psycopg.Connection[Any], schema: sql.Identifier, handle: Handle
 ) -> list[str] | int:
-    """Take the result of a job whose rows have no columns: the tags of its statements, or how many such rows."""
+    """Take the result of a job whose rows have no columns: the tags of its statements, or their number."""
     call = _call(schema, "pg_background_result_json", handle)
     query = sql.SQL("SELECT r::pg_catalog.text FROM {} AS r").format(call)
     with telling_unknown(handle), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         cursor.execute(query)
         found = [json.loads(text) for (text,) in cursor.fetchall()]
-    # A statement without rows has a tag in its place; `SELECT FROM t` has as many empty objects as t has rows.
+    # A statement without rows has a tag in its place; `SELECT FROM t` an empty object for each row of t.
     tags = [each["command_tag"] for each in found if each]
     return tags or len(found)

@@ -127,7 +127,7 @@ def _output(
             "--expanded",
             "-x",
             envvar="PG_BACKGROUND_EXPANDED",
-            help="Print a line for each column of a row. A terminal gets that also where rows are wider than it.",
+            help="Print a line for each column of a row. A terminal gets that too where rows are wider.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

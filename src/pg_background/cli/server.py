@@ -72,9 +72,9 @@ PgConfigOption = Annotated[
 def start(data: DataOption = None, port: PortOption = None, pg_config: PgConfigOption = None) -> None:
     """Start the server, and print its DSN.
 
-    Before that the extension is built, and the data directory made, where that has not been done yet. As root the
-    server runs as the owner of the data directory; a new one belongs to the user postgres, or to a system user
-    pg_background, which is made if there is neither.
+    Before that the extension is built, and the data directory made, where that has not been done yet. As root
+    the server runs as the owner of the data directory; a new one belongs to the user postgres, or to a system
+    user pg_background, which is made if there is neither.
     """
     from ..server import Cluster, Installation, Status, build, embedded, places, ports, prepare
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> None:
     """Show all that is known of a job: its state, what it waits for, its SQL, error and columns.
 
-    Of a job that was read or detached the server keeps less: its state and the beginning of its SQL, for a while.
+    Of a job that was read or detached the server keeps less, and for a while only: its state, and the beginning
+    of its SQL.
     """
     from .. import display
     from ..client.errors import JobLost
@@ -94,7 +95,7 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
     try:
         return client.attach(handle).describe()
     except (errors.FeatureNotSupported, errors.InsufficientPrivilege, JobLost):
-        # It was submitted, its result was read, or this role may only look: it can't read whatever columns it has.
+        # It was submitted, its result was read, or this role may only look: its columns are of no use.
         return ()
 
 

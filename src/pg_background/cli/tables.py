@@ -44,7 +44,8 @@ def table(
     if not expanded:
         yield from aligned.header()
     count = 0
-    for count, row in enumerate(chain(sample, left), 1):
+    for row in chain(sample, left):
+        count += 1
         if columns:
             yield from aligned.row(row)
     yield f"({count} {'row' if count == 1 else 'rows'})"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BEFORE = """\
 Before the server is restarted:
   1. in each database that has it: DROP EXTENSION pg_background
-  2. take pg_background out of shared_preload_libraries: a server does not start without a library that is there"""
+  2. take pg_background out of shared_preload_libraries: without its library the server would not start"""
 
 
 @command("uninstall --dry-run", "uninstall --pg-config /usr/lib/postgresql/17/bin/pg_config")
@@ -29,8 +29,8 @@ def uninstall(
 ) -> None:
     """Remove the extension's files from a PostgreSQL.
 
-    Prints each file. A server that runs keeps the library that it has loaded; databases keep the extension until
-    DROP EXTENSION.
+    Prints each file. A server that runs keeps the library that it has loaded; databases keep the extension
+    until DROP EXTENSION.
     """
     from ..server import Installation, NotWritableError
     from ..server import install as installing

@@ -120,7 +120,7 @@ class DataDirectory:
         self._write(_RECORD, json.dumps(asdict(record), indent=2) + "\n")
 
     def password_file(self) -> Path:
-        """Return the file from which libpq takes the superuser's password, and write it if it is not there."""
+        """Return the file from which libpq takes the superuser's password; write it if it is not there."""
         path = self.path / _PASSWORD
         if not path.exists():
             password = re.sub(r"([\\:])", r"\\\1", self.record().password)

@@ -1,7 +1,7 @@
 """The table of jobs: a line for each, the cursor staying on its job while others come and go.
 
-Lines are drawn only while they are in sight, and anew only when they have changed: with hundreds of jobs that are
-looked at each second nothing else is cheap enough.
+Lines are drawn only while they are in sight, and anew only when they have changed: with hundreds of jobs that
+are looked at each second nothing else is cheap enough.
 """
 
 from __future__ import annotations
