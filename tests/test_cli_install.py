@@ -194,12 +194,6 @@ def test_no_server_headers(cli: Cli, bare: Installation, tmp_path: Path) -> None
     assert_clear_error(done, f"apt install postgresql-server-dev-{bare.major}")
 
 
-def test_help_names_the_environment(cli: Cli) -> None:
-    text = cli("install", "--help").stdout
-    assert "PG_BACKGROUND_PG_CONFIG" in text
-    assert "PG_BACKGROUND_DRY_RUN" in text
-
-
 def assert_clear_error(done: subprocess.CompletedProcess[str], text: str) -> None:
     """Check that a command failed with one message, not with a traceback, and printed no result."""
     assert (done.returncode, done.stdout) == (1, "")

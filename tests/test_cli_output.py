@@ -226,6 +226,16 @@ def test_reader_that_has_gone(bg: OnPlace) -> None:
         process.stderr.close()
 
 
+def test_reader_of_messages_that_has_gone(bg: OnPlace) -> None:
+    """The exit code still says what happened."""
+    process = bg.start("run", "SELECT pg_sleep(0.2), 1/0 FROM pg_class")
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(60) == 1
+    assert process.stdout is not None
+    process.stdout.close()
+
+
 def test_command_tags(bg: OnPlace) -> None:
     assert bg("run", "CREATE TABLE tagged (a int); INSERT INTO tagged VALUES (1), (2)").output == (
         "CREATE TABLE\nINSERT 0 2\n"

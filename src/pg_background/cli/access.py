@@ -37,8 +37,7 @@ def telling_forgotten(connection: Connection, handle: Handle) -> Iterator[None]:
             raise
         raise JobLost(
             f"the job with PID {handle.pid} was read or detached already: its rows are gone\n"
-            "HINT:  As long as the server keeps that, it tells how the job ended: "
-            f"pg-background show {handle.pid}:{handle.cookie}"
+            "HINT:  pg-background show tells how it ended, as long as the server keeps that."
         ) from error
 
 

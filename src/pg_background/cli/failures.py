@@ -11,7 +11,7 @@ import typer
 
 from ..server.errors import DatabaseError, DsnError, NotRunningError, ServerError, UnreachableError
 from .exits import Exit
-from .output import note, report, say
+from .output import drop, note, report, say
 from .signals import Terminated
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def told() -> Iterator[None]:
         note("interrupted")
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BrokenPipeError:
-        from .process import drop_output
-
-        drop_output()
+        drop(sys.stdout)
         raise typer.Exit(Exit.PIPE) from None
     except TimeoutError as error:
         report(ServerError(str(error)))

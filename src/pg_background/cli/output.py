@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 from .terminal import is_terminal, visible
 
@@ -27,7 +27,17 @@ def say(*parts: str | tuple[str, str]) -> None:
         line += f"{_STYLES[style]}{shown}{_PLAIN}" if style and styled and shown else shown
     # A character that the terminal's encoding lacks must not replace the message by a traceback.
     encoding = sys.stderr.encoding or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        # Nobody reads the messages; the exit code still says what happened.
+        drop(sys.stderr)
+
+
+def drop(stream: TextIO) -> None:
+    """Let nothing more be written to a pipe that nobody reads."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report(error: ServerError) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
 
 from .exits import Exit
 
@@ -35,12 +34,8 @@ def _flushed(code: str | int | None) -> str | int | None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        drop_output()
+        from .output import drop
+
+        drop(sys.stdout)
         return Exit.PIPE
     return code
-
-
-def drop_output() -> None:
-    """Let nothing more be written to a pipe that nobody reads."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

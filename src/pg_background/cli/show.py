@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> None:
     """Show all that is known of a job: its state, what it waits for, its SQL, error and columns.
 
-    Of a job that was read or detached the server keeps less, and for a while only: its state, and the beginning
-    of its SQL.
+    Of a job that was read or detached the server keeps less, and for a while only: its state, and the
+    beginning of its SQL.
     """
     from .. import display
     from ..client.errors import JobLost
