@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,12 +194,13 @@ def test_terminal_gets_what_fits(bg: OnPlace) -> None:
     assert "-[ RECORD 1 ]" not in bg.on_terminal("run", sql, size=(200, 24)).output
     assert "-[ RECORD 1 ]" not in bg("run", sql).output
     long = "SELECT generate_series(1, 100) AS n"
-    for words, environment, paged in (
+    cases: tuple[tuple[tuple[str, ...], dict[str, Any], bool], ...] = (
         ((), {"PAGER": "sed s/^/paged/"}, True),
         ((), {"PAGER": "false", "PSQL_PAGER": "sed s/^/paged/"}, True),
         (("--no-pager",), {"PAGER": "sed s/^/paged/"}, False),
         ((), {"PAGER": ""}, False),
-    ):
+    )
+    for words, environment, paged in cases:
         done = bg.on_terminal("run", *words, long, **environment)
         assert done.code == 0
         assert ("paged 100" in done.output) == paged
