@@ -232,6 +232,11 @@ def test_ps_all_shows_end_and_error(bg: OnPlace) -> None:
         assert re.search(r"\d\d:\d\d:\d\d", line)
         (line,) = [line for line in lines if done in line]
         assert "done" in line
+    # Also where there is much to say no line is broken.
+    waiting = bg.handle("launch", "-l", "waits", f"SELECT pg_background_progress(40), {FOREVER[7:]}")
+    output = re.sub("\x1b\\[[0-9;]*m", "", bg.on_terminal("ps", "--all").output)
+    assert max(map(len, output.splitlines())) <= 80
+    assert bg("cancel", waiting).code == 0
     assert done in bg("ps", "--state", "done").output
     assert done in bg("ps", "--state", "stopped").output
 

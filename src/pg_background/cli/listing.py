@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -18,8 +18,9 @@ from .terminal import screen_size, visible, width_of
 #: From this width on a terminal has room for all columns; what is no terminal has it anyway.
 _WIDE = 140
 
-#: What a column that is cut has at least.
+#: What a column that is cut has at least; and what gives way before that, the first of them first.
 _LEAST = 12
+_GIVE_WAY = ("SPILLED", "ROWS", "BLOCKED BY", "PROGRESS", "%", "WAIT")
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -90,39 +91,46 @@ def lines_of_jobs(jobs: Sequence[JobInfo], now: datetime, room: int | None) -> l
     columns = _FEW if room is not None and room < _WIDE else _ALL
     texts = [[visible(column.text(job, now)) for column in columns] for job in jobs]
     kept = [n for n, column in enumerate(columns) if column.is_fixed or any(line[n] for line in texts)]
-    widths = [max([width_of(columns[n].title), *(width_of(line[n]) for line in texts)]) for n in kept]
+    widths = {n: max([width_of(columns[n].title), *(width_of(line[n]) for line in texts)]) for n in kept}
     if room is not None:
-        _shorten(widths, [columns[n].is_cut for n in kept], room)
-    shown = [columns[n] for n in kept]
-    title = _line([column.title for column in shown], shown, widths, style=_BOLD if room else "")
+        _fit(widths, columns, room)
+    shown = [columns[n] for n in widths]
+    title = _line([column.title for column in shown], shown, widths.values(), style=_BOLD if room else "")
     return [
         title,
         *(
-            _line([line[n] for n in kept], shown, widths, state=display.COLOURS[job.state] if room else "")
+            _line(
+                [line[n] for n in widths],
+                shown,
+                widths.values(),
+                state=display.COLOURS[job.state] if room else "",
+            )
             for job, line in zip(jobs, texts, strict=True)
         ),
     ]
 
 
-def _shorten(widths: list[int], are_cut: Sequence[bool], room: int) -> None:
-    """Make the columns that can be cut as narrow as there is room, the widest first."""
-    over = sum(widths) + len(widths) - 1 - room
-    while over > 0:
-        widest = max(
-            (n for n, is_cut in enumerate(are_cut) if is_cut and widths[n] > _LEAST),
-            key=lambda n: widths[n],
-            default=None,
-        )
-        if widest is None:
-            return
-        widths[widest] -= 1
+def _fit(widths: dict[int, int], columns: Sequence[_Column], room: int) -> None:
+    """Leave columns out, and make those that can be cut narrower, the widest first, until there is room."""
+
+    def least(n: int) -> int:
+        return min(widths[n], _LEAST) if columns[n].is_cut else widths[n]
+
+    for title in _GIVE_WAY:
+        if sum(map(least, widths)) + len(widths) - 1 <= room:
+            break
+        for n in [n for n in widths if columns[n].title == title]:
+            del widths[n]
+    over = sum(widths.values()) + len(widths) - 1 - room
+    while over > 0 and (cut_ones := [n for n in widths if widths[n] > least(n)]):
+        widths[max(cut_ones, key=widths.__getitem__)] -= 1
         over -= 1
 
 
 def _line(
     texts: Sequence[str],
     columns: Sequence[_Column],
-    widths: Sequence[int],
+    widths: Iterable[int],
     *,
     style: str = "",
     state: str = "",

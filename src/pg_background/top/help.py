@@ -16,7 +16,7 @@ _KEYS = """\
 [b]k[/b]          cancel it, and end its process if it still runs in 5 s
 [b]/[/b]          show only jobs with these words in them; Escape shows all again
 [b]a[/b]          show jobs that have ended too, or hide them again
-[b]< >[/b]        sort by the column to the left or right, as a click on a title does
+[b]< >[/b]        sort by the next column; so does a click on a title
 [b]r[/b]          sort the other way round
 [b]p[/b] [b]Space[/b]    stand still, or go on
 [b]? F1[/b]       this list
