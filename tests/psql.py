@@ -1,4 +1,4 @@
-"""PostgreSQL's own psql, to compare with."""
+"""PostgreSQL's own psql, to compare with: the newest, as older ones draw some tables otherwise."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 
-from pg_background.server import Installation
+from pg_background.server import Installation, embedded
 
 
 def program(installation: Installation) -> str:
-    """Return one that runs: the server's own, or else the one in PATH."""
-    for found in (str(installation.bindir / "psql"), shutil.which("psql")):
+    """Return one that runs: the embedded PostgreSQL's, the server's own, or else the one in PATH."""
+    own = (str(folder / "psql") for folder in (embedded.pg_config().parent, installation.bindir))
+    for found in (*own, shutil.which("psql")):
         if found and os.access(found, os.X_OK):
             done = subprocess.run([found, "--version"], capture_output=True, check=False)
             if done.returncode == 0:
