@@ -88,7 +88,7 @@ def test_the_next_job_is_right(conn: Connection, connect: Connect, holder: Conne
 
 
 def test_settings_in_force_are_not_restored_again(server: Server, conn: Connection, connect: Connect) -> None:
-    """That takes most of the time of a short job. Here it would fail by now, and other names would not hide it."""
+    """That takes most of the time of a short job. Here it would fail, and other names would not hide it."""
     with only_worker(server):
         query(conn, "CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)")
         session, other = connect(), connect(application_name="other")

@@ -11,9 +11,12 @@ The names below are the client's public interface; docs/client.md is its guide.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Not from typing, which takes longer to load than all else that the command line needs to print its version.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .client.client import Client
     from .client.client_async import AsyncClient
     from .client.errors import ConnectionLost, JobCancelled, JobLost, JobTimeout
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from .client.result import Result
 
     connect = Client.connect
+    __version__: str
 
 __all__ = [
     "AsyncClient",
@@ -48,6 +52,7 @@ __all__ = [
     "Progress",
     "Result",
     "Stats",
+    "__version__",
     "connect",
 ]
 
@@ -71,6 +76,10 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name == "connect":
         return __getattr__("Client").connect
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".client.{_HOMES[name]}", __name__), name)

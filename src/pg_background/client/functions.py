@@ -29,6 +29,8 @@ DECLARED: Mapping[str, tuple[LiteralString, ...]] = {
     "pg_background_get_progress": _HANDLE,
     "pg_background_describe": _HANDLE,
     "pg_background_result": _HANDLE,
+    "pg_background_result_info": _HANDLE,
+    "pg_background_result_json": _HANDLE,
     "pg_background_error_info": _HANDLE,
     "pg_background_full_sql": _HANDLE,
     "pg_background_cancel": (*_HANDLE, "int4"),

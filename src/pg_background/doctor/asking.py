@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from ..client.functions import call, in_schema
 from ..client.statements import identifier

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
 
 from ..client.client_async import AsyncClient
 from ..client.encodings import UNKNOWN, load_as_str
 from ..client.model import Handle
+from ..client.statements import identifier
 from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
 from .source import Sight, SourceError, SourceLost
 
@@ -85,7 +85,7 @@ class ServerSource:
         schema = await (await connection.execute(SCHEMA)).fetchone()
         if schema is None:
             raise SourceError("the database does not have the extension any more")
-        statement = query(sql.Identifier(schema[0]))
+        statement = query(identifier(schema[0]))
         try:
             row = await (await connection.execute(statement, handle)).fetchone()
         except psycopg.errors.InsufficientPrivilege:
