@@ -333,6 +333,14 @@ def test_what_would_steer_a_terminal_is_shown(bg: OnPlace) -> None:
     shown.append(bg.on_terminal("run", "--csv", f"SELECT '{title}' AS x").output)
     handle = next(line.split()[0] for line in bg("ps", "-a").output.splitlines() if "owned" in line)
     shown.append(bg.on_terminal("show", handle).output)
+    rows = f"""SELECT '{title}' AS "{title}" """
+    for options in ((), ("-x",), ("--json",), ("--csv",)):
+        shown.append(bg.on_terminal("run", *options, rows).output)
+    handle = bg("launch", rows).output.strip()
+    bg("wait", handle)
+    shown.append(bg.on_terminal("show", handle, size=(300, 50)).output)
+    assert "columns" in shown[-1]
+    assert f"columns    {title} text" in bg("show", handle).output
     for text in shown:
         assert "owned" in text
         assert "\x1b]" not in text

@@ -94,7 +94,6 @@ def test_a_job_that_one_may_not_look_at() -> None:
         "PID": "7",
         "ROLE": "app",
         "DATABASE": "shop",
-        "SQL": "SELECT 1",
         "JOB": "SELECT 1",
     }
     assert STATE.sort(hidden, NOW) is None
