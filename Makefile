@@ -25,23 +25,24 @@ PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: $(BIN)/.installed ## Set up .venv and build the extension (PG=18, or PG_CONFIG=/path/to/pg_config)
+build: $(BIN)/.with-server ## Set up .venv and build the extension (PG=18, or PG_CONFIG=/path/to/pg_config)
 	@$(BIN)/python -m tools.build $(PG) --pg-config '$(PG_CONFIG)'
 
 demo: build ## Start a server and walk through what the extension is for
 	@$(BIN)/python -m examples.demo
 
-test: build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
+test: $(BIN)/.with-dev build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
 	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
-bench-quick: build ## Measure launch, result and wait, in about a minute (PG=18)
+bench-quick: $(BIN)/.with-dev build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
 
-lint: $(BIN)/.installed ## Run the linters and the type checker
+lint: $(BIN)/.with-dev ## Run the linters and the type checker
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/python -m tools.async_to_sync --check
 	@$(BIN)/python -m tools.update_scripts --check
+	@$(BIN)/python -m tools.man_page --check
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright --level error
 	@# It looks for pycodestyle in PATH.
@@ -52,9 +53,18 @@ clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/.installed: pyproject.toml
+# A server and what builds the extension for it; what tests and linters need is ten times as much, and comes when
+# they are asked for. Not quietly: it takes a while, in which pip says what it does.
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
+
+$(BIN)/.with-server: pyproject.toml
 	@$(PYTHON) src/pg_background/server/toolchain.py
-	@echo "Setting up .venv …"
+	@echo "Setting up .venv with a PostgreSQL …"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(INSTALL) --editable '.[server]'
+	@touch $@
+
+$(BIN)/.with-dev: $(BIN)/.with-server
+	@echo "Installing what tests and linters need …"
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -36,7 +41,7 @@ class Cli:
     """Runs `pg-background`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._program = Path(sys.executable).with_name("pg-background")
+        self.program = Path(sys.executable).with_name("pg-background")
         self._environment = environment
 
     def __call__(self, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +72,7 @@ class Cli:
             terminal: file descriptor that it is to have for input, output and errors.
         """
         return subprocess.Popen(
-            [self._program, *map(str, words)],
+            [self.program, *map(str, words)],
             env={**self._environment, **environment},
             stdin=terminal or subprocess.DEVNULL,
             stdout=terminal or subprocess.PIPE,
@@ -117,6 +122,28 @@ class OnPlace:
     ) -> subprocess.Popen[str]:
         """Start it as a process."""
         return self._cli.start(*words, terminal=terminal, **{"PG_BACKGROUND_DSN": self._dsn, **environment})
+
+    @property
+    def program(self) -> list[str | Path]:
+        """The program, to be started otherwise."""
+        return [self._cli.program]
+
+    def on_terminal(
+        self, *words: str | Path, size: tuple[int, int] = (80, 24), **environment: str
+    ) -> Finished:
+        """Run it on a terminal of so many columns and lines; all that it prints is its output."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        environment = {"TERM": "xterm", "COLUMNS": "", "LINES": "", **environment}
+        process = self.start(*words, terminal=follower, **environment)
+        os.close(follower)
+        seen = bytearray()
+        with contextlib.suppress(OSError):
+            # Its end is an error on Linux.
+            while piece := os.read(leader, 65536):
+                seen += piece
+        os.close(leader)
+        return Finished(process.wait(60), seen.decode(errors="replace").replace("\r\n", "\n"), "")
 
     def handle(self, *words: str) -> str:
         """Run it, and return the handle that it prints."""

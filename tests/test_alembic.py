@@ -62,6 +62,30 @@ def test_it_waits(migrate: Migrate, side: Connection) -> None:
     assert side.execute("SELECT version_num FROM alembic_version").fetchone() == ("1",)
 
 
+def test_whatever_an_index_may_have(migrate: Migrate, side: Connection) -> None:
+    migrate(
+        "create_index_concurrently(op, 'by_code', 'orders', ['code'], unique=True, schema=None,"
+        " postgresql_using='btree', postgresql_include=['id'], postgresql_with={'fillfactor': 50},"
+        " postgresql_ops={'code': 'text_pattern_ops'}, postgresql_where=sa.text(\"code = '100%'\"),"
+        " info={'a': 1})"
+    )
+    ((definition, is_valid),) = side.execute(INDEXES).fetchall()
+    assert is_valid
+    assert "UNIQUE INDEX" in definition
+    assert "USING btree (code text_pattern_ops) INCLUDE (id) WITH (fillfactor='50')" in definition
+    assert "'100%'" in definition
+
+
+@pytest.mark.pg(">= 15")
+def test_an_index_whose_nulls_are_alike(migrate: Migrate, side: Connection) -> None:
+    migrate(
+        "create_index_concurrently(op, 'by_id', 'orders', ['id'], unique=True,"
+        " postgresql_nulls_not_distinct=True)"
+    )
+    ((definition, _),) = side.execute(INDEXES).fetchall()
+    assert "NULLS NOT DISTINCT" in definition
+
+
 def test_it_does_not_wait(migrate: Migrate, side: Connection) -> None:
     # What is held here lets the migration through, and not the index.
     side.execute("SELECT pg_advisory_lock(70707)")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import printing
 from benchmarks.figures import Figure, percentile
-from pg_background.server import Installation
+from pg_background.server import Installation, TemporaryServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,3 +58,16 @@ def test_ratios_say_how_many_times_as_fast() -> None:
 def test_percentile() -> None:
     values = [float(n) for n in range(100, 0, -1)]
     assert (percentile(values, 50), percentile(values, 99), percentile([7.0], 99)) == (50, 99, 7)
+
+
+def test_printing(installation: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    if not (installation.bindir / "psql").exists():
+        pytest.skip("this PostgreSQL has no psql")
+    with TemporaryServer(pg_config=installation.pg_config) as server:
+        taken = printing.measure(installation, server.dsn(), rows=2000, rounds=1)
+    ratios = printing.report(taken)
+    assert set(ratios) == {"--csv", "--jsonl", "--json", "table"}
+    assert capsys.readouterr().out.count("times as long") == 4
+    printing.judge({"--csv": 2.9, "--jsonl": 3.0})
+    with pytest.raises(SystemExit, match="3 times as long as psql --csv: --jsonl"):
+        printing.judge({"--csv": 2.9, "--jsonl": 3.1})

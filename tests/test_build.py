@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pg_background.server import Build, BuildError, Installation, InstallationError, build, toolchain
-from pg_background.server.build import default_folder, sources
+from pg_background.server.building import default_folder, sources
 
 
 def test_the_library_needs_no_python(extension: Build) -> None:

@@ -41,7 +41,6 @@ def test_the_environment_names_the_server(cli: Cli, server: Server, db: str) -> 
     environment = {"PGHOST": running.socket_directory, "PGPORT": str(running.port), "PGUSER": "postgres"}
     assert cli("doctor", db, **environment).returncode == 0
     assert cli("doctor", PGDATABASE=db, **environment).returncode == 0
-    assert "PG_BACKGROUND_DSN" in cli("doctor", "--help").stdout
 
 
 def test_no_such_server(cli: Cli, open_tmp_path: object) -> None:

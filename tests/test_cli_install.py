@@ -56,6 +56,29 @@ def bare(private: Installation) -> Installation:
     return private
 
 
+def test_uninstalled(cli: Cli, bare: Installation) -> None:
+    installed = cli("install", "--pg-config", bare.pg_config).stdout.splitlines()
+    (bare.pkglibdir / "bitcode").mkdir(exist_ok=True)
+    old = bare.pkglibdir / "bitcode" / "pg_background.index.bc"
+    old.touch()
+    script = bare.sharedir / "extension" / "pg_background--1.8.sql"
+    script.touch()
+    files = sorted([*installed, str(old), str(script)])
+    kept = bare.sharedir / "extension" / "pg_background_other.control"
+    kept.touch()
+    shown = cli("uninstall", "--pg-config", bare.pg_config, "--dry-run")
+    assert (shown.returncode, sorted(shown.stdout.splitlines())) == (0, files)
+    assert "nothing was changed" in shown.stderr
+    done = cli("uninstall", "--pg-config", bare.pg_config)
+    assert (done.returncode, sorted(done.stdout.splitlines())) == (0, files)
+    for word in ("DROP EXTENSION pg_background", "shared_preload_libraries"):
+        assert word in done.stderr
+    assert [file for file in files if Path(file).exists()] == []
+    assert kept.exists()
+    again = cli("uninstall", "--pg-config", bare.pg_config)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "it is not installed\n")
+
+
 def test_installed_and_used(cli: Cli, bare: Installation, data: Path) -> None:
     done = cli("install", "--pg-config", bare.pg_config)
     assert done.returncode == 0, done.stderr
@@ -245,12 +268,6 @@ def test_no_server_headers(cli: Cli, bare: Installation, tmp_path: Path) -> None
     wrapper.chmod(0o755)
     done = cli("install", "--pg-config", wrapper)
     assert_clear_error(done, f"apt install postgresql-server-dev-{bare.major}")
-
-
-def test_help_names_the_environment(cli: Cli) -> None:
-    text = cli("install", "--help").stdout
-    assert "PG_BACKGROUND_PG_CONFIG" in text
-    assert "PG_BACKGROUND_DRY_RUN" in text
 
 
 def assert_clear_error(done: subprocess.CompletedProcess[str], text: str) -> None:

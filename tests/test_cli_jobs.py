@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
+import re
 import signal
 
 import pytest
@@ -14,7 +13,7 @@ from .fix_client import Place
 from .fix_db import Connection, MakeRole
 from .jobs import FOREVER, launch, wait
 from .server import Server
-from .waiting import wait_until, wait_until_sql
+from .waiting import wait_until_sql
 
 UNKNOWN = "4711:12345"
 
@@ -27,12 +26,12 @@ def cookie(handle: str) -> int:
 
 def test_from_launch_to_result(bg: OnPlace) -> None:
     handle = bg.handle("launch", "--label", "answer", "-P", "40", "SELECT %s + 2 AS answer")
-    assert bg("wait", handle).output == f"{handle} stopped\n"
+    assert bg("wait", handle).output == f"{handle} done\n"
     done = bg("show", handle)
     assert done.code == 0
     shown = dict(line.split(maxsplit=1) for line in done.output.splitlines())
     assert shown["handle"] == handle
-    assert shown["state"] == "stopped"
+    assert shown["state"] == "done"
     assert shown["label"] == "answer"
     assert shown["rows"] == "1"
     assert shown["columns"] == "answer integer"
@@ -40,8 +39,11 @@ def test_from_launch_to_result(bg: OnPlace) -> None:
     assert bg("result", "--csv", handle).output == "answer\n42\n"
     done = bg("result", handle)
     assert (done.code, done.output) == (5, "")
-    assert "does not know the job" in done.errors
-    assert "columns" not in bg("show", handle).output
+    assert "was read or detached already: its rows are gone" in done.errors
+    done = bg("show", handle)
+    assert done.code == 0
+    assert "columns" not in done.output
+    assert "it was read or detached" in done.errors
 
 
 def test_handle_in_each_form_that_is_printed_anywhere(bg: OnPlace) -> None:
@@ -78,10 +80,10 @@ def test_several_handles(bg: OnPlace) -> None:
     assert bg("wait", *good.split(":")).code == 0
     done = bg("wait", "--timeout", "0.05", good, bad, *endless.split(":"))
     assert done.code == 1
-    assert done.output == f"{good} stopped\n{bad} error\n"
+    assert done.output == f"{good} done\n{bad} error\n"
     assert "1 of 3 jobs have not ended in 0.05 s" in done.errors
     assert bg("wait", "--timeout", "0.05", good, endless).code == 4
-    assert bg("wait", "--any", endless, good).output == f"{good} stopped\n"
+    assert bg("wait", "--any", endless, good).output == f"{good} done\n"
     done = bg("wait", "--any", endless, "--timeout", "0.05")
     assert (done.code, done.output) == (4, "")
     assert bg("wait", good, UNKNOWN).code == 5
@@ -154,6 +156,7 @@ def test_interrupted_wait_leaves_the_job(bg: OnPlace, side: Connection, command:
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (130, "")
     assert "Traceback" not in errors
+    assert errors == f"job {handle} goes on\ninterrupted\n"
     assert side.execute(STATE, [cookie(handle)]).fetchone() == ("running",)
     assert bg("cancel", handle).code == 0
 
@@ -240,24 +243,105 @@ def test_ps_watches_until_interrupted(bg: OnPlace) -> None:
 @pytest.mark.parametrize("columns", ["80", "200"])
 def test_ps_on_a_terminal_fits(bg: OnPlace, columns: str) -> None:
     handle = bg.handle("launch", "--label", "narrow", f"{FOREVER} /* {'x' * 300} */")
-    leader, follower = pty.openpty()
-    process = bg.start("ps", terminal=follower, TERM="xterm", COLUMNS=columns)
-    os.close(follower)
-    seen = bytearray()
-
-    def over() -> bool:
-        try:
-            seen.extend(os.read(leader, 65536))
-        except OSError:
-            return True
-        return False
-
-    wait_until(over)
-    os.close(leader)
-    assert process.wait(30) == 0
-    text = seen.decode()
-    assert "\x1b[32mrunning" in text
-    (line,) = [line for line in text.splitlines() if handle in line]
+    done = bg.on_terminal("ps", size=(int(columns), 24))
+    assert done.code == 0
+    assert "\x1b[32mrunning" in done.output
+    (line,) = [line for line in done.output.splitlines() if handle in line]
     assert "narrow" in line
-    assert ("…" in line) == (columns == "80")
+    # The server keeps the beginning of the SQL; a mark says so, as it does where the terminal is too narrow.
+    assert line.endswith("…")
+    assert len(re.sub("\x1b\\[[0-9;]*m", "", line)) <= int(columns)
     assert bg("cancel", handle).code == 0
+
+
+def test_ps_all_shows_end_and_error(bg: OnPlace) -> None:
+    failed, done = bg.handle("launch", "SELECT 1/0"), bg.handle("launch", "SELECT 1 AS one")
+    bg("wait", failed, done)
+    for run in (bg("ps", "--all"), bg.on_terminal("ps", "--all")):
+        header, *lines = run.output.splitlines()
+        assert "ENDED" in header
+        assert "ERROR" in header
+        (line,) = [line for line in lines if failed in line]
+        assert "division by" in line
+        assert re.search(r"\d\d:\d\d:\d\d", line)
+        (line,) = [line for line in lines if done in line]
+        assert "done" in line
+    # Also where there is much to say no line is broken.
+    waiting = bg.handle("launch", "-l", "waits", f"SELECT pg_background_progress(40), {FOREVER[7:]}")
+    output = re.sub("\x1b\\[[0-9;]*m", "", bg.on_terminal("ps", "--all").output)
+    assert max(map(len, output.splitlines())) <= 80
+    assert bg("cancel", waiting).code == 0
+    assert done in bg("ps", "--state", "done").output
+    assert done in bg("ps", "--state", "stopped").output
+
+
+def test_unknown_forgotten_and_forbidden_are_told_apart(
+    bg: OnPlace, place: Place, make_role: MakeRole
+) -> None:
+    """By each command in the same way."""
+    forgotten = bg.handle("launch", "SELECT 1")
+    bg("wait", forgotten)
+    assert bg("detach", forgotten).code == 0
+    for command in ("result", "cancel", "detach"):
+        done = bg(command, forgotten)
+        assert (done.code, done.output) == (5, ""), command
+        assert "was read or detached already" in done.errors
+    # How it ended is still known.
+    assert bg("wait", forgotten).output == f"{forgotten} done\n"
+    done = bg("show", forgotten)
+    assert done.code == 0
+    assert "state      done" in done.output
+    live = bg.handle("launch", FOREVER)
+    stranger = place.dsn(user=make_role(member_of=("pgbackground_role",)))
+    for command in ("show", "wait", "result", "cancel", "detach"):
+        done = bg(command, UNKNOWN)
+        assert (done.code, done.output) == (5, ""), command
+        assert "does not know the job with PID 4711" in done.errors
+        done = bg(command, live, "-d", stranger)
+        assert (done.code, done.output) == (6, ""), command
+        assert "permission denied for background worker" in done.errors
+    assert bg("cancel", live).code == 0
+
+
+def test_cancel_by_label_and_all(bg: OnPlace) -> None:
+    first, second = (
+        bg.handle("launch", "-l", "report 1", FOREVER),
+        bg.handle("launch", "-l", "report_2", FOREVER),
+    )
+    other = bg.handle("launch", "-l", "other", FOREVER)
+    for words in ((), ("--all", other), ("--label", "x", "--all")):
+        assert bg("cancel", *words).code == 2
+    done = bg("cancel", "--label", "nothing%")
+    assert (done.code, done.output) == (0, "")
+    assert "no job" in done.errors
+    assert bg("cancel", "--label", r"report\_%").output == f"{second}\n"
+    assert bg("cancel", "--label", "repor_ %").output == f"{first}\n"
+    assert bg("wait", first, second).output == f"{first} canceled\n{second} canceled\n"
+    assert other in bg("cancel", "--all").output.splitlines()
+    assert bg("wait", other).output == f"{other} canceled\n"
+
+
+def test_what_would_steer_a_terminal_is_shown(bg: OnPlace) -> None:
+    title = "\x1b]0;owned\x07\x9b31m"
+    sql = (
+        f"DO $$ BEGIN RAISE NOTICE '{title}'; RAISE '{title}' USING DETAIL = '{title}'; END $$ /* {title} */"
+    )
+    done = bg.on_terminal("run", sql, size=(200, 50), NO_COLOR="1")
+    assert done.code == 1
+    assert done.output.count(r"\x1B]0;owned\x07\u009B31m") == 3
+    shown = [done.output, bg.on_terminal("ps", "--all", size=(300, 50)).output]
+    shown.append(bg.on_terminal("run", "--csv", f"SELECT '{title}' AS x").output)
+    handle = next(line.split()[0] for line in bg("ps", "-a").output.splitlines() if "owned" in line)
+    shown.append(bg.on_terminal("show", handle).output)
+    rows = f"""SELECT '{title}' AS "{title}" """
+    for options in ((), ("-x",), ("--json",), ("--csv",)):
+        shown.append(bg.on_terminal("run", *options, rows).output)
+    handle = bg("launch", rows).output.strip()
+    bg("wait", handle)
+    shown.append(bg.on_terminal("show", handle, size=(300, 50)).output)
+    assert "columns" in shown[-1]
+    assert f"columns    {title} text" in bg("show", handle).output
+    for text in shown:
+        assert "owned" in text
+        assert "\x1b]" not in text
+        assert "\x9b" not in text

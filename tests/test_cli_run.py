@@ -31,11 +31,12 @@ def test_table(bg: OnPlace) -> None:
     assert done.code == 0
     assert done.errors == ""
     assert done.output.splitlines() == [
-        " n | t                              | nothing",
-        "---+--------------------------------+--------",
-        " 9 | [b][b][b][b][b][b][b][b][b]    |        ",
-        "10 | [b][b][b][b][b][b][b][b][b][b] |        ",
+        " n  |               t                | nothing ",
+        "----+--------------------------------+---------",
+        "  9 | [b][b][b][b][b][b][b][b][b]    | ",
+        " 10 | [b][b][b][b][b][b][b][b][b][b] | ",
         "(2 rows)",
+        "",
     ]
 
 
@@ -106,7 +107,7 @@ def test_sql_from_a_file_and_from_standard_input(bg: OnPlace, tmp_path: Path) ->
     ("words", "stdin", "said"),
     [
         ((), b"", "there is no SQL"),
-        (("SELECT 1", "-f", "x.sql"), b"", "not both"),
+        (("SELECT 1", "-f", "x.sql"), b"", "give the SQL once"),
         (("",), b"", "the SQL is empty"),
         (("-f", "/nowhere/x.sql"), b"", "can't read /nowhere/x.sql: No such file"),
         (("-",), b"SELECT '\xe4'", "standard input is not UTF-8 (at byte 8)"),

@@ -69,8 +69,9 @@ def on_terminal(command: list[str]) -> str:
 @pytest.mark.parametrize("style", ["rich", "tqdm"])
 def test_on_a_terminal(place: Place, script: Path, style: str) -> None:
     shown = on_terminal([sys.executable, str(script), place.dsn(), style])
-    for text in ("first [one]", "second", "third", "30", "a third", "stopped"):
+    for text in ("first [one]", "second", "third", "30", "a third", "done"):
         assert text in shown
+    assert "stopped" not in shown
 
 
 @pytest.mark.parametrize("style", ["rich", "tqdm"])

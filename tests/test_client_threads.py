@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from threading import Thread
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.rows import TupleRow, dict_row
 
-from pg_background import Client, Executor, Job, JobCancelled, JobFuture
+from pg_background import Client, Executor, Job, JobCancelled, JobFuture, Result
 
 from .fix_client import Place
 from .fix_db import Connection
@@ -115,6 +116,29 @@ def test_executor_errors(executor: Executor[TupleRow]) -> None:
     assert isinstance(executor.submit("SELECT %s", []).exception(DEADLINE), psycopg.ProgrammingError)
     with pytest.raises(ValueError, match="greater than 0"):
         Executor("dbname=none", max_workers=0)
+
+
+def test_executor_map(executor: Executor[TupleRow]) -> None:
+    """As concurrent.futures has it: single values, sets of them, or an iterable for each placeholder."""
+
+    def values(*results: Result[TupleRow]) -> list[Any]:
+        return [result.value() for result in results]
+
+    assert values(*executor.map("SELECT %s * 2", [1, 2, 3])) == [2, 4, 6]
+    assert values(*executor.map("SELECT %s + %s", [(1, 2), (3, 4)])) == [3, 7]
+    assert values(*executor.map("SELECT %s + %s", [1, 2, 3], [10, 20], timeout=60, chunksize=2)) == [11, 22]
+
+
+def test_what_an_executor_does_not_run(executor: Executor[TupleRow]) -> None:
+    untyped: Any = executor
+    with pytest.raises(TypeError, match="the server runs SQL, not Python: <built-in function print>"):
+        untyped.submit(print)
+    with pytest.raises(TypeError, match="a query must be str, bytes or of psycopg.sql, not int"):
+        untyped.submit(5)
+    with pytest.raises(TypeError, match="params must be a sequence or a mapping, not int"):
+        untyped.submit("SELECT %s", 5)
+    with pytest.raises(TypeError, match="not Python"):
+        untyped.map(print, [1])
 
 
 def test_executor_limit(executor: Executor[TupleRow], side: Connection) -> None:

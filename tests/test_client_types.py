@@ -40,6 +40,25 @@ def sync(client: bg.Client[tuple[Any, ...]]) -> None:
     with bg.Executor("", row_factory=class_row(Point)) as pool:
         assert_type(pool.submit("SELECT 1").result(), bg.Result[Point])
 
+def bare(client: bg.Client, job: bg.Job, result: bg.Result, pool: bg.Executor, listed: bg.ListedJob) -> None:
+    # Whoever names no rows has psycopg's, which are tuples.
+    assert_type(client.run("SELECT 1"), bg.Result[tuple[Any, ...]])
+    assert_type(job.result(), bg.Result[tuple[Any, ...]])
+    assert_type(result.one(), tuple[Any, ...])
+    assert_type(result.fetchone(), tuple[Any, ...] | None)
+    assert_type(result.fetchall(), list[tuple[Any, ...]])
+    assert_type(result.to_dicts(), list[dict[str, Any]])
+    assert_type(result.notices, tuple[bg.Notice, ...])
+    assert_type(pool.submit("SELECT 1"), bg.JobFuture[tuple[Any, ...]])
+    assert_type(client.jobs(), list[bg.ListedJob])
+    listed.cancel()
+    for row in client.map("SELECT %s", [1, 2]):
+        assert_type(row, bg.Result[tuple[Any, ...]])
+
+async def bare_too(client: bg.AsyncClient, job: bg.AsyncJob) -> None:
+    assert_type(await client.run("SELECT 1"), bg.Result[tuple[Any, ...]])
+    assert_type(await job, bg.Result[tuple[Any, ...]])
+
 async def asynchronous(client: bg.AsyncClient[tuple[Any, ...]]) -> None:
     job = await client.launch("SELECT 1", row_factory=class_row(Point))
     assert_type(job, bg.AsyncJob[Point])

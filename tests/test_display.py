@@ -11,6 +11,7 @@ import typer
 
 from pg_background import display
 from pg_background.cli.handles import parse, text_of
+from pg_background.cli.listing import lines_of_jobs
 from pg_background.client.model import Handle
 from pg_background.facts import error_facts, facts
 from pg_background.inspection import JobError
@@ -88,12 +89,11 @@ def test_a_job_that_one_may_not_look_at() -> None:
     assert display.duration(display.time_of(hidden, NOW)) == ""
     assert (display.rows(hidden), display.blockers(hidden), display.held_up(hidden)) == ("", "", "")
     columns = [column for width in (0, 120, 180) for column, _ in layout(width)]
-    shown = {column.title: column.cell(hidden, NOW, 10).plain.strip() for column in columns}
+    shown = {column.title: column.cell(hidden, NOW, 10)[0].strip() for column in columns}
     assert {title: text for title, text in shown.items() if text} == {
         "PID": "7",
         "ROLE": "app",
         "DATABASE": "shop",
-        "SQL": "SELECT 1",
         "JOB": "SELECT 1",
     }
     assert STATE.sort(hidden, NOW) is None
@@ -103,12 +103,14 @@ def test_a_job_that_one_may_not_look_at() -> None:
 
 def test_text_of_others_does_nothing_to_a_terminal() -> None:
     evil = "a\x1b]0;title\x07b\r\x9b2Jc\x7f"
-    shown = job(1, "error", label=evil, sql_preview=evil, error_message=evil, progress_msg=evil)
-    texts = [display.title(shown), display.label(shown), display.note(shown), display.sql(shown)]
-    texts += [text for _, text in facts(shown, NOW)]
-    texts += [text for _, text in error_facts(shown, JobError("22000", evil, detail=evil, hint="two\nlines"))]
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", "".join(texts))
-    assert "two\nlines" in texts
+    shown = job(1, "error", label=evil, sql_preview=evil, error_message=evil, progress_msg=evil, role=evil)
+    texts = lines_of_jobs([shown], NOW, None)
+    texts += [column.cell(shown, NOW, 100)[0] for column, _ in layout(200)]
+    assert not re.search("[\x00-\x1f\x7f-\x9f]", "".join(texts))
+    assert r"a\x1B]0;title\x07b" in "".join(texts)
+    # What is no terminal gets the text as it is.
+    known = [*facts(shown, NOW), *error_facts(shown, JobError("22000", evil, detail=evil, hint="two\nlines"))]
+    assert {"label": evil, "role": evil, "detail": evil, "hint": "two\nlines"}.items() <= dict(known).items()
 
 
 @pytest.mark.parametrize("width", [20, 79, 80, 119, 120, 179, 180, 200, 400])

@@ -102,7 +102,8 @@ def test_rows_as_text(notebook: Notebook) -> None:
     lines = notebook.plain(result).splitlines()
     assert lines[1].split() == ["┃", "n", "┃", "[b]", "┃"]
     assert lines[3].split() == ["│", "1", "│", "NULL", "│"]
-    assert lines[-1] == "30 rows"
+    assert lines[-1] == "20 of 30 rows"
+    assert result._repr_html_().endswith("<p>20 of 30 rows</p>")
     assert notebook.plain(notebook.run("%bg CREATE TABLE t ()").result()) == "CREATE TABLE"
 
 
@@ -159,7 +160,8 @@ def test_live(notebook: Notebook, side: Connection, monkeypatch: pytest.MonkeyPa
     assert "running" in cards[0] or "starting" in cards[0]
     assert "&lt;b&gt;" in cards[-1]
     assert "<td>a &lt; b</td>" in cards[-1]
-    assert "stopped" in cards[-1]
+    assert "done" in cards[-1]
+    assert "1 row" in cards[-1]
     assert "<progress" not in cards[-1]
     assert not live._threads
 
@@ -171,10 +173,19 @@ def test_live_when_it_fails_at_once(notebook: Notebook, monkeypatch: pytest.Monk
     live.show(notebook.run("%bg SELECT 1 / 0"))
     assert "division by zero" in cards[0]._repr_html_()
     assert "division by zero" in repr(cards[0])
+    # Lines that are not wrapped, or a caret would not stand under its word.
+    assert "white-space: pre;" in cards[0]._repr_html_()
+    live.show(notebook.run("%bg CREATE TABLE t ()"))
+    for shown in (cards[1]._repr_html_(), repr(cards[1])):
+        assert shown.count("CREATE TABLE") == 1
+    live.show(notebook.run("%bg SELECT generate_series(1, 30)"))
+    assert cards[2]._repr_html_().count("20 of 30 rows") == 1
+    assert repr(cards[2]).count("20 of 30 rows") == 1
+    cards.clear()
     detached = notebook.run("%bg SELECT 1")
     detached.detach()
     live.show(detached)
-    assert "was detached" in cards[1]._repr_html_()
+    assert "was detached" in cards[0]._repr_html_()
 
 
 def test_unload(notebook: Notebook) -> None:

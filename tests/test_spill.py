@@ -183,7 +183,8 @@ def test_past_max_result_size_a_job_that_goes_on_fails_by_it_all_the_same(
 ) -> None:
     with server.alter_system({"pg_background.max_result_size": "200kB"}):
         conn = connect()
-        row = conn.execute("SELECT state, sqlstate, error_message FROM pg_background_run(%s)", [sql]).fetchone()
+        run = "SELECT state, sqlstate, error_message FROM pg_background_run(%s)"
+        row = conn.execute(run, [sql]).fetchone()
     assert row is not None
     assert row[:2] == ("error", "53400")
     assert "pg_background.max_result_size" in row[2]

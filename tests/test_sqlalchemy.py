@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, bindparam, create_engine, func, insert, select, text, update
+from sqlalchemy import Engine, Executable, bindparam, create_engine, func, insert, select, text, update
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -104,6 +104,20 @@ def test_update_of_objects_that_the_session_has(session: MadeSession) -> None:
     session.rollback()
     session.refresh(ann)
     assert ann.name == "Anna"
+
+
+def test_how_many_rows_were_written(session: MadeSession) -> None:
+    statements: list[Executable] = [
+        text("UPDATE orders SET code = 'x' WHERE id IN (10, 11)"),
+        text("INSERT INTO customers (id, name) VALUES (91, 'a'), (92, 'b')"),
+        text("DELETE FROM customers WHERE id IN (91, 92)"),
+        update(Order).values(code="y").where(Order.id == 0),
+    ]
+    counts = []
+    for statement in statements:
+        result: Any = (launch(session, statement)).result()
+        counts.append(result.rowcount)
+    assert counts == [2, 2, 2, 0]
 
 
 def test_core(engine: Engine) -> None:

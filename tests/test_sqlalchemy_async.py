@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import Executable, bindparam, func, insert, select, text, update
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
@@ -105,6 +105,20 @@ async def test_update_of_objects_that_the_session_has(session: AsyncMadeSession)
     await session.rollback()
     await session.refresh(ann)
     assert ann.name == "Anna"
+
+
+async def test_how_many_rows_were_written(session: AsyncMadeSession) -> None:
+    statements: list[Executable] = [
+        text("UPDATE orders SET code = 'x' WHERE id IN (10, 11)"),
+        text("INSERT INTO customers (id, name) VALUES (91, 'a'), (92, 'b')"),
+        text("DELETE FROM customers WHERE id IN (91, 92)"),
+        update(Order).values(code="y").where(Order.id == 0),
+    ]
+    counts = []
+    for statement in statements:
+        result: Any = await (await launch(session, statement)).result()
+        counts.append(result.rowcount)
+    assert counts == [2, 2, 2, 0]
 
 
 async def test_core(engine: AsyncEngine) -> None:

@@ -17,7 +17,7 @@ from .screens import shows
 from .waiting import wait_until, wait_until_sql
 
 
-async def test_jobs_live(place: Place, client: Client, side: Connection) -> None:  # type: ignore[type-arg]
+async def test_jobs_live(place: Place, client: Client, side: Connection) -> None:
     """What runs, what it waits for and how it ended; full SQL and error; cancel."""
     side.execute("CREATE TABLE gate ()")
     side.execute("BEGIN")
@@ -28,6 +28,7 @@ async def test_jobs_live(place: Place, client: Client, side: Connection) -> None
     by = side.info.backend_pid
     app = TopApp(ServerSource(place.dsn()), interval=0.2)
     async with app.run_test(size=(200, 50), notifications=True) as pilot:
+        await pilot.press("a")
         await shows(pilot, app, lambda text: "held up" in text and f" {by} " in text and " 40%" in text)
         await shows(pilot, app, lambda text: "Lock: relation" in text and "division by zero" in text)
         await pilot.press("slash", *"fails", "enter", "enter")
@@ -87,14 +88,19 @@ def test_command_on_a_terminal(bg: OnPlace) -> None:
 
 
 def test_no_such_server(bg: OnPlace) -> None:
-    done = bg("top", "-h", "/nowhere")
-    assert (done.code, done.output) == (3, "")
-    assert "can't connect" in done.errors
+    done = bg.on_terminal("top", "-h", "/nowhere")
+    assert done.code == 3
+    assert "can't connect" in done.output
+
+
+def test_needs_a_terminal(bg: OnPlace) -> None:
+    done = bg("top")
+    assert (done.code, done.output) == (2, "")
+    assert "top needs a terminal; elsewhere use: pg-background ps" in done.errors
 
 
 def test_without_textual(bg: OnPlace, tmp_path: Path) -> None:
     (tmp_path / "textual.py").write_text("raise ModuleNotFoundError('gone', name='textual')")
-    process = bg.start("top", PYTHONPATH=str(tmp_path))
-    output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output) == (1, "")
-    assert errors == "error: textual is not installed\nhint: pip install 'pg_background[top]'\n"
+    done = bg.on_terminal("top", PYTHONPATH=str(tmp_path), NO_COLOR="1")
+    assert done.code == 1
+    assert done.output == "error: textual is not installed\nhint: pip install 'pg_background[top]'\n"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pg_background.server.build import sources
+from pg_background.server.building import sources
 
 from . import lookalikes
 from .calls import failure, query, value

@@ -22,15 +22,18 @@ ROOT = Path(__file__).parents[1]
 
 #: Each makes the file beside it whose name lacks the `_async`.
 INPUTS = (
+    "src/pg_background/client/asking_async.py",
     "src/pg_background/client/calls_async.py",
     "src/pg_background/client/client_async.py",
     "src/pg_background/client/job_async.py",
+    "src/pg_background/client/listed_async.py",
     "src/pg_background/client/many_async.py",
     "src/pg_background/client/reading_async.py",
     "src/pg_background/client/source_async.py",
     "src/pg_background/client/watch_async.py",
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
     "tests/test_client_async.py",
+    "tests/test_client_lists_async.py",
     "tests/test_client_pooler_async.py",
     "tests/test_client_rows_async.py",
     "tests/test_client_sources_async.py",
@@ -52,6 +55,7 @@ NAMES = {
     "aclose": "close",
     "__aiter__": "__iter__",
     "ajoin": "join",
+    "aloop": "loop",
     "anext": "next",
     "ashielded": "shielded",
     "aspawn": "spawn",

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from pg_background.server import InstallationError
+from pg_background.server.lock import hold_lock
 from pg_background.server.places import cache_directory
 
 from .sources import empty_folder_for, run
@@ -25,7 +26,10 @@ def find() -> Path:
         return Path("/")
     folder = cache_directory() / "pgbouncer"
     if not folder.exists():
-        _fetch(folder)
+        with hold_lock(folder):
+            # Another process may have done it meanwhile.
+            if not folder.exists():
+                _fetch(folder)
     return folder
 
 

@@ -11,23 +11,30 @@ The names below are the client's public interface; docs/client.md is its guide.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Not from typing, which takes longer to load than all else that the command line needs to print its version.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .client.client import Client
     from .client.client_async import AsyncClient
     from .client.errors import ConnectionLost, JobCancelled, JobLost, JobTimeout
     from .client.executor import Executor, JobFuture
     from .client.job import Job
     from .client.job_async import AsyncJob
-    from .client.model import Handle, JobColumn, JobInfo, JobState, Progress, Stats
+    from .client.listed import ListedJob
+    from .client.listed_async import AsyncListedJob
+    from .client.model import Handle, JobColumn, JobInfo, JobState, Notice, Progress, Stats
     from .client.result import Result
 
     connect = Client.connect
+    __version__: str
 
 __all__ = [
     "AsyncClient",
     "AsyncJob",
+    "AsyncListedJob",
     "Client",
     "ConnectionLost",
     "Executor",
@@ -40,9 +47,12 @@ __all__ = [
     "JobLost",
     "JobState",
     "JobTimeout",
+    "ListedJob",
+    "Notice",
     "Progress",
     "Result",
     "Stats",
+    "__version__",
     "connect",
 ]
 
@@ -54,7 +64,9 @@ _MODULES = {
     "executor": ("Executor", "JobFuture"),
     "job": ("Job",),
     "job_async": ("AsyncJob",),
-    "model": ("Handle", "JobColumn", "JobInfo", "JobState", "Progress", "Stats"),
+    "listed": ("ListedJob",),
+    "listed_async": ("AsyncListedJob",),
+    "model": ("Handle", "JobColumn", "JobInfo", "JobState", "Notice", "Progress", "Stats"),
     "result": ("Result",),
 }
 
@@ -64,6 +76,10 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name == "connect":
         return __getattr__("Client").connect
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".client.{_HOMES[name]}", __name__), name)

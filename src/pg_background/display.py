@@ -1,11 +1,13 @@
-"""A job in the words and lengths that fit into a line, for `ps` and `top`."""
+"""A job in the words and lengths that fit into a line, for `ps` and `top`.
+
+The text of others is as it is: who sends it to a terminal makes it `visible`.
+"""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 
-from .client.model import FINAL, JobInfo, JobState
+from .client.model import FINAL, JobInfo, JobState, in_words
 
 #: Colours of states, on terminals.
 STYLES: dict[JobState, str] = {
@@ -19,19 +21,26 @@ STYLES: dict[JobState, str] = {
     "lost": "bold red",
 }
 
-#: Others than line ends and tabs.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: The same for those who write to the terminal themselves.
+COLOURS: dict[JobState, str] = {
+    "queued": "\x1b[36m",
+    "starting": "\x1b[36m",
+    "running": "\x1b[32m",
+    "stopped": "\x1b[2m",
+    "error": "\x1b[31m",
+    "canceled": "\x1b[33m",
+    "timed_out": "\x1b[33m",
+    "lost": "\x1b[1;31m",
+}
+
+#: So many characters of its SQL does the server keep in sight.
+_PREVIEW = 120
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 _BAR = "█"
 _HALF = "▌"
 _REST = "─"
-
-
-def printable(text: str) -> str:
-    """Return text of others so that it does nothing to a terminal but to be shown."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_live(job: JobInfo) -> bool:
@@ -45,13 +54,18 @@ def handle(job: JobInfo) -> str:
 
 
 def state(job: JobInfo) -> str:
-    """Return its state; of one that this role may not look at nothing."""
-    return job.state or ""
+    """Return its state as people call it; of one that this role may not look at nothing."""
+    return "" if job.state is None else in_words(job.state)
 
 
 def style(job: JobInfo) -> str:
     """Return the colour of its state."""
     return "" if job.state is None else STYLES[job.state]
+
+
+def colour(job: JobInfo) -> str:
+    """Return the same for those who write to the terminal themselves."""
+    return "" if job.state is None else COLOURS[job.state]
 
 
 def time_of(job: JobInfo, now: datetime) -> timedelta | None:
@@ -150,12 +164,27 @@ def title(job: JobInfo) -> str:
 
 def label(job: JobInfo) -> str:
     """Return its label, or nothing."""
-    return printable(job.label or "")
+    return job.label or ""
 
 
 def sql(job: JobInfo) -> str:
-    """Return the beginning of its SQL on one line."""
-    return _line(job.sql_preview)
+    """Return the beginning of its SQL on one line, with a mark where there is more."""
+    more = "…" if len(job.sql_preview or "") >= _PREVIEW else ""
+    return _line(job.sql_preview) + more
+
+
+def error(job: JobInfo) -> str:
+    """Return its error on one line; nothing if it has none, or it is hidden from this role."""
+    return "" if is_live(job) or job.state == "stopped" else _line(job.error_message or job.sqlstate)
+
+
+def moment(time: datetime | None, now: datetime, *, short: bool = False) -> str:
+    """Return a time of day, in the zone of the session; of another day its date, `short` without the time."""
+    if time is None:
+        return ""
+    if time.date() == now.date():
+        return time.strftime("%H:%M:%S")
+    return time.strftime("%b %d" if short else "%b %d %H:%M")
 
 
 def note(job: JobInfo) -> str:
@@ -166,4 +195,4 @@ def note(job: JobInfo) -> str:
 
 
 def _line(text: str | None) -> str:
-    return printable(" ".join((text or "").split()))
+    return " ".join((text or "").split())

@@ -20,7 +20,7 @@ def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, but for the error and the SQL."""
     values = {
         "handle": display.handle(job),
-        "state": job.state,
+        "state": display.state(job),
         "time": display.duration(display.time_of(job, now)),
         "label": job.label,
         "role": job.role,
@@ -37,17 +37,13 @@ def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
         "unread": display.size(job.result_bytes),
         "spilled": display.size(job.temp_bytes),
     }
-    yield from (
-        (name, display.printable(str(value))) for name, value in values.items() if value not in (None, "")
-    )
+    yield from ((name, str(value)) for name, value in values.items() if value not in (None, ""))
 
 
 def error_facts(job: JobInfo, error: JobError | None) -> Iterator[tuple[str, str]]:
     """Yield the fields of the job's error, those of the list if there are no more; nothing if it has none."""
     known = asdict(error or JobError(job.sqlstate, job.error_message))
-    yield from (
-        (name.removesuffix("_name"), display.printable(value)) for name, value in known.items() if value
-    )
+    yield from ((name.removesuffix("_name"), value) for name, value in known.items() if value)
 
 
 def _time(value: datetime | None) -> str | None:

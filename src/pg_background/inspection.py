@@ -46,7 +46,7 @@ class Inspection:
 NOTHING = Inspection(None, None)
 
 
-def query(schema: sql.Identifier) -> sql.Composed:
+def query(schema: sql.Composable) -> sql.Composed:
     """Return the SQL that asks for it by pid and cookie, where the extension is in this schema."""
     names = sql.SQL(", ").join(sql.Identifier("e", field.name) for field in fields(JobError))
     return sql.SQL(" ").join(

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import psycopg
 import typer
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-from psycopg.rows import TupleRow
 
-from ..client.client import Client
-from ..inspection import SCHEMA
 from ..server.errors import DatabaseError, DsnError, UnreachableError
 from .given import Given
 from .numbers import port_number
 from .output import note
+from .page import CONNECTION
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    from ..client.client import Client
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
 
 DbnameOption = Annotated[
     str,
@@ -31,9 +34,10 @@ DbnameOption = Annotated[
         "-d",
         metavar="DSN",
         envvar="PG_BACKGROUND_DSN",
-        help="Database, connection string or URI, as for psql (also service=NAME); what it leaves out comes "
-        "from PGHOST, PGUSER, PGDATABASE, PGSERVICE, PGPASSFILE and so on.",
+        help="Database, connection string or URI, as for psql. What it leaves out comes from PGHOST, PGUSER, "
+        "PGDATABASE and so on.",
         show_default=False,
+        rich_help_panel=CONNECTION,
     ),
 ]
 DsnArgument = Annotated[
@@ -43,14 +47,30 @@ DsnArgument = Annotated[
 # libpq reads these variables itself, and prefers what a connection string says.
 HostOption = Annotated[
     str | None,
-    typer.Option("--host", "-h", metavar="HOST", help="Host, or directory of the socket. [env var: PGHOST]"),
+    typer.Option(
+        "--host",
+        "-h",
+        metavar="HOST",
+        help="Host, or directory of the socket; by default PGHOST.",
+        rich_help_panel=CONNECTION,
+    ),
 ]
 PortOption = Annotated[
     int | None,
-    typer.Option("--port", "-p", metavar="PORT", parser=port_number, help="Port. [env var: PGPORT]"),
+    typer.Option(
+        "--port",
+        "-p",
+        metavar="PORT",
+        parser=port_number,
+        help="Port; by default PGPORT.",
+        rich_help_panel=CONNECTION,
+    ),
 ]
 UserOption = Annotated[
-    str | None, typer.Option("--username", "-U", metavar="ROLE", help="Role. [env var: PGUSER]")
+    str | None,
+    typer.Option(
+        "--username", "-U", metavar="ROLE", help="Role; by default PGUSER.", rich_help_panel=CONNECTION
+    ),
 ]
 NoPasswordOption = Annotated[
     bool,
@@ -59,6 +79,7 @@ NoPasswordOption = Annotated[
         "-w",
         envvar="PG_BACKGROUND_NO_PASSWORD",
         help="Never ask for a password, even on a terminal.",
+        rich_help_panel=CONNECTION,
     ),
 ]
 
@@ -89,18 +110,25 @@ class Database:
         Raises:
             DsnError: `dsn` is not a connection string.
         """
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
         # A bare name is a database's, as for psql.
         is_name = self.dsn and "=" not in self.dsn and "://" not in self.dsn
         try:
-            return make_conninfo(
-                "" if is_name else self.dsn,
-                dbname=self.dsn if is_name else None,
-                host=self.host,
-                port=self.port,
-                user=self.user,
-                password=self.password,
-                fallback_application_name="pg-background",
-            )
+            parts = {
+                "dbname": self.dsn if is_name else None,
+                "host": self.host,
+                "port": self.port,
+                "user": self.user,
+                "password": self.password,
+                "fallback_application_name": "pg-background",
+            }
+            given = make_conninfo("" if is_name else self.dsn, **parts)
+            if "client_encoding" in conninfo_to_dict(given) or "PGCLIENTENCODING" in os.environ:
+                return given
+            # What every database can be shown in, whatever its own encoding.
+            return make_conninfo(given, client_encoding="UTF8")
         except psycopg.ProgrammingError as error:
             raise DsnError(
                 f"this is not a DSN: {str(error).strip()}",
@@ -113,8 +141,13 @@ class Database:
         Raises:
             UnreachableError: it can't be opened.
         """
+        import psycopg
+
+        from ..client.encodings import load_as_str
+
+        conninfo = self.conninfo
         try:
-            return psycopg.connect(self.conninfo, autocommit=True)
+            connection = psycopg.connect(conninfo, autocommit=True)
         except psycopg.OperationalError as error:
             needs_password = error.pgconn is not None and error.pgconn.needs_password
             if needs_password and self.may_ask and sys.stdin.isatty() and sys.stderr.isatty():
@@ -124,6 +157,11 @@ class Database:
                 hint="name the server as you would for psql: a DSN, or PGHOST, PGPORT, PGUSER, PGDATABASE; "
                 "a password goes into PGPASSWORD or ~/.pgpass",
             ) from error
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            # Converting, the server would refuse bytes that are no UTF-8.
+            connection.execute("SET client_encoding = SQL_ASCII")
+            load_as_str(connection.adapters)
+        return connection
 
     def with_password(self) -> Database:
         """Ask for the password, once."""
@@ -139,6 +177,8 @@ class Database:
     @contextmanager
     def client_and_session(self) -> Iterator[tuple[Client[TupleRow], Connection]]:
         """Likewise, with the session that the client uses, to ask more of it."""
+        from ..client.client import Client
+
         with closing(self.connect()) as connection:
             # Asked here too, for an error with the exit code of a refusal.
             schema_of_extension(connection)
@@ -181,6 +221,8 @@ def session(database: Database) -> Iterator[Connection]:
     Raises:
         DatabaseError: it can't be opened, or the server refused a statement of the block.
     """
+    import psycopg
+
     connection = database.connect()
     try:
         yield connection
@@ -201,19 +243,22 @@ def now_of(connection: Connection) -> datetime:
     return now
 
 
-def schema_of_extension(connection: Connection) -> sql.Identifier:
+def schema_of_extension(connection: Connection) -> str:
     """Return where pg_background was installed in the session's database.
 
     Raises:
         DatabaseError: it was not.
     """
+    from ..inspection import SCHEMA
+
     found = connection.execute(SCHEMA).fetchone()
     if found is None:
         raise DatabaseError(
             f'the database "{connection.info.dbname}" does not have the extension',
             hint="name one that does, or CREATE EXTENSION pg_background",
         )
-    return sql.Identifier(found[0])
+    name: str = found[0]
+    return name
 
 
 def _print_notice(notice: psycopg.errors.Diagnostic) -> None:

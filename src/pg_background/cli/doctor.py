@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import typer
 
-from ..doctor import Grade, collect, examine
 from ..server.errors import DatabaseError
 from .database import DatabaseArgument, session
 from .given import command
+from .terminal import visible
 
 #: Exit code when something must be mended.
 EXIT_FAIL = 1
 
 
-@command
+@command("doctor postgresql://app@db.example.com/shop")
 def doctor(database: DatabaseArgument) -> None:
-    """Check a server and database for pg_background: one line each, OK, WARN or FAIL, with the remedy.
+    """Check a server and database for pg_background, and say how to mend what is wrong.
 
-    Exit code 1 if something must be mended, else 0. If the role may launch jobs, one is run: `SELECT 1`.
+    Each check is a line that begins with OK, WARN or FAIL and says what to do. Exit code 1 if something must
+    be mended, else 0. If the role may launch jobs, one is run: `SELECT 1`.
     """
+    from ..doctor import Grade, collect, examine
+
     try:
         with session(database) as connection:
             where = f"{connection.info.dbname} on {connection.info.host}:{connection.info.port}"
-            typer.echo(f"OK    connection: {where} as {connection.info.user}")
+            typer.echo(visible(f"OK    connection: {where} as {connection.info.user}"))
             findings = examine(collect(connection))
     except DatabaseError as error:
-        typer.echo(f"FAIL  connection: {_line(error.message)}; fix: {_line(error.hint) or 'try again'}")
+        said = f"FAIL  connection: {_line(error.message)}; fix: {_line(error.hint) or 'try again'}"
+        typer.echo(visible(said))
         raise typer.Exit(EXIT_FAIL) from None
     for finding in findings:
-        typer.echo(str(finding))
+        typer.echo(visible(str(finding)))
     if any(finding.grade is Grade.FAIL for finding in findings):
         raise typer.Exit(EXIT_FAIL)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import psycopg
 import typer
 
-from ..client.functions import call, in_schema
 from .database import DatabaseArgument, schema_of_extension, session
 from .exits import Exit
 from .given import command
@@ -17,7 +15,7 @@ from .output import note, step
 _REFUSED = "jobs are refused until the server is restarted, or pg-background drain --resume"
 
 
-@command
+@command("drain --timeout 300", "drain --resume")
 def drain(
     database: DatabaseArgument,
     timeout: Annotated[
@@ -39,11 +37,17 @@ def drain(
         ),
     ] = False,
 ) -> None:
-    """Refuse new jobs, wait for the running ones, cancel the rest; print how many ended in which way.
+    """Refuse new jobs, wait for those that run, and cancel the rest: before a restart.
 
-    Exit code 0 when nothing runs any more, 1 when jobs still run. Launches are refused until the
-    server is restarted or `--resume` is given. For superusers, on any database that has the extension.
+    Prints how many ended in which way. Exit code 0 when nothing runs any more, 1 when jobs still run. New
+    jobs are refused until the server is restarted or `--resume` is given. For superusers, on any database
+    that has the extension.
     """
+    import psycopg
+
+    from ..client.functions import call, in_schema
+    from ..client.statements import identifier
+
     with session(database) as connection:
         # It may be set for the role, and would end the wait.
         connection.execute("SET statement_timeout = 0")
@@ -52,10 +56,11 @@ def drain(
             connection.execute(in_schema(f"SELECT {call('pg_background_resume_server')}", schema))
             note("jobs can be launched again")
             return
-        query = f"SELECT finished, canceled, running FROM {call('pg_background_drain_server')}"
+        text = f"SELECT finished, canceled, running FROM {call('pg_background_drain_server')}"
+        query = in_schema(text, identifier(schema))
         try:
             with step("Waiting for running jobs …"):
-                row = connection.execute(in_schema(query, schema), [round(timeout * 1000)]).fetchone()
+                row = connection.execute(query, [round(timeout * 1000)]).fetchone()
         except (KeyboardInterrupt, psycopg.errors.QueryCanceled):
             note(_REFUSED)
             raise

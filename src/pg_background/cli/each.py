@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import typer
 
-from ..client.client import Client
-from ..client.errors import ConnectionLost
-from ..client.job import Job
-from ..client.model import Handle
 from .failures import code_of_call, report_sql
 
+if TYPE_CHECKING:
+    import psycopg
 
-def for_each(client: Client[Any], handles: Sequence[Handle], act: Callable[[Job[Any]], object]) -> None:
+    from ..client.client import Client
+    from ..client.job import Job
+    from ..client.model import Handle
+
+
+def for_each(
+    client: Client[Any],
+    session: psycopg.Connection[Any],
+    handles: Sequence[Handle],
+    act: Callable[[Job[Any]], object],
+) -> None:
     """Do it for each; the exit code is that of the worst."""
+    from psycopg import Error
+
+    from ..client.errors import ConnectionLost
+    from .access import telling_forgotten
+
     worst = 0
     for handle in handles:
         try:
-            act(client.attach(handle))
+            with telling_forgotten(session, handle):
+                act(client.attach(handle))
         except ConnectionLost:
             raise
-        except psycopg.Error as error:
+        except Error as error:
             report_sql(error)
             worst = max(worst, code_of_call(error))
     if worst:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..client.job import Job
 from .failures import code_of_job, report_sql
-from .formats import Format
-from .rows import print_result
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ..client.client import Client
+    from ..client.job import Job
+    from .result_output import ResultOutput
+    from .sink import Sink
 
 ProgressOption = Annotated[
     bool,
@@ -21,9 +26,29 @@ ProgressOption = Annotated[
 ]
 
 
-def print_end(job: Job[Any], error: Exception | None, format: Format) -> None:
-    """Print the rows, or the error and end the command with its exit code."""
+def print_end(
+    job: Job[Any],
+    output: ResultOutput,
+    sink: Sink,
+    client: Client[Any],
+    session: psycopg.Connection[Any],
+) -> None:
+    """Print the rows of a job that has ended, or its error and end the command with its exit code."""
+    from psycopg.errors import FeatureNotSupported
+
+    from .access import telling_forgotten
+
+    if job.last_state == "stopped":
+        try:
+            with telling_forgotten(session, job.handle):
+                output.write(sink, client, session, job.handle)
+        except FeatureNotSupported as refused:
+            if not (refused.diag.message_primary or "").startswith("results are disabled"):
+                raise
+            # It was submitted: there is only its tag.
+            output.write_tags(sink, [job.result().statusmessage or ""])
+        return
+    error = job.exception()
     if error is not None:
         report_sql(error)
         raise typer.Exit(code_of_job(error, job.last_state))
-    print_result(job.result(), format)

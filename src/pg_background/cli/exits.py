@@ -23,3 +23,5 @@ class Exit(IntEnum):
     REFUSED = 6
     #: by Ctrl-C; by another signal it is 128 and the signal's number
     INTERRUPTED = 130
+    #: whoever read the output has gone: 128 and the number of SIGPIPE, of which psql dies
+    PIPE = 141

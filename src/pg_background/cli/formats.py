@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Annotated
 
 import typer
 
+from ..client.names import unique
 from .given import Given
-from .tables import Column, print_table
+from .page import OUTPUT
+from .sink import Sink
+from .tables import Column, table
 
 
 class Format(Enum):
@@ -19,77 +21,113 @@ class Format(Enum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+    JSON_LINES = "jsonl"
+
+
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        envvar="PG_BACKGROUND_JSON",
+        help="Print a JSON array with an object for each row.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+JsonLinesOption = Annotated[
+    bool,
+    typer.Option(
+        "--jsonl",
+        envvar="PG_BACKGROUND_JSONL",
+        help="Print JSON lines: an object on a line for each row.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+CsvOption = Annotated[
+    bool,
+    typer.Option(
+        "--csv",
+        envvar="PG_BACKGROUND_CSV",
+        help="Print CSV with a header, as COPY does: NULL is empty, and an empty text has quotes.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 
 def _format(
     ctx: typer.Context,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", envvar="PG_BACKGROUND_JSON", help="Print a JSON array with an object for each row."
-        ),
-    ] = False,
-    as_csv: Annotated[
-        bool,
-        typer.Option(
-            "--csv", envvar="PG_BACKGROUND_CSV", help="Print CSV with a header, as COPY would; NULL is empty."
-        ),
-    ] = False,
+    as_json: JsonOption = False,
+    as_jsonl: JsonLinesOption = False,
+    as_csv: CsvOption = False,
 ) -> Format:
-    if as_json and as_csv:
-        # What is typed wins over what the environment says.
-        typed = [
-            name
-            for name in ("as_json", "as_csv")
-            if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"
-        ]
-        if len(typed) != 1:
-            raise typer.BadParameter("--json and --csv exclude each other")
-        return Format.JSON if typed == ["as_json"] else Format.CSV
-    return Format.JSON if as_json else Format.CSV if as_csv else Format.TABLE
+    return chosen(ctx, as_json=as_json, as_jsonl=as_jsonl, as_csv=as_csv)
 
 
 FormatGiven = Annotated[Format, Given(_format)]
 
+_BY_NAME = {"as_json": Format.JSON, "as_jsonl": Format.JSON_LINES, "as_csv": Format.CSV}
+
+
+def chosen(ctx: typer.Context, **flags: bool) -> Format:
+    """Return the format that the flags name; one that is typed wins over what the environment says.
+
+    Raises:
+        typer.BadParameter: they name several.
+    """
+    named = [name for name, is_set in flags.items() if is_set]
+    if len(named) > 1:
+        named = [name for name in named if is_typed(ctx, name)]
+        if len(named) != 1:
+            raise typer.BadParameter("--json, --jsonl and --csv exclude each other")
+    return _BY_NAME[named[0]] if named else Format.TABLE
+
+
+def is_typed(ctx: typer.Context, name: str) -> bool:
+    """Tell whether a parameter stands on the command line, and not only in the environment."""
+    return getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"
+
 
 def print_rows(format: Format, columns: Sequence[Column], rows: Iterable[Sequence[str | None]]) -> None:
-    """Print texts.
+    """Print texts on stdout.
 
     Args:
         columns: their names must differ where objects are made of them.
         rows: for JSON the texts are JSON already; None is NULL.
     """
-    if format is Format.JSON:
-        _print_json([column.name for column in columns], rows)
-    elif format is Format.CSV:
-        typer.echo(_csv_line([column.name for column in columns]))
-        for row in rows:
-            typer.echo(_csv_line(row))
-    else:
-        print_table(columns, rows)
+    with Sink() as sink:
+        if format in (Format.JSON, Format.JSON_LINES):
+            objects = _objects([column.name for column in columns], rows)
+            write_objects(sink, format, lambda between: [between.join(objects)] if objects else [])
+        elif format is Format.CSV:
+            sink.lines(_csv_line(line) for line in ([column.name for column in columns], *rows))
+        else:
+            sink.lines(table(columns, rows))
 
 
-def _print_json(names: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
-    keys = [json.dumps(name, ensure_ascii=False) for name in unique(names)]
-    between = ""
-    for row in rows:
-        pairs = ", ".join(f"{key}: {value or 'null'}" for key, value in zip(keys, row, strict=True))
-        typer.echo(f"{between or '['}\n  {{{pairs}}}", nl=False)
-        between = ","
-    typer.echo("\n]" if between else "[]")
+def write_objects(sink: Sink, format: Format, make: Callable[[str], Iterable[str]]) -> None:
+    """Write JSON objects.
+
+    Args:
+        make: yields objects, many together, with this text between two.
+    """
+    if format is Format.JSON_LINES:
+        for some in make("\n"):
+            sink.write(f"{some}\n")
+        return
+    before = "[\n  "
+    for some in make(",\n  "):
+        sink.write(before + some)
+        before = ",\n  "
+    sink.write("[]\n" if before[0] == "[" else "\n]\n")
 
 
-def unique(names: Sequence[str]) -> list[str]:
-    """Return the names, with a number where one has been there before, so that no value is lost."""
-    found: list[str] = []
-    for name in names:
-        number = 1
-        candidate = name
-        while candidate in found:
-            number += 1
-            candidate = f"{name}_{number}"
-        found.append(candidate)
-    return found
+def _objects(names: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[str]:
+    from .json_rows import string
+
+    keys = [string(name) for name in unique(names)]
+    return [
+        "{" + ", ".join(f"{key}: {value or 'null'}" for key, value in zip(keys, row, strict=True)) + "}"
+        for row in rows
+    ]
 
 
 def _csv_line(values: Sequence[str | None]) -> str:

@@ -2,7 +2,7 @@
 
     DatabaseGiven = Annotated[Database, Given(database)]
 
-    @command
+    @command()
     def ps(database: DatabaseGiven) -> None: ...
 
 The parameters of the function in `Given` are among the command's own for Typer.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
-from .failures import told
+from .page import PlainCommand
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,26 @@ class Given:
     make: Callable[..., Any]
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Return the function as Typer is to see it; what goes wrong in it ends as a message and an exit code."""
+def command(
+    *examples: str, kind: type[PlainCommand] = PlainCommand
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function what Typer is to see.
+
+    Args:
+        examples: for its help; what stands after the program's name.
+        kind: how its words are read.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        made = _with_options(function)
+        made.command_class = kind  # type: ignore[attr-defined]
+        made.examples = examples  # type: ignore[attr-defined]
+        return made
+
+    return decorate
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(function, eval_str=True)
     makers: dict[str, tuple[Callable[..., Any], list[str]]] = {}
     parameters: list[inspect.Parameter] = []
@@ -38,14 +56,16 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         else:
             own = list(inspect.signature(given.make, eval_str=True).parameters.values())
             makers[parameter.name] = given.make, [option.name for option in own]
-            parameters += own
+            # Several may ask for the context.
+            parameters += [option for option in own if option not in parameters]
 
     @functools.wraps(function)
     def wrapper(**values: Any) -> None:
-        with told():
-            for name, (make, options) in makers.items():
-                values[name] = make(**{option: values.pop(option) for option in options})
-            function(**values)
+        made = {}
+        for name, (make, options) in makers.items():
+            made[name] = make(**{option: values[option] for option in options})
+        taken = {option for _, options in makers.values() for option in options}
+        function(**made, **{name: value for name, value in values.items() if name not in taken})
 
     # Arguments are taken in this order, which is why keywords are: some have defaults and some have not.
     seen = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from ..client.model import Handle
 from .given import Given
+from .output import note
+from .page import PlainCommand
 
 #: As printed here; as SQL prints a row; as two columns of psql.
 _WHOLE = re.compile(r"\(?\s*(-?\d+)\s*[:,|]\s*(0[xX][0-9a-fA-F]+|-?\d+)\s*\)?")
@@ -22,7 +24,7 @@ _MOST_PID = 2**31
 _MOST_COOKIE = 2**63
 
 
-class HandleCommand(TyperCommand):
+class HandleCommand(PlainCommand):
     """A command with handles: the negative pid of a job that was queued is not an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -62,6 +64,19 @@ def parse(words: Sequence[str]) -> list[Handle]:
     return found
 
 
+@contextmanager
+def going_on(handles: Sequence[Handle]) -> Iterator[None]:
+    """Say, when the block is interrupted, that the jobs are not."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if len(handles) == 1:
+            note(f"job {text_of(handles[0])} goes on")
+        else:
+            note("the jobs go on")
+        raise
+
+
 def _one(
     handle: Annotated[list[str], typer.Argument(metavar="HANDLE", help="PID:COOKIE, or both as two words.")],
 ) -> Handle:
@@ -79,5 +94,18 @@ def _some(
     return parse(handles)
 
 
+def _any(
+    handles: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[HANDLE]...", help="Each is PID:COOKIE, or both as two words.", show_default=False
+        ),
+    ] = None,
+) -> list[Handle]:
+    return parse(handles or [])
+
+
 HandleGiven = Annotated[Handle, Given(_one)]
 HandlesGiven = Annotated[list[Handle], Given(_some)]
+#: For a command that can be told otherwise which jobs are meant.
+AnyHandlesGiven = Annotated[list[Handle], Given(_any)]

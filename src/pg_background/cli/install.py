@@ -6,33 +6,38 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..doctor.preloading import Configured, configured
-from ..preload import SETTING
-from ..server import Installation, NotWritableError, build
-from ..server import install as installing
 from ..server.errors import DatabaseError
 from .database import Database, DatabaseGiven, session
 from .given import command
-from .next_steps import next_steps
 from .output import note, step
 
+if TYPE_CHECKING:
+    from ..doctor.preloading import Configured
+    from ..server import Installation
 
-@command
+PgConfigOption = Annotated[
+    str,
+    typer.Option(
+        "--pg-config",
+        metavar="PATH",
+        envvar="PG_BACKGROUND_PG_CONFIG",
+        help="The server's program pg_config, or its name in PATH.",
+    ),
+]
+
+
+@command(
+    "install",
+    "install --pg-config /usr/lib/postgresql/17/bin/pg_config --dry-run",
+    "install --data /etc/postgresql/18/main",
+)
 def install(
     database: DatabaseGiven,
-    pg_config: Annotated[
-        str,
-        typer.Option(
-            "--pg-config",
-            metavar="PATH",
-            envvar="PG_BACKGROUND_PG_CONFIG",
-            help="pg_config of the server, or a name to look up in PATH.",
-        ),
-    ] = "pg_config",
+    pg_config: PgConfigOption = "pg_config",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -53,11 +58,16 @@ def install(
         ),
     ] = False,
 ) -> None:
-    """Build the extension for a PostgreSQL and install it there; print each file that was changed.
+    """Build the extension for a PostgreSQL, and install it there.
 
-    Does only what is not done yet. A running server keeps what it has until it is restarted. What is left to
-    do is printed at the end, with the setting to be made if the server is named, as for psql or by --data.
+    Prints each file that was changed, and does only what is not done yet. A running server keeps what it has
+    until it is restarted. What is left to do is printed at the end, with the setting to be made if the server
+    is named, as for psql or by --data.
     """
+    from ..server import Installation, NotWritableError, build
+    from ..server import install as installing
+    from .next_steps import next_steps
+
     installation = Installation.from_pg_config(pg_config)
     # Asked first: a server that can't be used is worth no build.
     installation.program("postgres")
@@ -68,7 +78,9 @@ def install(
             extension = build(installation)
         todo = (installing.plan if dry_run else installing.install)(installation, extension)
     except NotWritableError as error:
-        raise NotWritableError(error.message, hint=_with_sudo(installation, data) or error.hint) from None
+        where = [] if data is None else ["--data", str(data)]
+        hint = with_sudo("install", installation, *where) or error.hint
+        raise NotWritableError(error.message, hint=hint) from None
     for _, target in todo.copies:
         typer.echo(f"{target}")
     for path in todo.removals:
@@ -82,6 +94,9 @@ def install(
 
 def _configured(installation: Installation, database: Database, data: Path | None) -> Configured | None:
     """Return what the server preloads; None if nobody says which server, or it can't be asked."""
+    from ..doctor.preloading import Configured, configured
+    from ..preload import SETTING
+
     if database.is_given:
         try:
             with session(database) as connection:
@@ -98,11 +113,10 @@ def _configured(installation: Installation, database: Database, data: Path | Non
     return Configured(value, by_command_line=False)
 
 
-def _with_sudo(installation: Installation, data: Path | None) -> str:
+def with_sudo(command: str, installation: Installation, *options: str) -> str:
     """Return the command that would work; as root there is none."""
     if os.geteuid() == 0:
         return ""
     # sudo has a PATH of its own, without virtual environments, and drops the variables.
     program = Path(sys.argv[0]).absolute()
-    where = [] if data is None else ["--data", str(data)]
-    return shlex.join(["sudo", str(program), "install", "--pg-config", str(installation.pg_config), *where])
+    return shlex.join(["sudo", str(program), command, "--pg-config", str(installation.pg_config), *options])

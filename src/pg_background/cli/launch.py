@@ -9,10 +9,13 @@ from .given import command
 from .handles import text_of
 from .launching import EachStatementOption, LaunchGiven, start
 from .params import ParamsGiven
-from .sql_given import SqlGiven
+from .sql_given import SqlCommand, SqlGiven
 
 
-@command
+@command(
+    'launch --label report "SELECT * FROM report()"',
+    kind=SqlCommand,
+)
 def launch(
     sql: SqlGiven,
     param: ParamsGiven,
@@ -20,9 +23,10 @@ def launch(
     launch: LaunchGiven,
     each_statement: EachStatementOption = False,
 ) -> None:
-    """Start a job and print its handle, which `result`, `wait`, `show`, `cancel` and `detach` take.
+    """Start a job and print its handle, which `result` and the other commands take.
 
-    Its rows can be read until pg_background.result_retention after this command's end.
+    Its rows are kept until `result` reads them, for as long as pg_background.result_retention says after this
+    command has ended.
     """
     with database.client() as client:
         typer.echo(text_of(start(client, sql, param, launch, each_statement=each_statement).handle))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..client.client import Client
-from ..client.job import Job
-from ..client.options import LaunchOptions
 from .given import Given
 from .numbers import seconds
+from .page import JOB
 from .params import params_of
+
+if TYPE_CHECKING:
+    from ..client.client import Client
+    from ..client.job import Job
 
 
 class _OnFull(str, Enum):
@@ -30,7 +32,8 @@ def _options(
             "-l",
             metavar="TEXT",
             envvar="PG_BACKGROUND_LABEL",
-            help="Shown in ps, top and pg_stat_activity; up to 64 characters.",
+            help="A name for the job in ps, top and pg_stat_activity; up to 64 characters.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     timeout: Annotated[
@@ -41,6 +44,7 @@ def _options(
             parser=seconds,
             envvar="PG_BACKGROUND_TIMEOUT",
             help="How long the job may take; then the server ends it.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     job_database: Annotated[
@@ -50,6 +54,7 @@ def _options(
             metavar="NAME",
             envvar="PG_BACKGROUND_JOB_DATABASE",
             help="Run the job in this database, not in that of the connection.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     queue_size: Annotated[
@@ -59,6 +64,7 @@ def _options(
             metavar="BYTES",
             envvar="PG_BACKGROUND_QUEUE_SIZE",
             help="Shared memory for the job's output; by default pg_background.default_queue_size.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     on_full: Annotated[
@@ -67,7 +73,8 @@ def _options(
             "--on-full",
             metavar="WHAT",
             envvar="PG_BACKGROUND_ON_FULL",
-            help="When no worker is to be had: error, wait for one, or queue the job.",
+            help="What to do when all workers are busy: error, wait until one is free, or queue the job.",
+            rich_help_panel=JOB,
         ),
     ] = _OnFull.error,
     on_full_timeout: Annotated[
@@ -78,9 +85,10 @@ def _options(
             parser=seconds,
             envvar="PG_BACKGROUND_ON_FULL_TIMEOUT",
             help="How long --on-full wait waits; by default for ever.",
+            rich_help_panel=JOB,
         ),
     ] = None,
-) -> LaunchOptions:
+) -> dict[str, Any]:
     return {
         "label": label,
         "timeout": timeout,
@@ -91,7 +99,7 @@ def _options(
     }
 
 
-LaunchGiven = Annotated[LaunchOptions, Given(_options)]
+LaunchGiven = Annotated[dict[str, Any], Given(_options)]
 
 EachStatementOption = Annotated[
     bool,
@@ -99,6 +107,7 @@ EachStatementOption = Annotated[
         "--each-statement",
         envvar="PG_BACKGROUND_EACH_STATEMENT",
         help="Run each statement in a transaction of its own, up to the first that fails.",
+        rich_help_panel=JOB,
     ),
 ]
 
@@ -107,7 +116,7 @@ def start(
     client: Client[Any],
     sql: str,
     values: Sequence[str],
-    options: LaunchOptions,
+    options: Mapping[str, Any],
     *,
     each_statement: bool = False,
     discard_result: bool = False,

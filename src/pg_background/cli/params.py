@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..client.query import Params
 from .given import Given
+
+if TYPE_CHECKING:
+    from ..client.query import Params
 
 _NAMED = re.compile(r"%\((\w+)\)[sbt]")
 
@@ -43,8 +45,8 @@ def _values(
             "-P",
             metavar="VALUE",
             envvar="PG_BACKGROUND_PARAM",
-            help="Value for the next %s in the SQL, or NAME=VALUE for %(NAME)s; bound in the server, never "
-            "pasted into the SQL. With values a percent sign is written %%.",
+            help="Value for the next %s in the SQL, or NAME=VALUE for %(NAME)s. The server binds it; it is "
+            "never pasted into the SQL. Where there are values, a percent sign is written %%.",
             show_default=False,
         ),
     ] = None,

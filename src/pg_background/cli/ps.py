@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
-from rich.live import Live
 
-from ..client.model import JobInfo, JobState
-from ..display import is_live
 from .database import DatabaseArgument, now_of
 from .formats import Format, FormatGiven
 from .given import command
-from .listing import print_jobs, table_of_jobs
 from .numbers import seconds_between
-from .tables import stdout
+from .terminal import screen_size
 
-Look = Callable[[], tuple[Sequence[JobInfo], datetime]]
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..client.model import JobInfo
+
+    Look = Callable[[], tuple[Sequence[JobInfo], datetime]]
+
+#: Another screen, without the cursor, and back.
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+#: The first place; the rest of a line; the rest of the screen.
+_HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
-@command
+@command("ps", "ps --all --json", "ps --state error --state lost", "ps --watch --interval 5")
 def ps(
     database: DatabaseArgument,
     format: FormatGiven,
     all: Annotated[
         bool,
-        typer.Option("--all", "-a", envvar="PG_BACKGROUND_ALL", help="Also jobs that have ended."),
+        typer.Option(
+            "--all",
+            "-a",
+            envvar="PG_BACKGROUND_ALL",
+            help="Also jobs that have ended, with their end and error.",
+        ),
     ] = False,
     state: Annotated[
         list[str] | None,
@@ -36,7 +47,7 @@ def ps(
             "--state",
             metavar="STATE",
             envvar="PG_BACKGROUND_STATE",
-            help="Only jobs in this state: queued, starting, running, stopped, error, canceled, timed_out or "
+            help="Only jobs in this state: queued, starting, running, done, error, canceled, timed_out or "
             "lost. May be given several times.",
             show_default=False,
         ),
@@ -57,10 +68,12 @@ def ps(
         ),
     ] = 2,
 ) -> None:
-    """List the jobs of the server, of all sessions and databases, that have not ended.
+    """List the jobs of the server that have not ended, of all sessions and databases.
 
     Of other roles' jobs only the processes are shown; to members of pg_read_all_stats also their SQL.
     """
+    from .listing import print_jobs
+
     wanted = _wanted(state, all=all)
     with database.client_and_session() as (client, session):
 
@@ -73,22 +86,37 @@ def ps(
             print_jobs(*look(), format)
 
 
-def _wanted(states: Sequence[str] | None, *, all: bool) -> Callable[[JobInfo], bool]:
-    for state in states or ():
-        if state not in get_args(JobState):
-            raise typer.BadParameter(f"{state!r} is not a state: {', '.join(get_args(JobState))}")
+def _wanted(words: Sequence[str] | None, *, all: bool) -> Callable[[JobInfo], bool]:
+    from ..client.model import JobState
+    from ..display import is_live
+
+    known = get_args(JobState)
+    # For people success is called done; SQL's word for it is understood too.
+    states = ["stopped" if word == "done" else word for word in words or ()]
+    for word, state in zip(words or (), states, strict=True):
+        if state not in known:
+            named = ", ".join("done" if each == "stopped" else each for each in known)
+            raise typer.BadParameter(f"{word!r} is not a state: {named}")
     if states:
         return lambda job: job.state in states
     return lambda job: all or is_live(job)
 
 
 def _watch(look: Look, format: Format, interval: float) -> None:
-    console = stdout()
-    if format is not Format.TABLE or not console.is_terminal:
+    from .listing import lines_of_jobs, print_jobs
+
+    if format is not Format.TABLE or screen_size() is None:
         while True:
             print_jobs(*look(), format)
             time.sleep(interval)
-    with Live(table_of_jobs(*look(), console), console=console, auto_refresh=False, screen=True) as live:
+    sys.stdout.write(_ENTER)
+    try:
         while True:
+            columns, rows = screen_size() or (80, 24)
+            lines = lines_of_jobs(*look(), columns)[:rows]
+            sys.stdout.write(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
+            sys.stdout.flush()
             time.sleep(interval)
-            live.update(table_of_jobs(*look(), console), refresh=True)
+    finally:
+        sys.stdout.write(_LEAVE)
+        sys.stdout.flush()

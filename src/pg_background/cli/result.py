@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from .database import DatabaseGiven
 from .ending import ProgressOption, print_end
-from .formats import FormatGiven
 from .given import command
-from .handles import HandleGiven, text_of
-from .output import note
+from .handles import HandleCommand, HandleGiven, going_on, text_of
+from .result_output import OutputGiven
 from .wait import TimeoutOption
 
 
-@command
+@command(
+    "result 4711:8612345678901234567",
+    "result --jsonl --output rows.jsonl 4711:8612345678901234567",
+    kind=HandleCommand,
+)
 def result(
     handle: HandleGiven,
     database: DatabaseGiven,
-    format: FormatGiven,
+    output: OutputGiven,
     timeout: TimeoutOption = None,
     progress: ProgressOption = False,
 ) -> None:
-    """Wait for a job's end and print its rows, or its error. The server forgets them once they are read.
+    """Wait until a job has ended, and print its rows or its error.
 
-    Ctrl-C ends the wait; the job goes on.
+    The server forgets the rows once they are read. Ctrl-C ends the wait; the job goes on.
     """
-    with database.client() as client:
+    with output.open() as sink, database.client_and_session() as (client, session):
+        from .access import refusal
+
+        if error := refusal(session, handle):
+            raise error
         job = client.attach(handle)
-        try:
+        with going_on([handle]):
             ended = job.wait(timeout, progress=progress)
-        except KeyboardInterrupt:
-            note(f"job {text_of(handle)} goes on")
-            raise
         if not ended:
             raise TimeoutError(f"job {text_of(handle)} has not ended in {timeout:g} s, and goes on")
-        print_end(job, job.exception(), format)
+        print_end(job, output, sink, client, session)

@@ -2,57 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from ..client.errors import ConnectionLost
-from ..client.job import Job
 from .database import DatabaseGiven
 from .ending import ProgressOption, print_end
-from .formats import FormatGiven
 from .given import command
 from .handles import text_of
 from .launching import EachStatementOption, LaunchGiven, start
 from .output import note
 from .params import ParamsGiven
-from .signals import interruptible
-from .sql_given import SqlGiven
+from .result_output import OutputGiven
+from .signals import held, interruptible
+from .sql_given import SqlCommand, SqlGiven
+
+if TYPE_CHECKING:
+    from ..client.job import Job
 
 #: How long to wait for the end of a job that was told to end, in seconds.
 PATIENCE = 5
 
 
-@command
+@command(
+    'run "SELECT count(*) FROM orders"',
+    'run --csv --output orders.csv "TABLE orders"',
+    'run -P 2026 "SELECT region, sum(amount) FROM orders WHERE year = %s GROUP BY 1"',
+    'run --each-statement "VACUUM orders; REINDEX TABLE CONCURRENTLY orders"',
+    "run --file report.sql --label report --progress",
+    kind=SqlCommand,
+)
 def run(
     sql: SqlGiven,
     param: ParamsGiven,
     database: DatabaseGiven,
-    format: FormatGiven,
+    output: OutputGiven,
     launch: LaunchGiven,
     each_statement: EachStatementOption = False,
     progress: ProgressOption = False,
 ) -> None:
     """Run SQL in a background worker, and print the rows of its last statement.
 
-    Several statements are one transaction, if not --each-statement. Ctrl-C cancels the job in the server.
+    Several statements are one transaction, unless --each-statement is given. Ctrl-C cancels the job in the
+    server.
     """
-    with interruptible(), database.client() as client:
-        job = start(client, sql, param, launch, each_statement=each_statement)
+    with interruptible(), output.open() as sink, database.client_and_session() as (client, session):
+        from ..client.errors import ConnectionLost
+
+        # Interrupted in between, it could not be canceled: nobody would know its handle.
+        with nullcontext(int) if launch["on_full"] == "wait" else held() as interrupt:
+            job = start(client, sql, param, launch, each_statement=each_statement)
         try:
+            interrupt()
             job.wait(progress=progress)
-            error = job.exception()
         except KeyboardInterrupt:
             _cancel(job)
             raise
         except ConnectionLost:
             note(f"when there is a connection again: pg-background result {text_of(job.handle)}")
             raise
-        print_end(job, error, format)
+        if each_statement and job.last_state != "stopped":
+            note("what the statements before the failed one did is committed; those after it were not run")
+        print_end(job, output, sink, client, session)
 
 
 def _cancel(job: Job[Any]) -> None:
     """End the job of which nobody wants to see the end, and say what became of it."""
+    import psycopg
+
+    from ..client.model import in_words
+
     handle = text_of(job.handle)
     try:
         job.cancel()
@@ -61,7 +79,7 @@ def _cancel(job: Job[Any]) -> None:
             job.detach()
             note(f"canceled job {handle} in the server")
         elif ended:
-            note(f"job {handle} had ended before it could be canceled ({job.last_state})")
+            note(f"job {handle} had ended before it could be canceled ({in_words(job.last_state)})")
         else:
             note(f"told job {handle} to cancel; it still runs: pg-background wait {handle}")
     except psycopg.Error as error:

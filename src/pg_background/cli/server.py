@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..server import Cluster, Installation, Status, build, embedded, places, ports, prepare
+from ..server.errors import ServerError
+from .given import command
 from .output import note, step
+from .page import PlainCommand
+
+if TYPE_CHECKING:
+    from ..server import Cluster
 
 #: pg_ctl's exit codes of `status`.
 EXIT_STOPPED = 3
 EXIT_NO_DATA = 4
 
-app = typer.Typer(help="A PostgreSQL of your own, with the extension in it.", no_args_is_help=True)
+app = typer.Typer(
+    name="server",
+    help="A PostgreSQL of your own, with the extension in it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 DataOption = Annotated[
     Path | None,
@@ -24,8 +37,8 @@ DataOption = Annotated[
         # The folder is judged later, with an answer that helps more than "not readable".
         readable=False,
         envvar="PG_BACKGROUND_DATA",
-        help="Data directory. By default one per user and major version "
-        "(~/.local/share/pg_background/data-18; as root /var/lib/pg_background/data-18).",
+        help="Data directory. By default there is one for each user and major version: "
+        "~/.local/share/pg_background/data-18, for root /var/lib/pg_background/data-18.",
         show_default=False,
     ),
 ]
@@ -54,13 +67,17 @@ PgConfigOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=PlainCommand)
+@command("server start", "server start --pg-config /usr/lib/postgresql/17/bin/pg_config --data ~/pg17")
 def start(data: DataOption = None, port: PortOption = None, pg_config: PgConfigOption = None) -> None:
-    """Build what is missing, start the server, install the extension, and print the DSN.
+    """Start the server, and print its DSN.
 
-    Does only what is not done yet. As root the server runs as the owner of the data directory; a new one
-    belongs to the user postgres, or to a system user pg_background, which is created if there is neither.
+    Before that the extension is built, and the data directory made, where that has not been done yet. As root
+    the server runs as the owner of the data directory; a new one belongs to the user postgres, or to a system
+    user pg_background, which is made if there is neither.
     """
+    from ..server import Cluster, Installation, Status, build, embedded, places, ports, prepare
+
     installation = Installation.from_pg_config(pg_config or embedded.pg_config())
     cluster = Cluster(data or places.data_directory(installation.major))
     # Asked first: a folder that can't be used is worth no build.
@@ -80,18 +97,28 @@ def start(data: DataOption = None, port: PortOption = None, pg_config: PgConfigO
     typer.echo(cluster.dsn())
 
 
-@app.command()
+@app.command(cls=PlainCommand)
+@command()
 def stop(data: DataOption = None, pg_config: PgConfigOption = None) -> None:
-    """Stop the server: sessions are ended, their transactions rolled back. Fine if it does not run."""
+    """Stop the server.
+
+    Sessions are ended, and their transactions rolled back. It is no error if the server does not run.
+    """
     cluster = _cluster(data, pg_config)
     with step("Stopping the server …"):
         stopped = cluster.stop()
     note("stopped" if stopped else "it was not running")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
+@command()
 def status(data: DataOption = None, pg_config: PgConfigOption = None) -> None:
-    """Tell whether the server runs: exit code 0 if so, 3 if stopped, 4 if there is no cluster."""
+    """Tell whether the server runs.
+
+    Exit code 0 if it runs, 3 if it is stopped, 4 if there is no data directory yet.
+    """
+    from ..server import Status
+
     cluster = _cluster(data, pg_config)
     found = cluster.status()
     if found is Status.RUNNING:
@@ -102,13 +129,47 @@ def status(data: DataOption = None, pg_config: PgConfigOption = None) -> None:
     raise typer.Exit(EXIT_STOPPED if found is Status.STOPPED else EXIT_NO_DATA)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
+@command("server dsn")
 def dsn(data: DataOption = None, pg_config: PgConfigOption = None) -> None:
-    """Print the running server's DSN: psql "$(pg-background server dsn)". Exit code 3 if it does not run."""
+    """Print the running server's DSN.
+
+    It is that of the superuser, and names the file with the password, which is not in it. Exit code 3 if the
+    server does not run.
+    """
     typer.echo(_cluster(data, pg_config).dsn())
 
 
+@app.command(cls=PlainCommand, context_settings={"ignore_unknown_options": True})
+@command("server psql", 'server psql -- -c "SELECT * FROM pg_background_jobs"')
+def psql(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- WORDS]...", help="What psql is to be given beside the DSN.", show_default=False
+        ),
+    ] = None,
+    data: DataOption = None,
+    pg_config: PgConfigOption = None,
+) -> None:
+    """Run psql on the running server, as its superuser.
+
+    It is the server's own psql, or else the one in PATH. Exit code 3 if the server does not run, else psql's.
+    """
+    cluster = _cluster(data, pg_config)
+    where = cluster.dsn()
+    program = cluster.bindir() / "psql"
+    found = str(program) if os.access(program, os.X_OK) else shutil.which("psql")
+    if found is None:
+        raise ServerError(
+            "there is no psql", hint="install PostgreSQL's client programs: apt install postgresql-client"
+        )
+    os.execv(found, [found, where, *(words or ())])
+
+
 def _cluster(data: Path | None, pg_config: str | None) -> Cluster:
+    from ..server import Cluster, Installation, embedded, places
+
     if data is not None:
         return Cluster(data)
     major = Installation.from_pg_config(pg_config).major if pg_config else embedded.MAJOR

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,6 +14,31 @@ class Terminated(KeyboardInterrupt):
     def __init__(self, signal: int) -> None:
         super().__init__(f"signal {signal}")
         self.signal = signal
+
+
+@contextmanager
+def held() -> Iterator[Callable[[], None]]:
+    """Let a first signal wait until what the block yields is called: when there is something to be ended.
+
+    A second one ends the block at once, as the server may not answer.
+    """
+    caught: list[int] = []
+
+    def end(number: int) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+    def hold(number: int, _: FrameType | None) -> None:
+        if caught:
+            end(number)
+        caught.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, hold) for number in numbers}
+    try:
+        yield lambda: end(caught[0]) if caught else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

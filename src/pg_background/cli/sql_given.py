@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from .formats import is_typed
 from .given import Given
+from .page import PlainCommand
 
 STDIN = "-"
 
 
-class SqlCommand(TyperCommand):
+class SqlCommand(PlainCommand):
     """A command with SQL: a comment at its start is not an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -24,11 +25,16 @@ class SqlCommand(TyperCommand):
 
 
 def _sql(
+    ctx: typer.Context,
     sql: Annotated[
         str | None,
         typer.Argument(
             metavar="SQL", help="The SQL, or - to read it from standard input.", show_default=False
         ),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option("--command", "-c", metavar="SQL", help="The SQL, as for psql.", show_default=False),
     ] = None,
     file: Annotated[
         str | None,
@@ -41,8 +47,13 @@ def _sql(
         ),
     ] = None,
 ) -> str:
-    if sql is not None and file is not None:
-        raise typer.BadParameter("SQL comes as an argument or from --file, not both")
+    if (sql is not None or command is not None) and not is_typed(ctx, "file"):
+        # What is typed wins over what the environment says.
+        file = None
+    if sum(given is not None for given in (sql, command, file)) > 1:
+        raise typer.BadParameter("give the SQL once: as an argument, by --command or by --file")
+    if command is not None:
+        sql = command
     if sql is None and file is None:
         raise typer.BadParameter(
             "there is no SQL: give it as an argument, by --file, or as - on standard input"

@@ -9,10 +9,10 @@ from .given import command
 from .handles import text_of
 from .launching import EachStatementOption, LaunchGiven, start
 from .params import ParamsGiven
-from .sql_given import SqlGiven
+from .sql_given import SqlCommand, SqlGiven
 
 
-@command
+@command('submit "REFRESH MATERIALIZED VIEW sales"', kind=SqlCommand)
 def submit(
     sql: SqlGiven,
     param: ParamsGiven,
@@ -20,7 +20,7 @@ def submit(
     launch: LaunchGiven,
     each_statement: EachStatementOption = False,
 ) -> None:
-    """Start a job whose rows are dropped at their source, and print its handle."""
+    """Start a job whose rows are not kept, and print its handle."""
     with database.client() as client:
         job = start(client, sql, param, launch, each_statement=each_statement, discard_result=True)
         typer.echo(text_of(job.handle))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
-from psycopg.conninfo import make_conninfo
 
 from ..server.errors import ServerError
 from .database import DatabaseArgument
 from .given import command
 from .numbers import seconds_between
+from .terminal import is_terminal
 
 
-@command
+@command("top", "top --interval 5 postgresql://app@db.example.com/shop")
 def top(
     database: DatabaseArgument,
     interval: Annotated[
@@ -30,8 +31,12 @@ def top(
 ) -> None:
     """Show all jobs of the server on a screen, live; cancel them, and see their SQL and errors.
 
-    Needs the extra `top`: pip install 'pg_background[top]'.
+    `?` shows the keys. Needs the extra `top`: pip install 'pg_background[top]'.
     """
+    from psycopg.conninfo import make_conninfo
+
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise typer.BadParameter("top needs a terminal; elsewhere use: pg-background ps")
     try:
         from ..top import run
     except ModuleNotFoundError as error:

@@ -27,6 +27,16 @@ AInterrupted = asyncio.CancelledError
 Interrupted = KeyboardInterrupt
 
 
+def aloop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of the caller; threads have none."""
+    return asyncio.get_running_loop()
+
+
+def loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of the caller; threads have none."""
+    return None
+
+
 def aspawn(name: str, function: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
     """Run a function beside the caller."""
     return asyncio.create_task(function(), name=name)

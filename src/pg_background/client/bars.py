@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
-from .model import Progress
+from .model import Progress, in_words
 
 #: True is "rich"; a function is called with the job and what it has reported, whenever that changes.
 ProgressDisplay = bool | Literal["rich", "tqdm"] | Callable[[Any, Progress], object] | None
@@ -102,7 +102,7 @@ def _rich(jobs: Sequence[ShownJob]) -> Iterator[Display | None]:
             task = tasks[id(job)]
             if over:
                 done = 100 if job.last_state == "stopped" else progress.percent or 0
-                shown.update(task, total=100, completed=done, percent="", message=job.last_state)
+                shown.update(task, total=100, completed=done, percent="", message=in_words(job.last_state))
                 shown.stop_task(task)
             elif progress.percent is not None:
                 shown.update(
@@ -119,8 +119,11 @@ def _rich(jobs: Sequence[ShownJob]) -> Iterator[Display | None]:
 
 @contextmanager
 def _tqdm(jobs: Sequence[ShownJob]) -> Iterator[Display | None]:
-    from tqdm.auto import tqdm
-
+    try:
+        from tqdm.auto import tqdm
+    except ModuleNotFoundError as error:
+        message = "tqdm is not installed: pip install 'pg_background[tqdm]'"
+        raise ModuleNotFoundError(message, name="tqdm") from error
     if not (sys.stderr.isatty() or in_notebook()):
         yield None
         return
@@ -139,7 +142,7 @@ def _tqdm(jobs: Sequence[ShownJob]) -> Iterator[Display | None]:
             bar = shown[id(job)]
             done = 100 if over and job.last_state == "stopped" else progress.percent or 0
             bar.update(done - bar.n)
-            bar.set_postfix_str(job.last_state if over else progress.message or "")
+            bar.set_postfix_str(in_words(job.last_state) if over else progress.message or "")
 
     try:
         yield Tqdm()

@@ -3,29 +3,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg.rows import TupleRow, tuple_row
+from psycopg.errors import Diagnostic
+from psycopg.rows import TupleRow
 
 from . import reading
+from .acompat import loop
+from .asking import asking
 from .errors import ConnectionLost
+from .home import Home
 from .model import Handle, JobColumn, Outcome, Progress
 from .source import Connection, Source
 from .statements import LISTEN, LOOK, NUDGE, Statements
 from .watch import Watcher
 
-#: The server itself is stopping, or has crashed.
-_SERVER_STOPS = ("57P01", "57P02", "57P03")
+#: The server has ended the session for what the session did, or did not do: no other is concerned.
+_SESSION_ENDS = ("25P03", "25P04", "57P05")
 
 #: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
 LISTEN_SECONDS = 5.0
 
 #: How often waits that can't end are looked for; as the server's own deadlock_timeout.
 DEADLOCK_SECONDS = 1.0
+
+
+NoticeHandler = Callable[[Diagnostic], None]
 
 
 class Calls:
@@ -35,16 +42,52 @@ class Calls:
         self._source = source
         self._found: Statements | None = None
         self._last_look = monotonic()
+        self._home = Home()
         self._watcher = Watcher(self._ask, self._listen)
+        self._notice_handlers: list[NoticeHandler] = []
 
     def close(self) -> None:
         """End all waits, and the connection if it is the client's own; jobs go on."""
+        if self._home.is_left:
+            # All that there is to close is the parent's.
+            return
+        self._arrive()
         self._watcher.closed = True
         if self._watcher.listening:
             with suppress(psycopg.Error), self._session() as connection:
                 connection.execute(NUDGE)
         self._watcher.close()
         self._source.close()
+
+    def add_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it with each notice that comes while a call of this client is served, such as a job's.
+
+        A job's notices come when its result is read. The callback must not use the client.
+        """
+        self._notice_handlers.append(callback)
+
+    def remove_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it no more.
+
+        Raises:
+            ValueError: it was not added.
+        """
+        self._notice_handlers.remove(callback)
+
+    def _arrive(self) -> None:
+        """Leave behind what belongs to the parent of this process, or to an event loop that is closed.
+
+        Raises:
+            RuntimeError: the client can be used only there.
+        """
+        here = loop()
+        if self._home.is_here(here):
+            return
+        with self._home.move(here) as forked:
+            if forked is not None:
+                self._source.move(forked=forked)
+                # Whoever watched for the one before is not here.
+                self._watcher = Watcher(self._ask, self._listen)
 
     @property
     def _statements(self) -> Statements:
@@ -54,24 +97,37 @@ class Calls:
     @contextmanager
     def _session(self, *, private: bool = False, job_continues: bool | None = True) -> Iterator[Connection]:
         """Borrow a connection that has the extension; tell when it broke, and whether the job goes on."""
+        self._arrive()
         lending = self._source.private() if private else self._source.shared()
         borrowed: Connection | None = None
         try:
             with lending as borrowed:
                 if self._found is None:
                     self._found = self._look(borrowed)
-                yield borrowed
-        except psycopg.OperationalError as error:
+                handlers = tuple(self._notice_handlers)
+                for handler in handlers:
+                    borrowed.add_notice_handler(handler)
+                try:
+                    yield borrowed
+                finally:
+                    for handler in handlers:
+                        borrowed.remove_notice_handler(handler)
+        except psycopg.Error as error:
             if not self._is_lost(borrowed, error):
                 raise
-            if error.sqlstate in _SERVER_STOPS:
+            if not (self._source.is_closed_here or error.sqlstate in _SESSION_ENDS):
+                # It may have been the end of the server, which takes its jobs with it.
                 job_continues = None
-            said = "the job goes on in the server" if job_continues else "the job may have ended with it"
+            said = (
+                "the job goes on in the server" if job_continues else "whether the job goes on is not known"
+            )
             raise ConnectionLost(f"{str(error).strip()}; {said}", job_continues=job_continues) from error
 
-    def _is_lost(self, borrowed: Connection | None, error: psycopg.OperationalError) -> bool:
+    def _is_lost(self, borrowed: Connection | None, error: psycopg.Error) -> bool:
         """Tell a connection that broke, or can't be had any more, from other errors, such as the job's."""
         if isinstance(error, ConnectionLost):
+            return False
+        if not isinstance(error, psycopg.OperationalError) and error.sqlstate not in _SESSION_ENDS:
             return False
         if borrowed is not None:
             return borrowed.closed
@@ -79,7 +135,7 @@ class Calls:
         return self._found is not None and not type(error).__module__.startswith("psycopg_pool")
 
     def _look(self, connection: Connection) -> Statements:
-        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        with asking(connection) as cursor:
             cursor.execute(LOOK, prepare=False)
             row = cursor.fetchone()
         assert row is not None
@@ -102,10 +158,7 @@ class Calls:
         return self._rows_once(statement, *parameters)
 
     def _rows_once(self, statement: str, *parameters: Any) -> list[TupleRow]:
-        with (
-            self._session() as connection,
-            psycopg.Cursor(connection, row_factory=tuple_row) as cursor,
-        ):
+        with self._session() as connection, asking(connection) as cursor:
             cursor.execute(getattr(self._statements, statement), parameters)
             return cursor.fetchall()
 

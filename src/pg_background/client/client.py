@@ -6,28 +6,24 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast, overload
 
-import psycopg
 from psycopg.rows import RowFactory, TupleRow, class_row, tuple_row
 
+from .asking import asking
 from .bars import ProgressDisplay
 from .job import Job
+from .listed import ListedJob
 from .many import ManyJobs
 from .model import Handle, JobInfo, OnFull, Stats
 from .options import milliseconds
 from .query import Params, Query, bind
-from .result import Other, Result, Row
+from .result import Result
 from .source import Origin, source_of
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .options import LaunchOptions
-
-#: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
-LISTEN_SECONDS = 5.0
-
-#: The server itself is stopping, or has crashed.
-_SERVER_STOPS = ("57P01", "57P02", "57P03")
 
 
 class Client(ManyJobs[Row]):
@@ -226,17 +222,17 @@ class Client(ManyJobs[Row]):
             handle = Handle(pid, cookie)
         return Job(self, handle, row_factory or self._row_factory)
 
-    def jobs(self) -> list[JobInfo]:
+    def jobs(self) -> list[ListedJob]:
         """Return the server's jobs that this role may see, of all sessions."""
         with self._session() as connection:
-            cursor = psycopg.Cursor(connection, row_factory=class_row(JobInfo))
+            cursor = asking(connection, class_row(JobInfo))
             cursor.execute(self._statements.jobs)
-            return cursor.fetchall()
+            return [ListedJob.of(self, info) for info in cursor.fetchall()]
 
     def stats(self) -> Stats:
         """Return the counters of the client's session."""
         with self._session() as connection:
-            cursor = psycopg.Cursor(connection, row_factory=class_row(Stats))
+            cursor = asking(connection, class_row(Stats))
             cursor.execute(self._statements.stats)
             return cast(Stats, cursor.fetchone())
 
@@ -268,7 +264,7 @@ class Client(ManyJobs[Row]):
         patience = milliseconds(wait_timeout)
         with self._session(job_continues=None) as connection:
             text, values = bind(query, params, connection)
-            with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            with asking(connection) as cursor:
                 arguments = (
                     *(text, values, label, queue_size or 0, patience),
                     *(database, each_statement, discard_result, on_full),

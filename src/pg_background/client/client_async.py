@@ -5,28 +5,24 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast, overload
 
-import psycopg
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 
+from .asking_async import asking
 from .bars import ProgressDisplay
 from .job_async import AsyncJob
+from .listed_async import AsyncListedJob
 from .many_async import AsyncManyJobs
 from .model import Handle, JobInfo, OnFull, Stats
 from .options import milliseconds
 from .query import Params, Query, bind
-from .result import Other, Result, Row
+from .result import Result
 from .source_async import AsyncOrigin, source_of
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .options import LaunchOptions
-
-#: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
-LISTEN_SECONDS = 5.0
-
-#: The server itself is stopping, or has crashed.
-_SERVER_STOPS = ("57P01", "57P02", "57P03")
 
 
 class AsyncClient(AsyncManyJobs[Row]):
@@ -227,17 +223,17 @@ class AsyncClient(AsyncManyJobs[Row]):
             handle = Handle(pid, cookie)
         return AsyncJob(self, handle, row_factory or self._row_factory)
 
-    async def jobs(self) -> list[JobInfo]:
+    async def jobs(self) -> list[AsyncListedJob]:
         """Return the server's jobs that this role may see, of all sessions."""
         async with self._session() as connection:
-            cursor = psycopg.AsyncCursor(connection, row_factory=class_row(JobInfo))
+            cursor = asking(connection, class_row(JobInfo))
             await cursor.execute(self._statements.jobs)
-            return await cursor.fetchall()
+            return [AsyncListedJob.of(self, info) for info in await cursor.fetchall()]
 
     async def stats(self) -> Stats:
         """Return the counters of the client's session."""
         async with self._session() as connection:
-            cursor = psycopg.AsyncCursor(connection, row_factory=class_row(Stats))
+            cursor = asking(connection, class_row(Stats))
             await cursor.execute(self._statements.stats)
             return cast(Stats, await cursor.fetchone())
 
@@ -269,7 +265,7 @@ class AsyncClient(AsyncManyJobs[Row]):
         patience = milliseconds(wait_timeout)
         async with self._session(job_continues=None) as connection:
             text, values = bind(query, params, connection)
-            async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
+            async with asking(connection) as cursor:
                 arguments = (
                     *(text, values, label, queue_size or 0, patience),
                     *(database, each_statement, discard_result, on_full),

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
 from .client import Client
+from .home import Home
 from .job import Job
-from .query import Params, Query
-from .result import Result, Row
+from .query import Params, Query, check, params_of
+from .result import Result
 from .source import Origin
+from .variables import Row
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -109,6 +111,7 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
             ValueError: max_workers is not positive.
             psycopg.Error: there is no connection, or no extension.
         """
+        self._home = Home()
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers, "pg_background executor")
         factory: RowFactory[Any] = tuple_row if row_factory is None else row_factory
         self._client: Client[Row] = Client.connect(origin, row_factory=factory, **parameters)
@@ -126,8 +129,14 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
             options: likewise, but a job for which the server has no worker is queued there.
 
         Raises:
-            RuntimeError: it was shut down.
+            TypeError: the query is none, such as a function: jobs run SQL.
+            RuntimeError: it was shut down, or this process is a forked child of the one that made it.
         """
+        if callable(query):
+            raise TypeError(f"the server runs SQL, not Python: {query!r} is no query")
+        check(query, params)
+        if self._home.is_left:
+            raise RuntimeError("this process was forked from the one that made the executor: make one here")
         future: JobFuture[Row] = JobFuture()
         with self._mutex:
             self._threads.submit(self._work, future, query, params, {"on_full": "queue", **options})
@@ -135,16 +144,19 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
         return future
 
     def map(  # type: ignore[override]
-        self, query: Query, params: Iterable[Params], /, *, timeout: float | None = None
+        self, query: Query, /, *params: Iterable[Any], timeout: float | None = None, chunksize: int = 1
     ) -> Iterator[Result[Row]]:
         """Run a query once for each params, and return the results in that order.
 
         All params are taken at once: `Client.map` takes them as there is room.
 
         Args:
+            params: of each job, as for `Client.map`; or several iterables, one for each placeholder.
             timeout: in seconds; until all results are there.
+            chunksize: for compatibility; it changes nothing.
         """
-        return super().map(cast(Any, query), params, timeout=timeout)
+        each = map(params_of, *params) if len(params) == 1 else zip(*params, strict=False)
+        return super().map(cast(Any, query), each, timeout=timeout)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more queries.

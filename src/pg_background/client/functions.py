@@ -29,6 +29,8 @@ DECLARED: Mapping[str, tuple[LiteralString, ...]] = {
     "pg_background_get_progress": _HANDLE,
     "pg_background_describe": _HANDLE,
     "pg_background_result": _HANDLE,
+    "pg_background_result_info": _HANDLE,
+    "pg_background_result_json": _HANDLE,
     "pg_background_error_info": _HANDLE,
     "pg_background_full_sql": _HANDLE,
     "pg_background_cancel": (*_HANDLE, "int4"),
@@ -55,6 +57,11 @@ def call(function: LiteralString, *arguments: LiteralString) -> LiteralString:
     return f"{{schema}}.{function}({given})"
 
 
-def in_schema(text: LiteralString, schema: str | sql.Identifier) -> sql.Composed:
-    """Return SQL where `{schema}` is the one that the extension is in."""
+def in_schema(text: LiteralString, schema: str | sql.Composable) -> sql.Composed:
+    """Return SQL where `{schema}` is the one that the extension is in.
+
+    Args:
+        text: SQL with `{schema}` in it.
+        schema: its name; for a statement with parameters as `identifier` writes it.
+    """
     return sql.SQL(text).format(schema=sql.Identifier(schema) if isinstance(schema, str) else schema)

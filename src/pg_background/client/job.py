@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading
-from .acompat import Interrupted, Lock, Yields, shielded, wait_event
+from .acompat import Interrupted, Yields, shielded, wait_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
 from .model import FINAL, Handle, JobColumn, JobState, Progress
 from .notebook import card_of
 from .pauses import Deadline
-from .result import Result, Row
+from .result import Result
+from .variables import Row
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .client import Client
+
+
+#: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
+_END_SECONDS = 1.0
 
 
 class Job(Generic[Row]):
@@ -68,7 +73,6 @@ class Job(Generic[Row]):
         self._progress = Progress(None, None)
         self._result: Result[Row] | None = None
         self._error: Exception | None = None
-        self._reading = Lock()
 
     @property
     def pid(self) -> int:
@@ -185,6 +189,7 @@ class Job(Generic[Row]):
         if self._error is not None:
             raise self._error
         assert self._result is not None
+        self._result.rewind()
         return self._result
 
     def exception(self, timeout: float | None = None) -> Exception | None:
@@ -272,7 +277,7 @@ class Job(Generic[Row]):
         if error is None:
             shielded(self._detach_quietly)
         else:
-            shielded(self.discard)
+            shielded(self._end)
 
     def __reduce__(self) -> tuple[type[Handle], tuple[int, int]]:
         return Handle, (self.pid, self.cookie)
@@ -296,8 +301,11 @@ class Job(Generic[Row]):
 
     def _watched(self) -> Watch:
         self._require_attached()
-        if self._watch is None:
-            self._watch = self._client._watcher.add(self.handle, is_notified=self._is_notified)
+        self._client._arrive()
+        watcher = self._client._watcher
+        # In a forked child, and in another event loop, nobody watches for the former one.
+        if self._watch is None or (self._watch.watcher is not watcher and not self._watch.over.is_set()):
+            self._watch = watcher.add(self.handle, is_notified=self._is_notified)
         return self._watch
 
     def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
@@ -306,7 +314,8 @@ class Job(Generic[Row]):
             return
         if not self.wait(timeout, progress=progress):
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
-        with self._reading:
+        assert self._watch is not None
+        with self._watch.reading:
             if not self._is_read():
                 self._read()
 
@@ -341,6 +350,17 @@ class Job(Generic[Row]):
         if not self._is_read():
             self.cancel_quietly()
             self._detach_quietly()
+
+    def _end(self) -> None:
+        """Cancel and forget it likewise, and learn how it ended, if that does not take long."""
+        if self._is_read() or self._is_detached:
+            return
+        self.cancel_quietly()
+        with suppress(psycopg.Error, RuntimeError):
+            self.wait(_END_SECONDS)
+        # Not as by `detach`: `state` goes on telling what is known.
+        with suppress(psycopg.Error, RuntimeError):
+            self._client._control("detach", self.handle)
 
     def _detach_quietly(self) -> None:
         if self._is_read():

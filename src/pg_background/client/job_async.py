@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading_async as reading
-from .acompat import AInterrupted, ALock, AYields, ashielded, await_event
+from .acompat import AInterrupted, AYields, ashielded, await_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
 from .model import FINAL, Handle, JobColumn, JobState, Progress
 from .notebook import card_of
 from .pauses import Deadline
-from .result import Result, Row
+from .result import Result
+from .variables import Row
 from .watch_async import AsyncWatch
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .client_async import AsyncClient
+
+
+#: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
+_END_SECONDS = 1.0
 
 
 class AsyncJob(Generic[Row]):
@@ -67,7 +72,6 @@ class AsyncJob(Generic[Row]):
         self._progress = Progress(None, None)
         self._result: Result[Row] | None = None
         self._error: Exception | None = None
-        self._reading = ALock()
 
     @property
     def pid(self) -> int:
@@ -184,6 +188,7 @@ class AsyncJob(Generic[Row]):
         if self._error is not None:
             raise self._error
         assert self._result is not None
+        self._result.rewind()
         return self._result
 
     async def exception(self, timeout: float | None = None) -> Exception | None:
@@ -274,7 +279,7 @@ class AsyncJob(Generic[Row]):
         if error is None:
             await ashielded(self._detach_quietly)
         else:
-            await ashielded(self.discard)
+            await ashielded(self._end)
 
     def __reduce__(self) -> tuple[type[Handle], tuple[int, int]]:
         return Handle, (self.pid, self.cookie)
@@ -298,8 +303,11 @@ class AsyncJob(Generic[Row]):
 
     def _watched(self) -> AsyncWatch:
         self._require_attached()
-        if self._watch is None:
-            self._watch = self._client._watcher.add(self.handle, is_notified=self._is_notified)
+        self._client._arrive()
+        watcher = self._client._watcher
+        # In a forked child, and in another event loop, nobody watches for the former one.
+        if self._watch is None or (self._watch.watcher is not watcher and not self._watch.over.is_set()):
+            self._watch = watcher.add(self.handle, is_notified=self._is_notified)
         return self._watch
 
     async def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
@@ -308,7 +316,8 @@ class AsyncJob(Generic[Row]):
             return
         if not await self.wait(timeout, progress=progress):
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
-        async with self._reading:
+        assert self._watch is not None
+        async with self._watch.reading:
             if not self._is_read():
                 await self._read()
 
@@ -344,6 +353,17 @@ class AsyncJob(Generic[Row]):
         if not self._is_read():
             await self.cancel_quietly()
             await self._detach_quietly()
+
+    async def _end(self) -> None:
+        """Cancel and forget it likewise, and learn how it ended, if that does not take long."""
+        if self._is_read() or self._is_detached:
+            return
+        await self.cancel_quietly()
+        with suppress(psycopg.Error, RuntimeError):
+            await self.wait(_END_SECONDS)
+        # Not as by `detach`: `state` goes on telling what is known.
+        with suppress(psycopg.Error, RuntimeError):
+            await self._client._control("detach", self.handle)
 
     async def _detach_quietly(self) -> None:
         if self._is_read():

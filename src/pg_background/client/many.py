@@ -15,8 +15,9 @@ from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .calls import Calls
 from .job import Job
 from .pauses import Deadline
-from .query import Params, Query
-from .result import Other, Result, Row
+from .query import Params, Query, params_of
+from .result import Result
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -75,7 +76,7 @@ class ManyJobs(Calls, ABC, Generic[Row]):
     def map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         *,
         concurrency: int = CONCURRENCY,
         **options: Unpack[LaunchOptions],
@@ -84,7 +85,7 @@ class ManyJobs(Calls, ABC, Generic[Row]):
     def map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         *,
         concurrency: int = CONCURRENCY,
         row_factory: RowFactory[Other],
@@ -93,7 +94,7 @@ class ManyJobs(Calls, ABC, Generic[Row]):
     def map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         *,
         concurrency: int = CONCURRENCY,
         row_factory: RowFactory[Any] | None = None,
@@ -104,10 +105,11 @@ class ManyJobs(Calls, ABC, Generic[Row]):
         The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
 
         Args:
-            params: of each job; taken one by one, as there is room.
-            concurrency: how many jobs run at once, at most.
+            params: of each job, as for `launch`; what is neither a sequence nor a mapping, or is a string,
+                is the value of its only placeholder. Taken one by one, as there is room.
+            concurrency: how many jobs run at once, at most; fewer while the server has no free worker.
             row_factory: as for `launch`.
-            options: as for `launch`.
+            options: as for `launch`, but a job for which the server has no worker is queued there.
 
         Raises:
             ValueError: concurrency is not positive.
@@ -120,19 +122,20 @@ class ManyJobs(Calls, ABC, Generic[Row]):
     def _map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         free: int,
         row_factory: RowFactory[Any] | None,
         **options: Unpack[LaunchOptions],
     ) -> Yields[Result[Any]]:
         ends: Ends[Job[Any]] = Ends()
         ahead: deque[Job[Any]] = deque()
+        options.setdefault("on_full", "queue")
         try:
             for values in params:
                 while free == 0:
                     ends.next()
                     free += 1
-                job = self._launch(query, values, row_factory, **options)
+                job = self._launch(query, params_of(values), row_factory, **options)
                 ahead.append(job)
                 ends.add(job)
                 free -= 1

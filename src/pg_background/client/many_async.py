@@ -14,8 +14,9 @@ from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .calls_async import AsyncCalls
 from .job_async import AsyncJob
 from .pauses import Deadline
-from .query import Params, Query
-from .result import Other, Result, Row
+from .query import Params, Query, params_of
+from .result import Result
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -74,7 +75,7 @@ class AsyncManyJobs(AsyncCalls, ABC, Generic[Row]):
     def map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         *,
         concurrency: int = CONCURRENCY,
         **options: Unpack[LaunchOptions],
@@ -83,7 +84,7 @@ class AsyncManyJobs(AsyncCalls, ABC, Generic[Row]):
     def map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         *,
         concurrency: int = CONCURRENCY,
         row_factory: AsyncRowFactory[Other],
@@ -92,7 +93,7 @@ class AsyncManyJobs(AsyncCalls, ABC, Generic[Row]):
     def map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         *,
         concurrency: int = CONCURRENCY,
         row_factory: AsyncRowFactory[Any] | None = None,
@@ -103,10 +104,11 @@ class AsyncManyJobs(AsyncCalls, ABC, Generic[Row]):
         The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
 
         Args:
-            params: of each job; taken one by one, as there is room.
-            concurrency: how many jobs run at once, at most.
+            params: of each job, as for `launch`; what is neither a sequence nor a mapping, or is a string,
+                is the value of its only placeholder. Taken one by one, as there is room.
+            concurrency: how many jobs run at once, at most; fewer while the server has no free worker.
             row_factory: as for `launch`.
-            options: as for `launch`.
+            options: as for `launch`, but a job for which the server has no worker is queued there.
 
         Raises:
             ValueError: concurrency is not positive.
@@ -119,19 +121,20 @@ class AsyncManyJobs(AsyncCalls, ABC, Generic[Row]):
     async def _map(
         self,
         query: Query,
-        params: Iterable[Params],
+        params: Iterable[Any],
         free: int,
         row_factory: AsyncRowFactory[Any] | None,
         **options: Unpack[LaunchOptions],
     ) -> AYields[Result[Any]]:
         ends: AsyncEnds[AsyncJob[Any]] = AsyncEnds()
         ahead: deque[AsyncJob[Any]] = deque()
+        options.setdefault("on_full", "queue")
         try:
             for values in params:
                 while free == 0:
                     await ends.next()
                     free += 1
-                job = await self._launch(query, values, row_factory, **options)
+                job = await self._launch(query, params_of(values), row_factory, **options)
                 ahead.append(job)
                 ends.add(job)
                 free -= 1

@@ -12,6 +12,12 @@ JobState = Literal["queued", "starting", "running", "stopped", "error", "cancele
 #: The states that do not change any more.
 FINAL: frozenset[JobState | None] = frozenset(("stopped", "error", "canceled", "timed_out", "lost"))
 
+
+def in_words(state: str) -> str:
+    """Return a state as people call it: success is `done`, while `stopped` is the word of SQL."""
+    return "done" if state == "stopped" else state
+
+
 #: What a launch does when no worker is to be had.
 OnFull = Literal["error", "wait", "queue"]
 
@@ -44,6 +50,17 @@ class JobColumn(NamedTuple):
     type_oid: int
     #: schema and name of the type, as its result is read by; text for what only the job's own database knows
     type_path: tuple[str, str]
+
+
+class Notice(NamedTuple):
+    """What a job said by RAISE NOTICE and the like."""
+
+    severity: str | None
+    sqlstate: str | None
+    message: str | None
+    detail: str | None
+    hint: str | None
+    context: str | None
 
 
 class Outcome(NamedTuple):

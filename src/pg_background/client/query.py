@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 from psycopg.abc import AdaptContext
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
+
+from .encodings import encoding_of
 
 #: A query: `str` with `%s` or `%(name)s`, `bytes`, or anything of `psycopg.sql`.
 Query = str | bytes | sql.Composable
@@ -31,6 +33,30 @@ class BoundQuery(NamedTuple):
     values: list[str | None] | None
 
 
+def check(query: object, params: object) -> None:
+    """See that a query and its values are of the kinds that can be.
+
+    Raises:
+        TypeError: one is not.
+    """
+    if not isinstance(query, (str, bytes, sql.Composable)):
+        raise TypeError(f"a query must be str, bytes or of psycopg.sql, not {type(query).__name__}")
+    if params is not None and not is_params(params):
+        raise TypeError(f"params must be a sequence or a mapping, not {type(params).__name__}")
+
+
+def is_params(value: object) -> bool:
+    """Tell values for placeholders from a single value."""
+    return isinstance(value, (Sequence, Mapping)) and not isinstance(
+        value, (str, bytes, bytearray, memoryview)
+    )
+
+
+def params_of(value: Any) -> Params:
+    """Return the values for one of many jobs; a single value is that of the only placeholder."""
+    return value if is_params(value) else [value]
+
+
 def bind(query: Query, params: Params | None, context: psycopg.BaseConnection[Any]) -> BoundQuery:
     """Number the placeholders, and adapt the values as psycopg does.
 
@@ -42,11 +68,10 @@ def bind(query: Query, params: Params | None, context: psycopg.BaseConnection[An
     Raises:
         psycopg.ProgrammingError: placeholders and values don't match, or a value can't be adapted.
     """
+    check(query, params)
     text = _text(query, context)
     if params is None:
         return BoundQuery(text, None)
-    if isinstance(params, (str, bytes)) or not isinstance(params, (Sequence, Mapping)):
-        raise TypeError(f"params must be a sequence or a mapping, not {type(params).__name__}")
     binder = _Binder(params, context)
     converted = _PLACEHOLDER.sub(binder.replace, text)
     binder.check_all_used()
@@ -57,10 +82,8 @@ def _text(query: Query, context: psycopg.BaseConnection[Any]) -> str:
     if isinstance(query, str):
         return query
     if isinstance(query, bytes):
-        return query.decode(context.info.encoding)
-    if isinstance(query, sql.Composable):
-        return query.as_string(context)
-    raise TypeError(f"a query must be str, bytes or of psycopg.sql, not {type(query).__name__}")
+        return query.decode(encoding_of(context))
+    return query.as_string(context)
 
 
 class _Binder:
@@ -69,8 +92,8 @@ class _Binder:
     def __init__(self, params: Params, context: psycopg.BaseConnection[Any]) -> None:
         self.values: list[str | None] = []
         self._params = params
-        self._encoding = context.info.encoding
-        self._adapter = Transformer(context)
+        self._encoding = encoding_of(context)
+        self._adapter = Transformer(_with_plain_bytes(context))
         self._types = context.adapters.types
         self._replacements: dict[str, str] = {}
 
@@ -133,6 +156,33 @@ class _Binder:
         return f'({placeholder}::pg_catalog."{name}")'
 
 
-def quoted(name: str, context: AdaptContext | None = None) -> str:
-    """Return an identifier as SQL writes it."""
-    return sql.Identifier(name).as_string(context)
+class _HexDumper(Dumper):
+    """Writes bytes as hexadecimal digits."""
+
+    oid = psycopg.adapters.types["bytea"].oid
+
+    def dump(self, obj: Any) -> bytes:
+        return b"\\x" + bytes(obj).hex().encode()
+
+
+class _PlainBytes:
+    """A context of psycopg's in which bytes become text that is not escaped for a string literal."""
+
+    def __init__(self, context: psycopg.BaseConnection[Any]) -> None:
+        self.connection = context
+        self.adapters = AdaptersMap(context.adapters)
+        for kind in (bytes, bytearray, memoryview):
+            # If it is psycopg's own: somebody's may do something else with bytes.
+            usual = psycopg.adapters.get_dumper(kind, PyFormat.TEXT)
+            if self.adapters.get_dumper(kind, PyFormat.TEXT) is usual:
+                self.adapters.register_dumper(kind, _HexDumper)
+
+
+def _with_plain_bytes(context: psycopg.BaseConnection[Any]) -> AdaptContext:
+    """Return a context for values that travel as they are.
+
+    Without standard_conforming_strings psycopg doubles the backslashes of bytes, as in a literal.
+    """
+    if context.info.parameter_status("standard_conforming_strings") == "off":
+        return _PlainBytes(context)
+    return context

@@ -8,13 +8,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.errors import Diagnostic
+from psycopg.pq import TransactionStatus
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
 from .acompat import Yields
+from .asking import asking
+from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
 from .errors import JobCancelled, JobLost, JobTimeout
-from .model import Handle, JobColumn, Outcome
-from .result import Result, Row
+from .model import Handle, JobColumn, Notice, Outcome
+from .result import Result
 from .source import Connection
+from .variables import Row
 
 if TYPE_CHECKING:
     from .client import Client
@@ -76,7 +81,7 @@ def read(
     if not has_rows:
         return without_rows(client, outcome)
     try:
-        with client._session() as connection:
+        with client._session() as connection, _in_utf8(connection):
             columns = describe(client, connection, outcome.handle)
             return _read_rows(client, connection, outcome, columns, row_factory)
     except psycopg.errors.FeatureNotSupported as error:
@@ -103,10 +108,13 @@ def as_error_of_job(outcome: Outcome, error: psycopg.Error) -> psycopg.Error:
 
 
 def describe(client: Client[Any], connection: Connection, handle: Handle) -> tuple[JobColumn, ...]:
-    """Return the columns that are known by now."""
-    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    """Return the columns that are known by now, under names that psycopg can decode."""
+    cursor = asking(connection)
     cursor.execute(client._statements.describe, handle)
-    return columns_of(cursor.fetchall())
+    columns = columns_of(cursor.fetchall())
+    if connection.info.encoding == UNKNOWN:
+        return tuple(column._replace(name=as_ascii(column.name)) for column in columns)
+    return columns
 
 
 def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
@@ -133,7 +141,10 @@ def pages(
     whole: Sequence[Row] = ()
     only: psycopg.Cursor[Row] | None = None
     try:
-        with client._session(private=client._source.has_private) as connection:
+        with (
+            client._session(private=client._source.has_private) as connection,
+            _in_utf8(connection),
+        ):
             columns = describe(client, connection, outcome.handle)
             if not columns:
                 whole = _read_rows(client, connection, outcome, columns, row_factory)
@@ -144,12 +155,12 @@ def pages(
                         connection, "pg_background_result", row_factory=row_factory
                     ) as cursor,
                 ):
-                    cursor.execute(client._statements.result(columns), outcome.handle)
+                    cursor.execute(client._statements.result(columns).as_bytes(), outcome.handle)
                     while page := cursor.fetchmany(size):
                         yield page
             else:
                 only = psycopg.Cursor(connection, row_factory=row_factory)
-                only.execute(client._statements.result(columns), outcome.handle)
+                only.execute(client._statements.result(columns).as_bytes(), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
     while only is not None and (page := only.fetchmany(size)):
@@ -165,19 +176,72 @@ def _read_rows(
     columns: tuple[JobColumn, ...],
     row_factory: RowFactory[Row],
 ) -> Result[Row]:
-    cursor = psycopg.Cursor(connection, row_factory=row_factory)
-    cursor.execute(client._statements.result(columns or _TAGS), outcome.handle)
+    notices: list[Notice] = []
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    with _noting(connection, notices):
+        cursor.execute(client._statements.result(columns or _TAGS).as_bytes(), outcome.handle)
     if not columns:
-        return _tag_only(outcome)
+        return _tag_only(outcome, notices)
+    assert cursor.pgresult is not None
+    rows: Sequence[Row] = ()
+    failure: Exception | None = None
+    try:
+        cursor.row_factory = row_factory  # type: ignore[assignment]
+        rows = cursor.fetchall()  # type: ignore[assignment]
+    except Exception as error:
+        # The server has no rows any more: what came is kept, whatever can't be made of it.
+        failure = error
+    is_unknown = connection.info.encoding == UNKNOWN
     return Result(
-        cursor.fetchall(),
+        rows,
         columns=cursor.description or (),
         rowcount=cursor.rowcount,
         statusmessage=outcome.statusmessage,
         raw=cursor.pgresult,
-        adapters=cursor.adapters,
-        encoding=connection.info.encoding,
+        adapters=load_as_bytes(cursor.adapters) if is_unknown else cursor.adapters,
+        notices=notices,
+        failure=failure,
     )
+
+
+@contextmanager
+def _in_utf8(connection: Connection) -> Iterator[None]:
+    """Have rows in an encoding that has all characters: reading them fails once they are on their way."""
+    if not is_narrow(connection):
+        yield
+        return
+    encoding = connection.info.parameter_status("client_encoding")
+    set_encoding = "SELECT pg_catalog.set_config('client_encoding', %s, false)"
+    connection.execute(set_encoding, ["UTF8"])
+    try:
+        yield
+    finally:
+        # With its transaction, or its savepoint, that has failed the setting goes back too.
+        if connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
+            connection.execute(set_encoding, [encoding])
+
+
+@contextmanager
+def _noting(connection: Connection, notices: list[Notice]) -> Iterator[None]:
+    """Collect the notices that come during the block; psycopg's own objects are not for keeping."""
+
+    def note(said: Diagnostic) -> None:
+        notices.append(
+            Notice(
+                said.severity,
+                said.sqlstate,
+                said.message_primary,
+                said.message_detail,
+                said.message_hint,
+                said.context,
+            )
+        )
+
+    connection.add_notice_handler(note)
+    try:
+        yield
+    finally:
+        connection.remove_notice_handler(note)
 
 
 def without_rows(client: Client[Any], outcome: Outcome) -> Result[Row] | Exception:
@@ -193,8 +257,9 @@ def without_rows(client: Client[Any], outcome: Outcome) -> Result[Row] | Excepti
     return kind("\n".join(lines))
 
 
-def _tag_only(outcome: Outcome) -> Result[Any]:
-    return Result((), rowcount=outcome.row_count or 0, statusmessage=outcome.statusmessage)
+def _tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+    rowcount = outcome.row_count or 0
+    return Result((), rowcount=rowcount, statusmessage=outcome.statusmessage, notices=notices)
 
 
 def _class_of(sqlstate: str | None) -> type[psycopg.Error]:

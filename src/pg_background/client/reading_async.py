@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.errors import Diagnostic
+from psycopg.pq import TransactionStatus
 from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
 from .acompat import AYields
+from .asking_async import asking
+from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
 from .errors import JobCancelled, JobLost, JobTimeout
-from .model import Handle, JobColumn, Outcome
-from .result import Result, Row
+from .model import Handle, JobColumn, Notice, Outcome
+from .result import Result
 from .source_async import AsyncConnection
+from .variables import Row
 
 if TYPE_CHECKING:
     from .client_async import AsyncClient
@@ -75,7 +80,7 @@ async def read(
     if not has_rows:
         return await without_rows(client, outcome)
     try:
-        async with client._session() as connection:
+        async with client._session() as connection, _in_utf8(connection):
             columns = await describe(client, connection, outcome.handle)
             return await _read_rows(client, connection, outcome, columns, row_factory)
     except psycopg.errors.FeatureNotSupported as error:
@@ -104,10 +109,13 @@ def as_error_of_job(outcome: Outcome, error: psycopg.Error) -> psycopg.Error:
 async def describe(
     client: AsyncClient[Any], connection: AsyncConnection, handle: Handle
 ) -> tuple[JobColumn, ...]:
-    """Return the columns that are known by now."""
-    cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
+    """Return the columns that are known by now, under names that psycopg can decode."""
+    cursor = asking(connection)
     await cursor.execute(client._statements.describe, handle)
-    return columns_of(await cursor.fetchall())
+    columns = columns_of(await cursor.fetchall())
+    if connection.info.encoding == UNKNOWN:
+        return tuple(column._replace(name=as_ascii(column.name)) for column in columns)
+    return columns
 
 
 def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
@@ -134,7 +142,10 @@ async def pages(
     whole: Sequence[Row] = ()
     only: psycopg.AsyncCursor[Row] | None = None
     try:
-        async with client._session(private=client._source.has_private) as connection:
+        async with (
+            client._session(private=client._source.has_private) as connection,
+            _in_utf8(connection),
+        ):
             columns = await describe(client, connection, outcome.handle)
             if not columns:
                 whole = await _read_rows(client, connection, outcome, columns, row_factory)
@@ -145,12 +156,12 @@ async def pages(
                         connection, "pg_background_result", row_factory=row_factory
                     ) as cursor,
                 ):
-                    await cursor.execute(client._statements.result(columns), outcome.handle)
+                    await cursor.execute(client._statements.result(columns).as_bytes(), outcome.handle)
                     while page := await cursor.fetchmany(size):
                         yield page
             else:
                 only = psycopg.AsyncCursor(connection, row_factory=row_factory)
-                await only.execute(client._statements.result(columns), outcome.handle)
+                await only.execute(client._statements.result(columns).as_bytes(), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
     while only is not None and (page := await only.fetchmany(size)):
@@ -166,19 +177,72 @@ async def _read_rows(
     columns: tuple[JobColumn, ...],
     row_factory: AsyncRowFactory[Row],
 ) -> Result[Row]:
-    cursor = psycopg.AsyncCursor(connection, row_factory=row_factory)
-    await cursor.execute(client._statements.result(columns or _TAGS), outcome.handle)
+    notices: list[Notice] = []
+    cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
+    with _noting(connection, notices):
+        await cursor.execute(client._statements.result(columns or _TAGS).as_bytes(), outcome.handle)
     if not columns:
-        return _tag_only(outcome)
+        return _tag_only(outcome, notices)
+    assert cursor.pgresult is not None
+    rows: Sequence[Row] = ()
+    failure: Exception | None = None
+    try:
+        cursor.row_factory = row_factory  # type: ignore[assignment]
+        rows = await cursor.fetchall()  # type: ignore[assignment]
+    except Exception as error:
+        # The server has no rows any more: what came is kept, whatever can't be made of it.
+        failure = error
+    is_unknown = connection.info.encoding == UNKNOWN
     return Result(
-        await cursor.fetchall(),
+        rows,
         columns=cursor.description or (),
         rowcount=cursor.rowcount,
         statusmessage=outcome.statusmessage,
         raw=cursor.pgresult,
-        adapters=cursor.adapters,
-        encoding=connection.info.encoding,
+        adapters=load_as_bytes(cursor.adapters) if is_unknown else cursor.adapters,
+        notices=notices,
+        failure=failure,
     )
+
+
+@asynccontextmanager
+async def _in_utf8(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Have rows in an encoding that has all characters: reading them fails once they are on their way."""
+    if not is_narrow(connection):
+        yield
+        return
+    encoding = connection.info.parameter_status("client_encoding")
+    set_encoding = "SELECT pg_catalog.set_config('client_encoding', %s, false)"
+    await connection.execute(set_encoding, ["UTF8"])
+    try:
+        yield
+    finally:
+        # With its transaction, or its savepoint, that has failed the setting goes back too.
+        if connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
+            await connection.execute(set_encoding, [encoding])
+
+
+@contextmanager
+def _noting(connection: AsyncConnection, notices: list[Notice]) -> Iterator[None]:
+    """Collect the notices that come during the block; psycopg's own objects are not for keeping."""
+
+    def note(said: Diagnostic) -> None:
+        notices.append(
+            Notice(
+                said.severity,
+                said.sqlstate,
+                said.message_primary,
+                said.message_detail,
+                said.message_hint,
+                said.context,
+            )
+        )
+
+    connection.add_notice_handler(note)
+    try:
+        yield
+    finally:
+        connection.remove_notice_handler(note)
 
 
 async def without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row] | Exception:
@@ -194,8 +258,9 @@ async def without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row
     return kind("\n".join(lines))
 
 
-def _tag_only(outcome: Outcome) -> Result[Any]:
-    return Result((), rowcount=outcome.row_count or 0, statusmessage=outcome.statusmessage)
+def _tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+    rowcount = outcome.row_count or 0
+    return Result((), rowcount=rowcount, statusmessage=outcome.statusmessage, notices=notices)
 
 
 def _class_of(sqlstate: str | None) -> type[psycopg.Error]:

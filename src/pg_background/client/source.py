@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -37,6 +38,11 @@ class Source(Protocol):
     #: whether one may be kept that only listens, and jobs tell it when they end
     can_listen: bool
 
+    @property
+    def is_closed_here(self) -> bool:
+        """Whether what it lends was closed on this side, which has nothing to do with the server's state."""
+        ...
+
     def shared(self) -> Lending:
         """Lend a connection for a few short statements."""
         ...
@@ -53,8 +59,19 @@ class Source(Protocol):
     def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
+    def move(self, *, forked: bool) -> None:
+        """Go on in a forked process, or else in another event loop, the one before being closed.
+
+        Raises:
+            RuntimeError: what it lends can't.
+        """
+
     def close(self) -> None:
         """Close what this opened, and nothing else."""
+
+
+#: Connections of the processes that this one was forked from. They stay, as closing one ends a session there.
+_of_parents: list[Connection] = []
 
 
 class DsnSource:
@@ -62,6 +79,7 @@ class DsnSource:
 
     reconnects = True
     is_in_transaction = False
+    is_closed_here = False
     has_private = True
 
     def __init__(self, dsn: str, **parameters: Any) -> None:
@@ -97,16 +115,29 @@ class DsnSource:
     def private(self) -> Iterator[Connection]:
         """See `Source`."""
         connection = self._open()
+        process = os.getpid()
         try:
             yield connection
         finally:
-            connection.close()
+            # In a forked child this would end the parent's session.
+            if process == os.getpid():
+                connection.close()
 
     def close(self) -> None:
         """See `Source`."""
         self._closed = True
         if self._connection is not None:
             self._connection.close()
+
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        if self._connection is not None:
+            if forked:
+                _of_parents.append(self._connection)
+            else:
+                self._connection.pgconn.finish()
+        self._connection = None
+        self._lock = Lock()
 
     def _open(self) -> Connection:
         if self._closed:
@@ -136,12 +167,26 @@ class ConnectionSource:
     private = shared
 
     @property
+    def is_closed_here(self) -> bool:
+        """See `Source`."""
+        return self._connection.closed and not self._connection.broken
+
+    @property
     def is_in_transaction(self) -> bool:
         """See `Source`."""
         return self._connection.info.transaction_status == TransactionStatus.INTRANS
 
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
+
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        if forked:
+            raise RuntimeError(
+                "this process was forked from the one whose connection the client has: "
+                "make a client from a connection, or from a DSN, of its own"
+            )
+        self._lock = Lock()
 
     def close(self) -> None:
         """See `Source`."""
@@ -152,6 +197,7 @@ class PoolSource:
 
     reconnects = True
     is_in_transaction = False
+    is_closed_here = False
     has_private = True
     can_listen = False
 
@@ -169,6 +215,12 @@ class PoolSource:
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
 
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        # Its own threads or tasks, which open connections, are not here.
+        where = "the process that this one was forked from" if forked else "an event loop that is closed"
+        raise RuntimeError(f"the client's pool belongs to {where}: make a pool and a client here")
+
     def close(self) -> None:
         """See `Source`."""
 
@@ -178,6 +230,7 @@ class EngineSource:
 
     reconnects = True
     is_in_transaction = False
+    is_closed_here = False
     has_private = True
     can_listen = False
 
@@ -202,6 +255,12 @@ class EngineSource:
 
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
+
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        if forked:
+            # What the engine has at hand is the parent's, and stays open there.
+            self._engine.dispose(close=False)
 
     def close(self) -> None:
         """See `Source`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -36,6 +37,11 @@ class AsyncSource(Protocol):
     #: whether one may be kept that only listens, and jobs tell it when they end
     can_listen: bool
 
+    @property
+    def is_closed_here(self) -> bool:
+        """Whether what it lends was closed on this side, which has nothing to do with the server's state."""
+        ...
+
     def shared(self) -> AsyncLending:
         """Lend a connection for a few short statements."""
         ...
@@ -52,8 +58,19 @@ class AsyncSource(Protocol):
     async def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
+    def move(self, *, forked: bool) -> None:
+        """Go on in a forked process, or else in another event loop, the one before being closed.
+
+        Raises:
+            RuntimeError: what it lends can't.
+        """
+
     async def close(self) -> None:
         """Close what this opened, and nothing else."""
+
+
+#: Connections of the processes that this one was forked from. They stay, as closing one ends a session there.
+_of_parents: list[AsyncConnection] = []
 
 
 class AsyncDsnSource:
@@ -61,6 +78,7 @@ class AsyncDsnSource:
 
     reconnects = True
     is_in_transaction = False
+    is_closed_here = False
     has_private = True
 
     def __init__(self, dsn: str, **parameters: Any) -> None:
@@ -96,16 +114,29 @@ class AsyncDsnSource:
     async def private(self) -> AsyncIterator[AsyncConnection]:
         """See `AsyncSource`."""
         connection = await self._open()
+        process = os.getpid()
         try:
             yield connection
         finally:
-            await connection.close()
+            # In a forked child this would end the parent's session.
+            if process == os.getpid():
+                await connection.close()
 
     async def close(self) -> None:
         """See `AsyncSource`."""
         self._closed = True
         if self._connection is not None:
             await self._connection.close()
+
+    def move(self, *, forked: bool) -> None:
+        """See `AsyncSource`."""
+        if self._connection is not None:
+            if forked:
+                _of_parents.append(self._connection)
+            else:
+                self._connection.pgconn.finish()
+        self._connection = None
+        self._lock = ALock()
 
     async def _open(self) -> AsyncConnection:
         if self._closed:
@@ -135,12 +166,26 @@ class AsyncConnectionSource:
     private = shared
 
     @property
+    def is_closed_here(self) -> bool:
+        """See `AsyncSource`."""
+        return self._connection.closed and not self._connection.broken
+
+    @property
     def is_in_transaction(self) -> bool:
         """See `AsyncSource`."""
         return self._connection.info.transaction_status == TransactionStatus.INTRANS
 
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
+
+    def move(self, *, forked: bool) -> None:
+        """See `AsyncSource`."""
+        if forked:
+            raise RuntimeError(
+                "this process was forked from the one whose connection the client has: "
+                "make a client from a connection, or from a DSN, of its own"
+            )
+        self._lock = ALock()
 
     async def close(self) -> None:
         """See `AsyncSource`."""
@@ -151,6 +196,7 @@ class AsyncPoolSource:
 
     reconnects = True
     is_in_transaction = False
+    is_closed_here = False
     has_private = True
     can_listen = False
 
@@ -168,6 +214,12 @@ class AsyncPoolSource:
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
 
+    def move(self, *, forked: bool) -> None:
+        """See `AsyncSource`."""
+        # Its own threads or tasks, which open connections, are not here.
+        where = "the process that this one was forked from" if forked else "an event loop that is closed"
+        raise RuntimeError(f"the client's pool belongs to {where}: make a pool and a client here")
+
     async def close(self) -> None:
         """See `AsyncSource`."""
 
@@ -177,6 +229,7 @@ class AsyncEngineSource:
 
     reconnects = True
     is_in_transaction = False
+    is_closed_here = False
     has_private = True
     can_listen = False
 
@@ -201,6 +254,12 @@ class AsyncEngineSource:
 
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
+
+    def move(self, *, forked: bool) -> None:
+        """See `AsyncSource`."""
+        if forked:
+            # What the engine has at hand is the parent's, and stays open there.
+            self._engine.sync_engine.dispose(close=False)  # sync: self._engine.dispose(close=False)
 
     async def close(self) -> None:
         """See `AsyncSource`."""

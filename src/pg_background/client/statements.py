@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
@@ -54,7 +54,7 @@ class Statements:
     """The statements, for the schema that the extension is in."""
 
     def __init__(self, schema: str) -> None:
-        self._schema = sql.Identifier(schema)
+        self._schema = identifier(schema)
         self.start = self._sql(f"SELECT pid, cookie FROM {_START}")
         #: The job's time limit is a setting, which is set for the launch and taken back after it.
         self.start_limited = self._sql(
@@ -108,23 +108,38 @@ class Statements:
         """Read rows. Inside they have numbers for names, as two columns may have the same."""
         return sql.SQL("SELECT {} FROM {} AS r({})").format(
             sql.SQL(", ").join(
-                sql.SQL("r.{} AS {}").format(sql.Identifier(f"c{n}"), sql.Identifier(column.name))
+                sql.SQL("r.{} AS {}").format(sql.Identifier(f"c{n}"), identifier(column.name))
                 for n, column in enumerate(columns)
             ),
             self._sql(call("pg_background_result")),
             sql.SQL(", ").join(
-                sql.SQL("{} {}{}").format(
-                    sql.Identifier(f"c{n}"), sql.Identifier(*column.type_path), _modifiers(column)
-                )
+                sql.SQL("{} {}").format(sql.Identifier(f"c{n}"), _type_of(column))
                 for n, column in enumerate(columns)
             ),
         )
 
 
-def _modifiers(column: JobColumn) -> sql.Composable:
-    """Return those of a built-in type, so that psycopg tells precision, scale and the like."""
-    found = re.search(r"\(([0-9, -]+)\)", column.type_name)
-    if found is None or column.type_path[0] != "pg_catalog" or column.type_path[1] == "text":
-        return sql.SQL("")
-    numbers = (sql.Literal(int(number)) for number in found[1].split(","))
-    return sql.SQL("({})").format(sql.SQL(",").join(numbers))
+def identifier(*names: str) -> sql.SQL:
+    """Return a name for statements with placeholders, to which a percent sign in it would be one."""
+    quoted: Any = sql.Identifier(*names).as_string().replace("%", "%%")
+    return sql.SQL(quoted)
+
+
+#: How the server writes built-in types with modifiers. These words mean them under every search_path.
+_MODIFIED = re.compile(
+    r"""(
+    (character|character\ varying|bit|bit\ varying|numeric) \([0-9,-]+\)
+    | (time|timestamp) \(\d\) \ (with|without)\ time\ zone
+    | interval ([ ](year|month|day|hour|minute|second|to))* (\(\d\))?
+    ) (\[\])?""",
+    re.VERBOSE,
+)
+
+
+def _type_of(column: JobColumn) -> sql.SQL:
+    """Return a column's type; a built-in one with its modifiers, for psycopg tells precision and scale."""
+    is_built_in = column.type_path[0] == "pg_catalog" and column.type_path[1] != "text"
+    written: Any = column.type_name
+    if is_built_in and _MODIFIED.fullmatch(written):
+        return sql.SQL(written)
+    return identifier(*column.type_path)

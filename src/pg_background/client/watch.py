@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from .acompat import Event, Task, join, spawn, wait_event
+from .acompat import Event, Lock, Task, join, spawn, wait_event
 from .model import Handle, Outcome
 
 #: Seconds between two questions while no job ends: they begin with the first and grow to the second.
@@ -31,12 +31,15 @@ Callback = Callable[[], object]
 class Watch:
     """One job that is waited for."""
 
-    def __init__(self, is_notified: bool) -> None:
+    def __init__(self, watcher: Watcher, is_notified: bool) -> None:
+        self.watcher = watcher
         self.is_notified = is_notified
         #: set when the job is final, or when that can't be learned any more
         self.over = Event()
         self.outcome: Outcome | None = None
         self.error: Exception | None = None
+        #: held while the job's output is read
+        self.reading = Lock()
         self._callbacks: list[Callback] = []
         self._mutex = threading.Lock()
 
@@ -95,7 +98,7 @@ class Watcher:
             is_notified: whether the server gives notice when it ends.
         """
         with self._mutex:
-            watch = self._open.setdefault(handle, Watch(is_notified))
+            watch = self._open.setdefault(handle, Watch(self, is_notified))
             if self._asking is None:
                 self._asking = spawn("pg_background wait", self._run)
             self.wake.set()

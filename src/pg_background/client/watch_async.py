@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 
-from .acompat import AEvent, ATask, ajoin, aspawn, await_event
+from .acompat import AEvent, ALock, ATask, ajoin, aspawn, await_event
 from .model import Handle, Outcome
 
 #: Seconds between two questions while no job ends: they begin with the first and grow to the second.
@@ -30,12 +30,15 @@ Callback = Callable[[], object]
 class AsyncWatch:
     """One job that is waited for."""
 
-    def __init__(self, is_notified: bool) -> None:
+    def __init__(self, watcher: AsyncWatcher, is_notified: bool) -> None:
+        self.watcher = watcher
         self.is_notified = is_notified
         #: set when the job is final, or when that can't be learned any more
         self.over = AEvent()
         self.outcome: Outcome | None = None
         self.error: Exception | None = None
+        #: held while the job's output is read
+        self.reading = ALock()
         self._callbacks: list[Callback] = []
         self._mutex = threading.Lock()
 
@@ -94,7 +97,7 @@ class AsyncWatcher:
             is_notified: whether the server gives notice when it ends.
         """
         with self._mutex:
-            watch = self._open.setdefault(handle, AsyncWatch(is_notified))
+            watch = self._open.setdefault(handle, AsyncWatch(self, is_notified))
             if self._asking is None:
                 self._asking = aspawn("pg_background wait", self._run)
             self.wake.set()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from ..client.functions import call, in_schema
+from ..client.statements import identifier
 from .extension import extension_of
 from .facts import USER_ROLE, Extension, Facts, Registry, Setting, Trial, is_ours
 from .preloading import configured
@@ -98,7 +98,7 @@ def _registry(connection: Connection, extension: Extension) -> Registry | None:
 
 def _trial(connection: Connection, extension: Extension) -> Trial:
     """Let a job run that does nothing."""
-    schema = sql.Identifier(extension.schema)
+    schema = identifier(extension.schema)
     launch = in_schema(f"SELECT * FROM {call('pg_background_launch')}", schema)
     wait = in_schema(f"SELECT {call('pg_background_wait')}", schema)
     result = in_schema(

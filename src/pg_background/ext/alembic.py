@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from alembic.operations.ops import CreateIndexOp
-from sqlalchemy.schema import CreateIndex
 
 from ..client.client import Client
+from .sqlalchemy.cursors import OPTION, Take, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from alembic.operations import Operations
-    from sqlalchemy import ColumnElement, TextClause
+    from sqlalchemy import ColumnElement, Connection, TextClause
 
     from ..client.bars import ProgressDisplay
     from ..client.job import Job
@@ -39,8 +38,8 @@ def create_index_concurrently(
 
     Args:
         op: `alembic.op`.
-        index_name: and `table_name`, `columns`, as for `op.create_index()`; so are those in `index`:
-            `schema`, `unique`, `if_not_exists` and PostgreSQL's own, such as `postgresql_where`.
+        index_name: and `table_name`, `columns`, as for `op.create_index()`; so is all else that it takes:
+            `schema`, `unique`, `if_not_exists` and PostgreSQL's own, such as `postgresql_include`.
         wait: for its end. Otherwise the migration goes on beside it, and does not fail with it.
         progress: a bar while it waits, see `Job.wait`.
         timeout: the job's time limit, in seconds; by default pg_background.worker_timeout.
@@ -65,14 +64,26 @@ def create_index_concurrently(
             raise TypeError(
                 f"the driver of the migration is {bind.dialect.driver}: use one for postgresql+psycopg://…"
             )
-        operation = CreateIndexOp(index_name, table_name, list(columns), **index)
-        made = CreateIndex(operation.to_index(context), if_not_exists=bool(operation.if_not_exists))
-        # Its percent signs are doubled, as for psycopg with values: there are none, but they are given.
-        statement = str(made.compile(dialect=bind.dialect))
+        taken = _taken(bind, lambda: op.create_index(index_name, table_name, list(columns), **index))
         job = Client(driver).submit(
-            statement, (), label=f"index {index_name or table_name}"[:64], timeout=timeout
+            taken.statement,
+            taken.parameters,
+            label=f"index {index_name or table_name}"[:64],
+            timeout=timeout,
         )
         if wait:
             with job:
                 job.result(progress=progress)
         return job
+
+
+def _taken(bind: Connection, operation: Callable[[], object]) -> Taken:
+    """Return what the operation would have executed: Alembic itself knows what all its arguments mean."""
+    bind.execution_options(**{OPTION: Take()})
+    try:
+        operation()
+    except Taken as taken:
+        return taken
+    finally:
+        bind.execution_options(**{OPTION: None})
+    raise AssertionError("Alembic has executed nothing")

@@ -24,25 +24,31 @@ print(cluster.dsn())
 ```
 """
 
-from . import embedded
-from .build import Build, build
-from .cluster import Cluster, Status
-from .errors import (
-    BuildError,
-    DatabaseError,
-    DataDirectoryError,
-    DsnError,
-    InstallationError,
-    NotRunningError,
-    NotWritableError,
-    PortInUseError,
-    ServerError,
-    StartError,
-    UnreachableError,
-)
-from .installation import Installation
-from .runtime import Runtime, prepare
-from .temporary import TemporaryServer
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import embedded
+    from .building import Build, build
+    from .cluster import Cluster, Status
+    from .errors import (
+        BuildError,
+        DatabaseError,
+        DataDirectoryError,
+        DsnError,
+        InstallationError,
+        NotRunningError,
+        NotWritableError,
+        PortInUseError,
+        ServerError,
+        StartError,
+        UnreachableError,
+    )
+    from .installation import Installation
+    from .runtime import Runtime, prepare
+    from .temporary import TemporaryServer
 
 __all__ = [
     "Build",
@@ -66,3 +72,27 @@ __all__ = [
     "embedded",
     "prepare",
 ]
+
+#: Where the names come from: loaded when one is used, as most commands of the command line use none.
+_MODULES = {
+    "building": ("Build", "build"),
+    "cluster": ("Cluster", "Status"),
+    "errors": tuple(name for name in __all__ if name.endswith("Error")),
+    "installation": ("Installation",),
+    "runtime": ("Runtime", "prepare"),
+    "temporary": ("TemporaryServer",),
+}
+
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -232,14 +232,15 @@ class Cluster:
         shutil.rmtree(self.path)
 
     def dsn(self, database: str = "postgres") -> str:
-        """Return the URI of a connection by TCP as superuser, with its password.
+        """Return the URI of a connection by TCP as superuser, with the file that has its password.
 
         Raises:
             NotRunningError: the server does not run.
         """
         port = self.postmaster().port
-        password = quote(self._data.record().password, safe="")
-        return f"postgresql://{SUPERUSER}:{password}@localhost:{port}/{quote(database, safe='')}"
+        # Not the password itself: whoever passes this on as an argument shows it to all users of the machine.
+        password = urlencode({"passfile": self._data.password_file()})
+        return f"postgresql://{SUPERUSER}@localhost:{port}/{quote(database, safe='')}?{password}"
 
     def socket_dsn(self, database: str = "postgres") -> str:
         """Return the URI of a connection by Unix socket as superuser; only the server's user and root can.
@@ -250,6 +251,10 @@ class Cluster:
         running = self.postmaster()
         where = urlencode({"host": running.socket_directory, "port": running.port})
         return f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?{where}"
+
+    def bindir(self) -> Path:
+        """Return the folder of the programs with which the server was last started."""
+        return Path(self._data.record().bindir)
 
     def create_extension(self, database: str = "postgres") -> None:
         """Create pg_background in a database, or update it to the version that was built.

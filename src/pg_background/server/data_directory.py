@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from .os_user import OsUser
 
 _CONFIGURATION = "pg_background.conf"
 _RECORD = "pg_background.json"
+_PASSWORD = "pg_background.pgpass"
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,14 @@ class DataDirectory:
     def write_record(self, record: Record) -> None:
         """Keep a record, unreadable to others."""
         self._write(_RECORD, json.dumps(asdict(record), indent=2) + "\n")
+
+    def password_file(self) -> Path:
+        """Return the file from which libpq takes the superuser's password; write it if it is not there."""
+        path = self.path / _PASSWORD
+        if not path.exists():
+            password = re.sub(r"([\\:])", r"\\\1", self.record().password)
+            self._write(_PASSWORD, f"*:*:*:*:{password}\n")
+        return path
 
     def write_settings(self, settings: Mapping[str, str]) -> None:
         """Replace the configuration that postgresql.conf includes."""

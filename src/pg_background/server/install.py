@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .build import Build
+from .building import Build
 from .errors import InstallationError, NotWritableError
 from .installation import Installation
 
@@ -57,13 +57,37 @@ def install(installation: Installation, extension: Build) -> Plan:
             target.parent.mkdir(exist_ok=True)
             _copy(source, target)
         for path in todo.removals:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            _remove(path)
     except OSError as error:
         raise _refused(Path(error.filename or installation.pkglibdir), error.strerror) from error
     return todo
+
+
+def installed(installation: Installation) -> list[Path]:
+    """Return the extension's files that are there, whichever version or build they are of."""
+    folder = installation.sharedir / "extension"
+    return sorted(
+        path
+        for path in (
+            *installation.pkglibdir.glob("pg_background.*"),
+            *(installation.pkglibdir / "bitcode").glob("pg_background*"),
+            *folder.glob("pg_background.control"),
+            *folder.glob("pg_background--*.sql"),
+        )
+    )
+
+
+def uninstall(installation: Installation, files: list[Path]) -> None:
+    """Remove what `installed` found.
+
+    Raises:
+        NotWritableError: a folder can't be written to.
+    """
+    try:
+        for path in files:
+            _remove(path)
+    except OSError as error:
+        raise _refused(Path(error.filename or installation.pkglibdir), error.strerror) from error
 
 
 def require_writable(installation: Installation) -> None:
@@ -89,6 +113,13 @@ def _refused(path: Path, reason: str | None) -> NotWritableError:
     return NotWritableError(
         f'can\'t write to "{path}": {reason}', hint="run this as the owner of the installation"
     )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _same(source: Path, target: Path) -> bool:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from .build import Build
+from .building import Build
 from .errors import InstallationError, ServerError
 from .installation import Installation
 from .os_user import OsUser

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from . import embedded, ports
-from .build import Build, build
+from .building import Build, build
 from .cluster import TEMPORARY, Cluster
 from .errors import PortInUseError
 from .installation import Installation

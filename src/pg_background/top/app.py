@@ -9,19 +9,21 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import Footer, Input, Static
 
 from .. import display
 from ..client.model import JobInfo
 from .columns import STATE, Column, in_order
 from .control import Control
 from .details import Details
+from .help import Help
 from .jobs_table import JobsTable, key_of
 from .matching import matches
 from .source import Sight, Source, SourceError
 from .summary import Summary
 
 _OF_LIST = frozenset(("sort", "reverse", "all", "filter", "clear_filter"))
+_OF_JOBS = frozenset((*_OF_LIST, "cancel", "terminate", "pause"))
 
 
 class TopApp(Control):
@@ -43,9 +45,10 @@ class TopApp(Control):
         Binding("escape", "clear_filter", show=False),
         Binding("less_than_sign", "sort(-1)", "Sort", key_display="<>"),
         Binding("greater_than_sign", "sort(1)", show=False),
-        Binding("r", "reverse", "Reverse"),
-        Binding("a", "all", "Live"),
+        Binding("r", "reverse", show=False),
+        Binding("a", "all", "All"),
         Binding("p,space", "pause", "Pause", key_display="p"),
+        Binding("question_mark,f1", "help", "Keys", key_display="?"),
         Binding("q", "quit", "Quit"),
     ]
 
@@ -61,7 +64,7 @@ class TopApp(Control):
         self._trouble: SourceError | None = None
         self._is_looking = False
         self._is_paused = False
-        self._live_only = False
+        self._live_only = True
         self._text = ""
         self._sorted_by: Column = STATE
         self._backwards = False
@@ -150,8 +153,8 @@ class TopApp(Control):
         remarks = []
         if self._is_paused:
             remarks.append("PAUSED")
-        if self._live_only:
-            remarks.append("live only")
+        if not self._live_only:
+            remarks.append("with ended ones")
         if self._text:
             remarks.append(f"filter: {self._text}")
         if self._sight is not None and shown != len(self._sight.jobs):
@@ -163,7 +166,11 @@ class TopApp(Control):
             return ""
         if not self._sight.jobs:
             return "No jobs. They appear here as soon as one is launched."
-        return "No job is like that." + (" Escape clears the filter." if self._text else " a shows all.")
+        if self._text:
+            return "No job is like that. Escape clears the filter" + (
+                ", a also shows jobs that have ended." if self._live_only else "."
+            )
+        return "No job runs or waits. a also shows those that have ended."
 
     def on_resize(self, _: Resize) -> None:
         """Fit the columns to the terminal."""
@@ -171,13 +178,13 @@ class TopApp(Control):
 
     # ---- choosing what is shown
 
-    def on_data_table_row_selected(self, _: DataTable.RowSelected) -> None:
+    def on_jobs_table_selected(self, _: JobsTable.Selected) -> None:
         """Enter on the table, or a click on a line again."""
         self.action_details()
 
-    def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
+    def on_jobs_table_title_selected(self, event: JobsTable.TitleSelected) -> None:
         """Sort by the column that was clicked; the other way round if it is sorted by it."""
-        column = self.query_one(JobsTable).shown_columns[event.column_index]
+        column = event.column
         self._backwards = not self._backwards if column.title == self._sorted_by.title else False
         self._sorted_by = column
         self._show()
@@ -198,9 +205,14 @@ class TopApp(Control):
         self._show()
 
     def action_all(self) -> None:
-        """Show or hide jobs that have ended."""
+        """Show jobs that have ended too, or hide them again."""
         self._live_only = not self._live_only
         self._show()
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help())
 
     def action_pause(self) -> None:
         """Stand still, or go on."""
@@ -233,7 +245,9 @@ class TopApp(Control):
         self.query_one(JobsTable).focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave out, beside the details of one job, what is about the list."""
+        """Leave out, beside the details of one job, what is about the list; and beside the keys all else."""
+        if isinstance(self.screen, Help):
+            return action not in _OF_JOBS
         return action not in _OF_LIST or not isinstance(self.screen, Details)
 
     # ---- one job

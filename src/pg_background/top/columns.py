@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
 from .. import display
+from ..cli.terminal import visible
 from ..client.model import JobInfo
 
 #: Jobs to look at first, first.
@@ -30,14 +31,19 @@ class Column:
     sort: Values
     is_number: bool = False
 
-    def cell(self, job: JobInfo, now: datetime, width: int) -> Text:
-        """Return what is shown, cut to the width."""
+    def cell(self, job: JobInfo, now: datetime, width: int) -> tuple[str, str]:
+        """Return what is shown, of just this width, and its style."""
         style = display.style(job) if self is STATE else "dim" if not display.is_live(job) else ""
-        text = Text(self.text(job, now), style, no_wrap=True)
-        text.truncate(width, overflow="ellipsis")
-        if self.is_number:
-            text.align("right", width)
-        return text
+        return fitted(visible(self.text(job, now)), width, is_number=self.is_number), style
+
+
+def fitted(text: str, width: int, *, is_number: bool = False) -> str:
+    """Return a text of just this width, with a mark where it was cut."""
+    taken = cell_len(text)
+    if taken > width:
+        return set_cell_size(text, width - 1) + "…"
+    blanks = " " * (width - taken)
+    return f"{blanks}{text}" if is_number else f"{text}{blanks}"
 
 
 def _rank(job: JobInfo) -> int | None:
@@ -75,31 +81,50 @@ LABEL = Column("LABEL", 16, lambda job, _: display.label(job), lambda job, _: jo
 SQL = Column("SQL", 0, lambda job, _: display.sql(job), lambda job, _: job.sql_preview)
 MESSAGE = Column("MESSAGE", 40, lambda job, _: display.note(job), lambda job, _: display.note(job) or None)
 
+STARTED = Column(
+    "STARTED",
+    8,
+    lambda job, now: display.moment(job.started_at, now, short=True),
+    lambda job, _: job.started_at,
+    is_number=True,
+)
+
 #: Where there is little room: what holds it up, and what it is.
 HELD_UP = Column("WAIT", 12, lambda job, _: display.held_up(job), lambda job, _: display.held_up(job) or None)
 JOB = Column("JOB", 0, lambda job, _: display.title(job), lambda job, _: job.label)
 
-_LAYOUTS: tuple[tuple[int, Sequence[Column]], ...] = (
-    (
-        180,
-        (
-            *(PID, STATE, ROLE, DATABASE, TIME, PROGRESS, WAIT, BLOCKED_BY),
-            *(ROWS, SPILLED, LABEL, SQL, MESSAGE),
-        ),
-    ),
-    (120, (PID, STATE, TIME, PROGRESS, WAIT, BLOCKED_BY, ROWS, SPILLED, LABEL, SQL)),
-    (0, (PID, STATE, TIME, PROGRESS, HELD_UP, ROWS, SPILLED, JOB)),
+#: What one can't do without, and then what is most often of use, as there is room for it.
+_BY_USE = (PID, STATE, TIME, JOB, HELD_UP, PROGRESS, ROWS, STARTED, DATABASE, ROLE, SPILLED)
+_FROM_LEFT = (PID, STATE, ROLE, DATABASE, STARTED, TIME, PROGRESS, HELD_UP, ROWS, SPILLED, JOB)
+
+#: From this width on there is room for all, and for the label and the SQL beside each other.
+_WIDE = 190
+_ALL = (
+    *(PID, STATE, ROLE, DATABASE, STARTED, TIME, PROGRESS, WAIT, BLOCKED_BY),
+    *(ROWS, SPILLED, LABEL, SQL, MESSAGE),
 )
 
-#: What the last column has at least; on a narrower terminal the table scrolls.
+#: What the job's name has at least, before a column comes that one can do without; and at all.
+_READABLE = 28
 _LEAST = 12
 
 
 def layout(width: int) -> list[tuple[Column, int]]:
     """Return the columns for a terminal so wide, and the width of each."""
-    columns = next(columns for least, columns in _LAYOUTS if width >= least)
-    left = width - sum(column.width + 1 for column in columns)
+    columns: tuple[Column, ...] = _ALL
+    if width < _WIDE:
+        kept: list[Column] = []
+        for column in _BY_USE:
+            if len(kept) < 4 or _taken([*kept, column]) + _READABLE <= width:
+                kept.append(column)
+        columns = tuple(column for column in _FROM_LEFT if column in kept)
+    left = width - _taken(columns)
     return [(column, column.width or max(left, _LEAST)) for column in columns]
+
+
+def _taken(columns: Sequence[Column]) -> int:
+    """Return the width of all but the one that takes what is left, with the blanks between them."""
+    return sum(column.width + 1 for column in columns)
 
 
 def in_order(jobs: Sequence[JobInfo], now: datetime, by: Column, *, backwards: bool) -> list[JobInfo]:

@@ -6,6 +6,7 @@ from textual import work
 from textual.app import App
 
 from .. import display
+from ..cli.terminal import visible
 from ..client.model import Handle, JobInfo
 from .question import Question
 from .source import Source, SourceError
@@ -40,7 +41,7 @@ class Control(App[None]):
         if job is None:
             return
         if not display.is_live(job):
-            self.notify(f"Job {job.pid} has ended: {job.state}.", markup=False)
+            self.notify(f"Job {job.pid} has ended: {display.state(job)}.", markup=False)
             return
         handle = job.handle
         if handle is None:
@@ -51,7 +52,7 @@ class Control(App[None]):
             if yes:
                 self._end(handle, grace)
 
-        subject = "\n".join(filter(None, [display.label(job), display.sql(job)]))
+        subject = "\n".join(filter(None, map(visible, [display.label(job), display.sql(job)])))
         self.push_screen(Question(question.format(job.pid), subject), answered)
 
     @work

@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from .. import display
+from ..cli.terminal import visible
 from ..client.model import JobInfo
 from ..facts import NAME_WIDTH, error_facts, facts
 from ..inspection import Inspection
@@ -78,26 +79,20 @@ class Details(Screen[None]):
         found = self._inspection
         text = (found.sql if found else None) or self.job.sql_preview
         self.query_one("#sql", Static).update(
-            Syntax(
-                display.printable(text),
-                "postgresql",
-                theme="ansi_dark",
-                word_wrap=True,
-                background_color="default",
-            )
+            Syntax(visible(text), "postgresql", theme="ansi_dark", word_wrap=True, background_color="default")
             if text
             else Text("hidden from this role", "dim")
         )
 
     def _fields(self) -> Iterator[tuple[str, Text]]:
         for name, text in facts(self.job, self._now):
-            yield name, Text(text, display.style(self.job) if name == "state" else "")
+            yield name, Text(visible(text), display.style(self.job) if name == "state" else "")
         if self._gone:
             yield "note", Text(self._gone, "yellow")
 
     def _error(self) -> Iterator[tuple[str, Text]]:
         error = self._inspection.error if self._inspection else None
-        yield from ((name, Text(text)) for name, text in error_facts(self.job, error))
+        yield from ((name, Text(visible(text))) for name, text in error_facts(self.job, error))
 
 
 def _grid(lines: Iterable[tuple[str, Text]]) -> Table:

@@ -1,4 +1,8 @@
-"""The table of jobs: a line for each, the cursor staying on its job while others come and go."""
+"""The table of jobs: a line for each, the cursor staying on its job while others come and go.
+
+Lines are drawn only while they are in sight, and anew only when they have changed: with hundreds of jobs that
+are looked at each second nothing else is cheap enough.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +10,68 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from rich.text import Text
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
-from textual.widgets.data_table import ColumnKey
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 from ..client.model import JobInfo
 from .columns import Column, layout
 
-#: A blank between columns is in their width; the table's own is on both sides.
-_GAP = 1
+#: Between two columns, and before the first.
+_GAP = " "
 
 #: Always reserved, so that no column moves when there come to be more jobs than lines.
 _SCROLLBAR = 1
 
+_Line = tuple[tuple[str, str], ...]
 
-class JobsTable(DataTable[Text]):
+
+class JobsTable(ScrollView, can_focus=True):
     """Shows jobs in the order in which it gets them."""
 
     DEFAULT_CSS = """
     JobsTable { height: 1fr; scrollbar-size-vertical: 1; background: $background; }
     JobsTable.-stale { opacity: 50%; }
+    JobsTable > .jobs--header { background: $panel; text-style: bold; }
+    JobsTable > .jobs--cursor { background: $primary; color: $text; text-style: bold; }
     """
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"jobs--header", "jobs--cursor"}
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "Details"),
-        Binding("home", "scroll_top", show=False),
-        Binding("end", "scroll_bottom", show=False),
+        Binding("enter", "select", "Details"),
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("home", "go(0)", show=False),
+        Binding("end", "go(-1)", show=False),
     ]
 
+    class Selected(Message):
+        """Somebody wants to see all of the job under the cursor."""
+
+    class TitleSelected(Message):
+        """Somebody has clicked on a column's title."""
+
+        def __init__(self, column: Column) -> None:
+            super().__init__()
+            self.column = column
+
     def __init__(self) -> None:
-        super().__init__(cursor_type="row", cell_padding=0)
+        super().__init__()
         self._columns: list[tuple[Column, int]] = []
-        self._mark: tuple[Column, bool] | None = None
-        self._jobs: dict[str, JobInfo] = {}
+        self._keys: list[str] = []
+        self._jobs: list[JobInfo] = []
+        self._title: _Line = ()
+        self._now: datetime | None = None
+        self._row = 0
 
     @property
     def shown_columns(self) -> list[Column]:
@@ -49,54 +81,111 @@ class JobsTable(DataTable[Text]):
     @property
     def current(self) -> JobInfo | None:
         """The job under the cursor."""
-        keys = list(self._jobs)
-        return self._jobs[keys[self.cursor_row]] if 0 <= self.cursor_row < len(keys) else None
+        return self._jobs[self._row] if self._row < len(self._jobs) else None
 
     def show(
         self, jobs: Sequence[JobInfo], now: datetime, width: int, sorted_by: Column, *, backwards: bool
     ) -> None:
         """Show these jobs, in columns for a terminal so wide."""
-        columns = layout(width - _SCROLLBAR)
-        fresh = {key_of(job): job for job in jobs}
-        same_columns = columns == self._columns and self._mark == (sorted_by, backwards)
-        if same_columns and list(fresh) == list(self._jobs):
-            self._jobs = fresh
-            self._update(now)
-            return
-        place = key_of(self.current) if self.current else None
-        row, scrolled = self.cursor_row, self.scroll_y
-        self._columns, self._mark, self._jobs = columns, (sorted_by, backwards), fresh
-        self._rebuild(now, clear_columns=not same_columns)
-        keys = list(fresh)
+        before = self._lines_in_sight()
+        place = self._keys[self._row] if self._row < len(self._keys) else None
+        self._columns = layout(width - _SCROLLBAR)
+        self._title = tuple(
+            (_title(column, room, sorted_by, backwards=backwards), "") for column, room in self._columns
+        )
+        self._jobs, self._now = list(jobs), now
+        self._keys = [key_of(job) for job in jobs]
         # When its job is gone, the cursor stays where it was.
-        self.move_cursor(row=keys.index(place) if place in fresh else min(row, len(keys) - 1), scroll=False)
-        self.scroll_to(y=scrolled, animate=False)
+        self._row = (
+            self._keys.index(place) if place in self._keys else max(min(self._row, len(self._jobs) - 1), 0)
+        )
+        self.virtual_size = Size(width - _SCROLLBAR, len(self._jobs) + 1)
+        for y, (old, new) in enumerate(zip(before, self._lines_in_sight(), strict=True)):
+            if old != new:
+                self.refresh(Region(0, y, self.size.width, 1))
 
-    def _rebuild(self, now: datetime, *, clear_columns: bool) -> None:
-        self.clear(columns=clear_columns)
-        if clear_columns:
-            for column, width in self._columns:
-                self.add_column(self._title(column, width), width=width + _GAP, key=column.title)
-        for key, job in self._jobs.items():
-            self.add_row(*(column.cell(job, now, width) for column, width in self._columns), key=key)
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of what is in sight."""
+        width = self.size.width
+        line = self._line(y)
+        style = self.rich_style
+        if y == 0:
+            style += self.get_component_rich_style("jobs--header")
+        elif self._row_at(y) == self._row and line:
+            style += self.get_component_rich_style("jobs--cursor")
+        segments = [Segment(f"{text}{_GAP}", style + Style.parse(colour)) for text, colour in line]
+        return Strip(segments).adjust_cell_length(width, style)
 
-    def _update(self, now: datetime) -> None:
-        for key, job in self._jobs.items():
-            for column, width in self._columns:
-                cell = column.cell(job, now, width)
-                if self.get_cell(key, column.title) != cell:
-                    self.update_cell(key, ColumnKey(column.title), cell)
+    def _lines_in_sight(self) -> list[tuple[_Line, bool]]:
+        return [(self._line(y), self._row_at(y) == self._row) for y in range(self.size.height)]
 
-    def _title(self, column: Column, width: int) -> Text:
-        mark = ""
-        if self._mark is not None and self._mark[0].title == column.title:
-            mark = "▼" if self._mark[1] else "▲"
-        text = Text(column.title, no_wrap=True)
-        text.truncate(width - len(mark), overflow="ellipsis")
-        text.append(mark)
-        if column.is_number:
-            text.align("right", width)
-        return text
+    def _row_at(self, y: int) -> int:
+        # The titles stay in their place.
+        return y - 1 + self.scroll_offset.y
+
+    def _line(self, y: int) -> _Line:
+        if y == 0:
+            return self._title
+        row = self._row_at(y)
+        if self._now is None or not 0 <= row < len(self._jobs):
+            return ()
+        job = self._jobs[row]
+        return tuple(column.cell(job, self._now, width) for column, width in self._columns)
+
+    # ---- moving
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor."""
+        self._go(self._row + rows)
+
+    def action_page(self, pages: int) -> None:
+        """Move it by as many lines as are in sight."""
+        self._go(self._row + pages * max(self.size.height - 1, 1))
+
+    def action_go(self, row: int) -> None:
+        """Move it to a line, -1 is the last one."""
+        self._go(len(self._jobs) - 1 if row < 0 else row)
+
+    def action_select(self) -> None:
+        """Ask for all of the job."""
+        if self.current is not None:
+            self.post_message(self.Selected())
+
+    def on_click(self, event: Click) -> None:
+        """Move the cursor; on a title sort by it, and on the cursor's line show the job."""
+        if event.y == 0:
+            if (column := self._column_at(event.x)) is not None:
+                self.post_message(self.TitleSelected(column))
+            return
+        row = self._row_at(event.y)
+        if row == self._row:
+            self.action_select()
+        elif row < len(self._jobs):
+            self._go(row)
+
+    def _column_at(self, x: int) -> Column | None:
+        for column, width in self._columns:
+            x -= width + len(_GAP)
+            if x < 0:
+                return column
+        return None
+
+    def _go(self, row: int) -> None:
+        self._row = max(min(row, len(self._jobs) - 1), 0)
+        room = max(self.size.height - 1, 1)
+        top = self.scroll_offset.y
+        if not top <= self._row < top + room:
+            self.scroll_to(
+                y=self._row if self._row < top else self._row - room + 1, animate=False, immediate=True
+            )
+        self.refresh()
+
+
+def _title(column: Column, width: int, sorted_by: Column, *, backwards: bool) -> str:
+    mark = ("▼" if backwards else "▲") if column.title == sorted_by.title else ""
+    text = f"{column.title[: width - len(mark)]}{mark}"
+    blanks = " " * (width - cell_len(text))
+    return f"{blanks}{text}" if column.is_number else f"{text}{blanks}"
 
 
 def key_of(job: JobInfo) -> str:

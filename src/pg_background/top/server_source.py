@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
 
 from ..client.client_async import AsyncClient
+from ..client.encodings import UNKNOWN, load_as_str
 from ..client.model import Handle
+from ..client.statements import identifier
 from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
 from .source import Sight, SourceError, SourceLost
 
@@ -68,7 +69,10 @@ class ServerSource:
                 raise SourceLost(f"no answer for {PATIENCE:g} s") from None
 
     async def _connect(self) -> AsyncConnection:
-        return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        if connection.info.encoding == UNKNOWN:
+            load_as_str(connection.adapters)
+        return connection
 
     async def _look(self, connection: AsyncConnection) -> Sight:
         jobs = await AsyncClient(connection).jobs()
@@ -81,7 +85,7 @@ class ServerSource:
         schema = await (await connection.execute(SCHEMA)).fetchone()
         if schema is None:
             raise SourceError("the database does not have the extension any more")
-        statement = query(sql.Identifier(schema[0]))
+        statement = query(identifier(schema[0]))
         try:
             row = await (await connection.execute(statement, handle)).fetchone()
         except psycopg.errors.InsufficientPrivilege:

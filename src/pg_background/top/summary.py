@@ -9,7 +9,8 @@ from rich.text import Text
 from textual.widgets import Static
 
 from .. import display
-from ..client.model import JobInfo
+from ..cli.terminal import visible
+from ..client.model import JobInfo, in_words
 from .source import Sight, SourceError, SourceLost
 
 
@@ -51,7 +52,7 @@ def _second_line(
 ) -> Text:
     if trouble is not None:
         what = "CONNECTION LOST" if isinstance(trouble, SourceLost) else "NOT ANSWERED"
-        line = Text(f" {what}, trying again: {trouble}", "bold white on red", no_wrap=True)
+        line = Text(visible(f" {what}, trying again: {trouble}"), "bold white on red", no_wrap=True)
         line.truncate(width, overflow="ellipsis", pad=True)
         return line
     if sight is None:
@@ -71,5 +72,5 @@ def counts(jobs: Sequence[JobInfo]) -> Text:
     line = Text(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}", "bold")
     for state, style in display.STYLES.items():
         if number := found.get(state):
-            line.append(f"  {number} {state}", f"not bold {style}")
+            line.append(f"  {number} {in_words(state)}", f"not bold {style}")
     return line

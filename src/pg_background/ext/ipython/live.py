@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from IPython.display import DisplayHandle, display
 
-from ...client.model import Progress
+from ...client.model import Progress, in_words
+from ...client.notebook import rows_of, shown_of
 from ...client.result import Result
-from .tables import counted
+from .tables import text_table
 
 if TYPE_CHECKING:
     from ...client.job import Job
@@ -23,6 +24,9 @@ LOOK_SECONDS = 0.5
 
 #: How long a job may take to be shown with its rows at once.
 AT_ONCE_SECONDS = 0.1
+
+#: Of lines that are not wrapped, or the caret would not stand under its word.
+_ERROR_STYLE = "color: #c0392b; font-family: monospace; white-space: pre; overflow-x: auto"
 
 _threads: set[threading.Thread] = set()
 
@@ -50,14 +54,18 @@ class Card:
         self._outcome = outcome
 
     def __repr__(self) -> str:
-        return f"{self._summary()}\n{self._outcome}" if self._outcome is not None else self._summary()
+        if isinstance(self._outcome, Exception):
+            return f"{self._summary()}\n{self._outcome}"
+        if self._outcome is not None and self._outcome.columns:
+            return f"{self._summary()}\n{text_table(self._outcome)}".rstrip()
+        return self._summary()
 
     def _repr_html_(self) -> str:
         parts = [f"<div><b>{escape(self._job.name)}</b> {self._bar()} {escape(self._facts())}</div>"]
         if isinstance(self._outcome, Exception):
-            parts.append(f'<pre style="color: #c0392b">{escape(str(self._outcome))}</pre>')
-        elif self._outcome is not None:
-            parts.append(self._outcome._repr_html_())
+            parts.append(f'<pre style="{_ERROR_STYLE}">{escape(str(self._outcome))}</pre>')
+        elif self._outcome is not None and self._outcome.columns:
+            parts.append(rows_of(self._outcome))
         return "".join(parts)
 
     def _bar(self) -> str:
@@ -68,11 +76,11 @@ class Card:
         return f'<progress max="100"{value}></progress>'
 
     def _facts(self) -> str:
-        facts = [self._state, f"{self._seconds:.1f} s"]
+        facts = [in_words(self._state), f"{self._seconds:.1f} s"]
         if self._outcome is None and self._progress.percent is not None:
             facts += [f"{self._progress.percent} %", self._progress.message or ""]
         elif isinstance(self._outcome, Result):
-            rows = counted(self._outcome.rowcount) if self._outcome.columns else None
+            rows = shown_of(self._outcome) if self._outcome.columns else None
             facts.append(rows or self._outcome.statusmessage or "")
         return " · ".join(filter(None, facts))
 

@@ -36,16 +36,18 @@ def bound(query: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]
         if name is None:
             continue
         if name not in variables:
-            raise LookupError(
-                f"{found[0]} is no variable of yours; a {'colon' if found['name'] else 'percent sign'} "
-                "that is none of mine has a blank after it"
-            )
+            raise LookupError(f"{found[0]} is no variable that is set{_not_meant(found)}")
         values[name] = variables[name]
         parts += [_without_placeholders(query[end : found.start()]), f"%({name})s"]
         end = found.end()
     if not values:
         return query, None
     return "".join(parts) + _without_placeholders(query[end:]), values
+
+
+def _not_meant(found: re.Match[str]) -> str:
+    """Return what to do if it was not meant as a variable: SQL has colons of its own, as in a slice."""
+    return "; if the colon is SQL's own, write a blank after it" if found["name"] else ""
 
 
 def _without_placeholders(text: str) -> str:

@@ -9,24 +9,24 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from ...client.notebook import first_rows
+from ...client.notebook import first_rows, shown_of
 from ...client.result import Result
 
 
 def print_result(result: Result[Any], printer: Any, cycle: bool) -> None:
     """Print a result's first rows; a formatter of IPython for `text/plain`."""
-    if not result.columns:
+    if result.columns:
+        printer.text(f"{text_table(result, printer.max_width)}{shown_of(result)}")
+    else:
         printer.text(result.statusmessage or "")
-        return
+
+
+def text_table(result: Result[Any], width: int | None = None) -> str:
+    """Return a result's first rows as lines; by default as wide as the terminal."""
     table = Table(*(Column(Text(column.name)) for column in result.columns))
     for texts in first_rows(result):
         table.add_row(*map(Text, texts))
-    console = Console(file=StringIO(), width=printer.max_width, color_system=None, force_jupyter=False)
+    console = Console(file=StringIO(), width=width, color_system=None, force_jupyter=False)
     console.print(table)
     assert isinstance(console.file, StringIO)
-    printer.text(f"{console.file.getvalue()}{counted(len(result))}")
-
-
-def counted(rows: int) -> str:
-    """Return `1 row` or `2 rows`."""
-    return f"{rows} row" if rows == 1 else f"{rows} rows"
+    return console.file.getvalue()

@@ -49,13 +49,15 @@ class Take:
 class Give:
     """Gives the rows of a job; statements that follow, such as those of selectinload(), are executed."""
 
-    def __init__(self, query: sql.Composed | None, handle: Handle) -> None:
+    def __init__(self, query: sql.Composed | None, handle: Handle, written: int = -1) -> None:
         """
         Args:
             query: reads the result of pid and cookie; None for a statement that returns no rows.
+            written: how many rows such a statement wrote.
         """
         self._query = query
         self._handle = handle
+        self._written = written
         self._is_given = False
 
     def execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
@@ -66,9 +68,21 @@ class Give:
         if self._query is None:
             # Leaves the cursor without a description, as after a statement without rows.
             cursor.execute("")
+            context.cursor = _Counted(cursor, self._written)
         else:
             cursor.execute(self._query, tuple(self._handle))
         return True
+
+
+class _Counted:
+    """A cursor after a statement that wrote so many rows."""
+
+    def __init__(self, cursor: Any, rowcount: int) -> None:
+        self._cursor = cursor
+        self.rowcount = rowcount
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 # On all engines: a session may have several, and which one executes a statement is only known when it does.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 from weakref import WeakValueDictionary
 
 from psycopg.rows import tuple_row
@@ -14,6 +14,7 @@ from sqlalchemy.exc import InvalidRequestError
 from ...client.acompat import Interrupted, shielded
 from ...client.client import Client
 from ...client.job import Job
+from ...client.variables import TypeVar
 from .cursors import OPTION, Give, Take, Taken
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ...client.options import LaunchOptions
     from .sessions import AnySession
 
-_T = TypeVar("_T", bound=tuple[Any, ...])
+_T = TypeVar("_T", bound=tuple[Any, ...], default=tuple[Any, ...])
 
 #: One for all jobs of an engine, as long as there are any: it waits for them together.
 _clients: WeakValueDictionary[int, Client[Any]] = WeakValueDictionary()
@@ -71,12 +72,12 @@ class SessionJob(Generic[_T]):
             shielded(self.job.cancel_quietly)
             raise
         columns = self.job.describe() if self.job.state == "stopped" else ()
-        if not columns:
+        if columns:
+            give = Give(self.job._client._statements.result(columns), self.job.handle)
+        else:
             # There are no rows to be left for the session, or there is an error to be raised.
-            self.job.result()
+            give = Give(None, self.job.handle, (self.job.result()).rowcount)
         self._is_read = True
-        query = self.job._client._statements.result(columns) if columns else None
-        give = Give(query, self.job.handle)
         result: Result[_T] = _execute(self._session, self._statement, self._parameters, give)
         return result
 

@@ -1,0 +1,99 @@
+"""Measure how long many rows take on the command line, against psql: `python -m benchmarks.printing`.
+
+Both take turns, so that whatever else the machine does meets both. Compare the ratios: times are the
+machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+
+from pg_background.server import Installation, ServerError, TemporaryServer
+from tools import servers
+
+ROWS = 1_000_000
+
+#: A number, a fraction, a text and a time.
+_QUERY = (
+    "SELECT n, n * 1.5 AS x, 'row number ' || n AS t, now() AS at"
+    " FROM pg_catalog.generate_series(1, {rows}) AS n"
+)
+
+#: What is asked for: not more than three times as long as psql takes to print CSV.
+MOST = 3.0
+_JUDGED = ("--csv", "--jsonl")
+
+
+def main() -> None:
+    """Measure and report; exit with 1 if it takes too long."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0], allow_abbrev=False)
+    parser.add_argument("--pg", type=int, default=18, help="major version of PostgreSQL [%(default)s]")
+    parser.add_argument("--pg-config", default="", help="pg_config of the PostgreSQL to use, instead")
+    parser.add_argument("--rows", type=int, default=ROWS, help="how many are printed [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=3, help="turns that each takes [%(default)s]")
+    arguments = parser.parse_args()
+    try:
+        installation = (
+            Installation.from_pg_config(arguments.pg_config)
+            if arguments.pg_config
+            else servers.find(arguments.pg)
+        )
+        with TemporaryServer(pg_config=installation.pg_config) as server:
+            taken = measure(installation, server.dsn(), arguments.rows, arguments.rounds)
+    except ServerError as error:
+        sys.exit(f"error: {error}")
+    judge(report(taken))
+
+
+def measure(installation: Installation, dsn: str, rows: int, rounds: int) -> Mapping[str, Sequence[float]]:
+    """Return the seconds that each way took in each round."""
+    query = _QUERY.format(rows=rows)
+    ours: list[str | Path] = [Path(sys.executable).with_name("pg-background"), "run", "-d", dsn]
+    ways: dict[str, list[str | Path]] = {
+        "psql --csv": [installation.program("psql"), "--no-psqlrc", "--csv", "-d", dsn, "-c", query],
+        "--csv": [*ours, "--csv", query],
+        "--jsonl": [*ours, "--jsonl", query],
+        "--json": [*ours, "--json", query],
+        "table": [*ours, query],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, words in ways.items():
+            began = perf_counter()
+            subprocess.run(words, stdout=subprocess.DEVNULL, check=True, env=_environment())
+            taken[name].append(perf_counter() - began)
+    return taken
+
+
+def report(taken: Mapping[str, Sequence[float]]) -> Mapping[str, float]:
+    """Print a line for each way, and return how many times as long as psql each takes, the median of all."""
+    first, *others = taken
+    print(f"{first:<12} {statistics.median(taken[first]):7.2f} s")
+    ratios = {}
+    for name in others:
+        pairs = zip(taken[name], taken[first], strict=True)
+        ratios[name] = statistics.median(ours / theirs for ours, theirs in pairs)
+        print(f"{name:<12} {statistics.median(taken[name]):7.2f} s  {ratios[name]:5.2f} times as long")
+    return ratios
+
+
+def judge(ratios: Mapping[str, float]) -> None:
+    """Exit with 1 if what is to be processed by others comes too slowly."""
+    slow = [name for name in _JUDGED if ratios[name] > MOST]
+    if slow:
+        sys.exit(f"error: more than {MOST:g} times as long as psql --csv: {', '.join(slow)}")
+
+
+def _environment() -> Mapping[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+
+if __name__ == "__main__":
+    main()
