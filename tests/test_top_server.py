@@ -33,7 +33,7 @@ async def test_jobs_live(place: Place, client: Client, side: Connection) -> None
         await shows(pilot, app, lambda text: "Lock: relation" in text and "division by zero" in text)
         await pilot.press("slash", *"fails", "enter", "enter")
         await shows(pilot, app, lambda text: "-- the end" in text and "22012" in text)
-        await pilot.press("escape", "escape", "slash", *"held", "enter", "c")
+        await pilot.press("escape", "escape", "slash", *str(held.pid), "enter", "c")
         await shows(pilot, app, lambda text: f"Cancel job {held.pid}?" in text)
         await pilot.press("y")
         await shows(pilot, app, lambda text: "canceled  " in text.partition("TIME")[2])

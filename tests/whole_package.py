@@ -92,11 +92,13 @@ def use_command_line(bg: OnPlace) -> None:
     running = bg.handle("submit", "--label", "long", FOREVER)
     for words, output in (
         (["run", ROWS], "one"),
+        (["run", "SET DateStyle = ISO"], "SET"),
         (["ps", "--all"], ended),
         (["show", running], FOREVER),
-        (["wait", ended], "stopped"),
+        (["wait", ended], "done"),
         (["show", ended], "columns"),
         (["result", ended], "one"),
+        (["show", ended], "done"),
         (["cancel", "--grace", "60", running], ""),
         (["detach", running], ""),
         (["doctor"], "SELECT 1 ran in the background"),

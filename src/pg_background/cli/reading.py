@@ -13,8 +13,10 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from ..client.client import Client
+from ..client.functions import call, in_schema
 from ..client.model import Handle, JobColumn
 from ..client.reading import telling_unknown
+from ..client.statements import identifier
 from .copy_text import cells
 from .database import schema_of_extension
 from .json_rows import BOOL
@@ -120,7 +122,7 @@ def _query(schema: str, handle: Handle, columns: Sequence[JobColumn]) -> sql.Com
             sql.SQL("r.{} AS {}").format(name, sql.Identifier(column.name))
             for name, column in zip(inner, columns, strict=True)
         ),
-        _call(schema, "pg_background_result", handle),
+        _result(schema, handle),
         sql.SQL(", ").join(
             sql.SQL("{} {}").format(name, sql.Identifier(*column.type_path))
             for name, column in zip(inner, columns, strict=True)
@@ -128,19 +130,19 @@ def _query(schema: str, handle: Handle, columns: Sequence[JobColumn]) -> sql.Com
     )
 
 
-def _call(schema: str, function: str, handle: Handle) -> sql.Composed:
-    """Call a function with the very types that it is declared with: no other one of its name can be meant."""
-    return sql.SQL("{}.{}({}::pg_catalog.int4, {}::pg_catalog.int8)").format(
-        sql.Identifier(schema), sql.Identifier(function), sql.Literal(handle.pid), sql.Literal(handle.cookie)
+def _result(schema: str, handle: Handle) -> sql.Composed:
+    """Call it with the very types that it is declared with: no other function of its name can be meant."""
+    return sql.SQL("{}({}::pg_catalog.int4, {}::pg_catalog.int8)").format(
+        sql.Identifier(schema, "pg_background_result"), sql.Literal(handle.pid), sql.Literal(handle.cookie)
     )
 
 
 def without_columns(connection: psycopg.Connection[Any], schema: str, handle: Handle) -> list[str] | int:
     """Take the result of a job whose rows have no columns: the tags of its statements, or their number."""
-    call = _call(schema, "pg_background_result_json", handle)
-    query = sql.SQL("SELECT r::pg_catalog.text FROM {} AS r").format(call)
+    text = f"SELECT r::pg_catalog.text FROM {call('pg_background_result_json')} AS r"
+    query = in_schema(text, identifier(schema))
     with telling_unknown(handle), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        cursor.execute(query)
+        cursor.execute(query, handle)
         found = [json.loads(text) for (text,) in cursor.fetchall()]
     # A statement without rows has a tag in its place; `SELECT FROM t` an empty object for each row of t.
     tags = [each["command_tag"] for each in found if each]
