@@ -109,15 +109,15 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
 
 
 cdef bint wait_for_reader(Job *job) noexcept nogil:
-    """Until it has taken something, or is none any more; False when it has not for deadlock_timeout."""
-    cdef uint64_t taken = pg_atomic_read_u64(&job.consumed)
+    """Until there is room in the full ring, or no reader any more; False when there is none for deadlock_timeout."""
     cdef TimestampTz start = GetCurrentTimestamp()
     cdef long left = DeadlockTimeout
     while left > 0:
+        # looked at before each wait: the reader may have made it since the ring was filled
+        if unread_in_ring(job) < output_ring_size or job.reader != READER_READING:
+            return True
         # the reader sets this latch each time it has made room
         wait_for_room(left)
-        if pg_atomic_read_u64(&job.consumed) != taken or job.reader != READER_READING:
-            return True
         left = DeadlockTimeout - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
     return False
 
