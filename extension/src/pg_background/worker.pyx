@@ -175,7 +175,7 @@ cdef bint is_reason_of_end(int32_t sqlstate) noexcept nogil:
 
 cdef bint is_own_reason(int32_t sqlstate) noexcept nogil:
     """Whether a process that ends so ends by its job."""
-    return is_reason_of_end(sqlstate) or (not job_has_begun and sqlstate != ERRCODE_ADMIN_SHUTDOWN)
+    return is_reason_of_end(sqlstate) or (is_half_taken_over and sqlstate != ERRCODE_ADMIN_SHUTDOWN)
 
 
 cdef void watch_error(void *arg) noexcept nogil:
