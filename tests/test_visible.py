@@ -77,7 +77,7 @@ def test_log_statement(conn: Connection, server: Server) -> None:
     handle = launch(conn, "SELECT 'needle_1'; SELECT 'needle_2'")
     assert wait(conn, handle)
     for n in (1, 2):
-        server.log.wait_for(rf"\[{handle.pid}\].* LOG:  statement: SELECT 'needle_{n}'$", mark)
+        server.log.wait_for(rf"\[{handle.pid}\].* LOG:  statement: SELECT 'needle_{n}'\n", mark)
 
 
 def test_log_statement_of_other_kinds(conn: Connection, server: Server) -> None:
