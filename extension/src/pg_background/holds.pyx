@@ -40,13 +40,7 @@ cdef void release_holds(Hold *outer) noexcept nogil:
 
 cdef void run_guarded(catch_body body, void *arg, Hold *outer) noexcept nogil:
     """Run body(arg), give back what was taken since `outer` was the innermost hold, and raise the body's error."""
-    cdef Oid user = InvalidOid
-    cdef int security_context = 0
-    cdef ErrorData *error
-    GetUserIdAndSecContext(&user, &security_context)
-    error = catch_error(body, arg, False)
-    # a check of a domain may have failed as another role
-    SetUserIdAndSecContext(user, security_context)
+    cdef ErrorData *error = catch_error(body, arg, False)
     ConditionVariableCancelSleep()
     release_holds(outer)
     if error != NULL:
