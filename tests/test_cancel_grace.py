@@ -159,8 +159,10 @@ def test_stale_handle_of_a_reused_worker(conn: Connection) -> None:
     assert result(conn, first, "a int") == [(1,)]
     second = launch(conn, FOREVER)
     assert second.pid == first.pid
+    with pytest.raises(e.UndefinedObject):
+        cancel(conn, first, 1)
     with pytest.raises(e.ObjectNotInPrerequisiteState):
-        cancel(conn, Handle(second.pid, first.cookie), 1)
+        cancel(conn, Handle(second.pid, first.cookie ^ 1), 1)
     assert state(conn, second) in {"starting", "running"}
     cancel(conn, second)
     assert wait(conn, second)

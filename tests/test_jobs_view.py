@@ -308,3 +308,27 @@ def test_what_the_job_says_itself_comes_first(conn: Connection) -> None:
     assert progress(conn, handle) == (5, "mine")
     cancel(conn, handle)
     detach(conn, handle)
+
+
+def test_totals_of_more_roles_than_there_is_room_for(conn: Connection) -> None:
+    """The newest are shown, the others stay in the sum."""
+    roles = [f"role_{number}_of_{conn.info.dbname}"[-63:] for number in range(260)]
+    before = all_launched(conn)
+    for role in roles:
+        conn.execute(f"CREATE ROLE {role} IN ROLE pgbackground_role".encode())
+    try:
+        for role in roles:
+            conn.execute(f"SET ROLE {role}".encode())
+            assert wait(conn, submit(conn, "SELECT 1"))
+            conn.execute("RESET ROLE")
+            assert totals(conn, role)["completed"] == 1
+        assert all_launched(conn) == before + len(roles)
+    finally:
+        for role in roles:
+            conn.execute(f"DROP ROLE {role}".encode())
+
+
+def all_launched(conn: Connection) -> int:
+    row = conn.execute("SELECT coalesce(sum(launched), 0)::int8 FROM pg_background_totals").fetchone()
+    assert row is not None
+    return int(row[0])

@@ -27,7 +27,7 @@ cdef enum:
     EVICT_MS = 1000             # how long a launch waits for an idle worker to leave
     CHECKIN_MS = 60000          # a process that has not come by then never will
     AHEAD_REQUESTS = 8
-    TOTALS_SIZE = 256           # the last one takes what the others have no room for
+    TOTALS_SIZE = 256           # the last one takes what there is no room for elsewhere
 
 cdef enum JobState:
     JOB_QUEUED = 0              # waits for a worker
@@ -191,6 +191,7 @@ cdef struct Totals:
     int64_t ended[8]            # by JobState
     double execution_ms
     double queue_ms             # from launch to start
+    TimestampTz last_launch
 
 cdef enum:
     WATCH_UNUSED = -1

@@ -66,6 +66,8 @@ cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
 
 cdef void prepare_launch(Launch *launch) noexcept nogil:
     """Check what the caller has given and bring it into the form and encoding that the worker reads."""
+    # without it the settings have no values either
+    require_registry()
     launch.queue_size = checked_queue_size(launch.queue_size)
     check_label(launch.label, GetDatabaseEncoding())
     require_unrestricted()
@@ -121,9 +123,9 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.settings = launch.settings_hash
     job.placeholders = launch.placeholders
     job.temp_buffers = launch.temp_buffers
-    job.totals = totals_of(launch.identity.database, launch.identity.user)
     job.queue_size = launch.queue_size
     job.launched_at = GetCurrentTimestamp()
+    job.totals = totals_of(launch.identity.database, launch.identity.user, job.launched_at)
     job.started_at = 0
     job.finished_at = 0
     job.orphaned_at = 0

@@ -70,6 +70,7 @@ cdef public Datum pg_background_record_timeout(FunctionCallInfo fcinfo) noexcept
     before or after that, it counts as timed out and not as canceled."""
     global my_unfinished_job
     cdef Job *job = my_unfinished_job
+    cdef Totals *totals
     my_unfinished_job = NULL
     join_sessions()
     if job == NULL:
@@ -82,7 +83,8 @@ cdef public Datum pg_background_record_timeout(FunctionCallInfo fcinfo) noexcept
             job.state = JOB_TIMED_OUT
             my_session.canceled -= 1
             my_session.timed_out += 1
-            registry.totals[job.totals].ended[<int>JOB_CANCELED] -= 1
-            registry.totals[job.totals].ended[<int>JOB_TIMED_OUT] += 1
+            totals = totals_of_ended(job)
+            totals.ended[<int>JOB_CANCELED] -= 1
+            totals.ended[<int>JOB_TIMED_OUT] += 1
     unlock_registry()
     return 0
