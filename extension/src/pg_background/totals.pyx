@@ -1,8 +1,11 @@
 # What all jobs of a database and role have come to, for the view pg_background_totals.
 
 cdef int32_t totals_of(Oid database, Oid user, TimestampTz now) noexcept nogil:
-    """Where the jobs of this database and role are counted; under the lock. Where there is no room, the counts that have
-    been idle the longest go to those of all others, so that a server with many short-lived roles shows those of today."""
+    """Where the jobs of this database and role are counted; under the lock.
+
+    Where there is no room, the counts that have been idle the longest go to those of all others, so that a server with
+    many short-lived roles shows those of today.
+    """
     cdef Totals *totals
     cdef int32_t oldest = -1
     cdef int32_t i
