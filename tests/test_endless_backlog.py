@@ -7,10 +7,11 @@ from contextlib import nullcontext
 import pytest
 
 from .calls import Failure, at_the_same_time, failure, query, wait_until_blocked, wait_until_in_extension
-from .fix_db import Connect, Connection
+from .fix_db import Connect, Connection, MakeRole
 from .jobs import Handle, closed_gate, launch, result, start, wait
 from .server import Server
 from .test_endless_chains import lock, session, take, unlock
+from .waiting import wait_until_sql
 from .workers import only_worker
 
 __all__ = ["session"]
@@ -33,7 +34,7 @@ def endless(session: Connection) -> Failure:
     return Failure(
         "40P01",
         "deadlock detected",
-        f"Process {mine} waits for a queued background job; those before it wait for process {mine}.",
+        f"Process {mine} waits for a queued background job; all that could run it wait for process {mine}.",
         "Commit before waiting for the job, or cancel it.",
     )
 
@@ -70,3 +71,30 @@ def test_the_only_worker_waits_for_another(session: Connection, server: Server, 
             gate.close()
         assert wait(session, first)
     assert result(session, queued, "a int") == [(2,)]
+
+
+@pytest.mark.parametrize("places", ["all taken", "free ones"])
+def test_the_process_that_comes_waits_for_me_in_its_login(
+    session: Connection, connect: Connect, make_role: MakeRole, server: Server, places: str
+) -> None:
+    other = connect()
+    role = make_role(member_of=("pgbackground_role",))
+    query(session, "SET pg_background.max_workers = 1")
+    with only_worker(server) if places == "all taken" else nullcontext():
+        with closed_gate(other) as gate:
+            query(session, f"SET ROLE {role}")
+            first = launch(session, gate.sql)
+            query(session, "RESET ROLE")
+            queued = queue(session, "SELECT 2")
+            query(session, "BEGIN")
+            query(session, "LOCK TABLE pg_catalog.pg_db_role_setting IN ACCESS EXCLUSIVE MODE")
+        wait_until_sql(
+            other,
+            "SELECT count(*) > 0 FROM pg_locks "
+            "WHERE NOT granted AND relation = 'pg_db_role_setting'::regclass",
+        )
+        call = WAYS["wait"].format(pid=queued.pid, cookie=queued.cookie)
+        assert failure(session, call) == endless(session)
+        query(session, "ROLLBACK")
+        assert wait(session, first)
+        assert result(session, queued, "a int") == [(2,)]

@@ -52,6 +52,7 @@ include "pg_background/apart.pyx"           # values taken apart, to travel
 include "pg_background/rows.pyx"            # rows into messages
 include "pg_background/output.pyx"          # messages into the queue or the file
 include "pg_background/outcome.pyx"         # how a job ended
+include "pg_background/deadlock_queue.pyx"  # what a queued job waits for
 include "pg_background/deadlock.pyx"        # waits that can never end
 include "pg_background/wait.pyx"            # wait
 include "pg_background/watch.pyx"           # waiting for several jobs together

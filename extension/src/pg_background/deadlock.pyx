@@ -2,11 +2,7 @@
 #
 # The server's own detector knows nothing of a wait for a job. So the one who waits looks, every deadlock_timeout,
 # whether it waits for itself. Most processes need all of those that they wait for; a session that waits for any of
-# several jobs needs one, and so does a queued job of those that have the workers.
-
-cdef enum:
-    FOR_ANY_WORKER = -1         # instead of a pid: a queued job, when there are no more places
-    FOR_SESSION = -2            # ... and lower, by the session's place: when its session runs as many as it may
+# several jobs needs one, and so does a queued job of those that have the workers, or will.
 
 cdef struct Waiter:
     int32_t pid
@@ -83,15 +79,6 @@ cdef void add_blockers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     add_edges(graph, waiter, safe_snapshot_blocking_pids(waiter.pid))
 
 
-cdef int32_t pid_waited_for(int32_t index, uint64_t cookie, Load *load) noexcept nogil:
-    """The process that runs this job, what stands for one while it is queued, or 0; `load` as in may_begin. Under the
-    lock."""
-    cdef Job *job = &registry.jobs[index]
-    if is_same_job(job, cookie) and job.state == JOB_QUEUED:
-        return <int32_t>FOR_ANY_WORKER if may_begin(job, load) else FOR_SESSION - job.session
-    return pid_that_runs(index, cookie)
-
-
 cdef int32_t pid_that_runs(int32_t index, uint64_t cookie) noexcept nogil:
     """The process that runs this job, or 0; under the lock."""
     cdef Job *job = &registry.jobs[index]
@@ -151,7 +138,7 @@ cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     cdef dsa_pointer watches = InvalidDsaPointer
     cdef int32_t next = 0
     # as many different ones as there can be: nothing is allocated under the lock
-    reserve_edges(graph, registry.workers_size + registry.sessions_size + 1)
+    reserve_edges(graph, registry.workers_size + registry.sessions_size + 1 + LINE_STEPS)
     while next >= 0:
         CHECK_FOR_INTERRUPTS()
         share_registry()
@@ -172,29 +159,6 @@ cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
         unlock_registry()
 
 
-cdef void add_busy_workers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
-    """Those of which one must end its job before a queued one can begin."""
-    cdef Worker *worker
-    cdef int32_t i
-    waiter.needs_all = False
-    reserve_edges(graph, registry.workers_size)
-    share_registry()
-    if (waiter.pid == FOR_ANY_WORKER and registry.backlog_unserved == 0
-            and registry.live_workers < total_worker_limit()):
-        unlock_registry()
-        return
-    for i in range(registry.workers_size):
-        worker = &registry.workers[i]
-        if worker.job >= 0:
-            if waiter.pid == FOR_ANY_WORKER or registry.jobs[worker.job].session == FOR_SESSION - waiter.pid:
-                add_edge(graph, waiter, worker.pid)
-        elif waiter.pid == FOR_ANY_WORKER and worker.state != WORKER_FREE:
-            # on its way to the next job, or out
-            drop_edges(graph, waiter)
-            break
-    unlock_registry()
-
-
 cdef void build_graph(WaitGraph *graph) noexcept nogil:
     """All that this process waits for, directly or through others."""
     cdef int at = 0
@@ -210,7 +174,7 @@ cdef void build_graph(WaitGraph *graph) noexcept nogil:
         waiter = graph.waiters[at]
         waiter.first = graph.edge_count
         if waiter.pid < 0:
-            add_busy_workers(graph, &waiter)
+            add_workers_waited_for(graph, &waiter)
         else:
             if at > 0:
                 add_blockers(graph, &waiter)
@@ -282,7 +246,7 @@ cdef void check_for_endless_wait() noexcept nogil:
     if pid < 0:
         raise_with_detail(
             ERRCODE_T_R_DEADLOCK_DETECTED,
-            psprintf(b"Process %d waits for a queued background job; those before it wait for process %d.",
+            psprintf(b"Process %d waits for a queued background job; all that could run it wait for process %d.",
                      MyProcPid, MyProcPid),
             b"Commit before waiting for the job, or cancel it.",
             b"deadlock detected")
