@@ -28,8 +28,8 @@ cdef int32_t pid_waited_for(int32_t index, uint64_t cookie, Load *load) noexcept
 cdef int32_t first_of_its_kind(Job *job) noexcept nogil:
     """The entry of the first in line that the same workers fit, or -1 when that is far behind; under the lock."""
     cdef int32_t i = registry.backlog_head
-    cdef int steps
-    for steps in range(LINE_STEPS):
+    cdef int _steps
+    for _steps in range(LINE_STEPS):
         if i < 0 or are_alike(&registry.jobs[i], job):
             return i
         i = registry.jobs[i].next
@@ -41,10 +41,10 @@ cdef bint is_kind_provided_for(Job *first) noexcept nogil:
     cdef Load load
     cdef Kinds kinds
     cdef int32_t i = registry.backlog_head
-    cdef int steps
+    cdef int _steps
     memset(&load, 0, sizeof(load))
     kinds.count = 0
-    for steps in range(LINE_STEPS):
+    for _steps in range(LINE_STEPS):
         if i < 0:
             return True
         if may_begin(&registry.jobs[i], &load):

@@ -109,8 +109,9 @@ def _watch(look: Look, format: Format, interval: float) -> None:
         while True:
             print_jobs(*look(), format)
             time.sleep(interval)
-    sys.stdout.write(_ENTER)
     try:
+        # in the block: an interrupt may come as soon as it is written
+        sys.stdout.write(_ENTER)
         while True:
             columns, rows = screen_size() or (80, 24)
             lines = lines_of_jobs(*look(), columns)[:rows]
