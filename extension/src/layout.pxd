@@ -42,6 +42,7 @@ cdef enum JobState:
 cdef enum ReaderKind:
     READER_NONE = 0
     READER_LOOKING              # looks for the columns, has taken nothing yet
+    READER_READY                # takes what comes, from the first row's first byte on; has taken nothing yet
     READER_READING              # takes rows: they are gone from here
     READER_MOVING               # moves the queue of a finished job to its file
 
@@ -249,6 +250,7 @@ cdef struct JobRequest:
     uint32_t parameters_size
     int32_t parameters          # how many; -1: none were given, and the SQL may be several statements
     cbool each_statement        # is a transaction of its own
+    int32_t worker_timeout      # of the launch point, in ms; 0: none
     Oid role                    # as of SET ROLE
     char application_name[64]
     char notify_channel[64]

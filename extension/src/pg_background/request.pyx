@@ -53,6 +53,7 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     request.parameters_size = launch.parameters_size
     request.parameters = launch.parameter_count
     request.each_statement = launch.each_statement
+    request.worker_timeout = setting_worker_timeout
     request.role = GetCurrentRoleId()
     copy_client_address(&request.client)
     memcpy(request.application_name, launch.application_name, NAMEDATALEN)
