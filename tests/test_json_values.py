@@ -100,7 +100,11 @@ def rows_of(conn: Connection, pairs: list[tuple[str, str]]) -> str:
     query(conn, "INSERT INTO stored DEFAULT VALUES")
     kinds = []
     for n in range(len(pairs)):
-        kinds += [f"c{n} AS c{n}", f"ROW(c{n}, c{n}) AS r{n}", f"ARRAY[ROW(c{n}), NULL, ROW(1, c{n})] AS rs{n}"]
+        kinds += [
+            f"c{n} AS c{n}",
+            f"ROW(c{n}, c{n}) AS r{n}",
+            f"ARRAY[ROW(c{n}), NULL, ROW(1, c{n})] AS rs{n}",
+        ]
         if has_arrays(conn, pairs[n][0]):
             kinds.append(f"ARRAY[c{n}, NULL]::{pairs[n][0]}[] AS a{n}")
     return f"SELECT {', '.join(kinds)} FROM stored"
@@ -148,7 +152,13 @@ def test_statistics(typed: Connection) -> None:
         " WHERE tablename = 'counted' ORDER BY attname"
     )
     assert differences(typed, stats) == []
-    raw = "SELECT s, ROW(s), ARRAY[s], stavalues1 FROM pg_statistic AS s WHERE starelid = 'counted'::regclass ORDER BY staattnum"
+    raw = (
+        "SELECT s, ROW(s), ARRAY[s], stavalues1 FROM pg_statistic AS s"
+        " WHERE starelid = 'counted'::regclass ORDER BY staattnum"
+    )
     assert differences(typed, raw) == []
-    some = value(typed, "SELECT to_json(most_common_vals)::text FROM pg_stats WHERE attname = 'a' AND tablename = 'counted'")
+    some = value(
+        typed,
+        "SELECT to_json(most_common_vals)::text FROM pg_stats WHERE attname = 'a' AND tablename = 'counted'",
+    )
     assert some.startswith("[[")
