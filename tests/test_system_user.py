@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from .calls import query, value
+from .calls import query, result_failure, value
 from .fix_db import Connection
 from .fix_server import FreshServer
 from .jobs import launch, result, start, wait
@@ -116,3 +116,24 @@ def test_nothing_of_it_stays(guarded: Server, login: Login) -> None:
             seen(session)
         session.close()
         wait_until_quiet(conn, area_bytes=before.area_bytes)
+
+
+@pytest.mark.pg(">= 18")
+@pytest.mark.contrib("postgres_fdw")
+def test_scram_keys_stay_with_the_session(guarded: Server, login: Login) -> None:
+    """So that a foreign server gets none from a job; a password in the mapping does."""
+    session = login(SCRAM)
+    query(session, "CREATE EXTENSION postgres_fdw; CREATE TABLE here AS SELECT 1 AS a")
+    query(
+        session,
+        "CREATE SERVER there FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1',"
+        f" port '{session.info.port}', dbname '{session.info.dbname}', use_scram_passthrough 'true')",
+    )
+    query(session, "CREATE USER MAPPING FOR ann SERVER there OPTIONS (user 'ann')")
+    query(session, "CREATE FOREIGN TABLE away (a int) SERVER there OPTIONS (table_name 'here')")
+    assert query(session, "TABLE away") == [(1,)]
+    failed = result_failure(session, launch(session, "TABLE away"), "a int")
+    assert failed.sqlstate == "08001"
+    query(session, "ALTER USER MAPPING FOR ann SERVER there OPTIONS (ADD password 'x')")
+    query(session, "ALTER SERVER there OPTIONS (SET use_scram_passthrough 'false')")
+    assert result(session, launch(session, "TABLE away"), "a int") == [(1,)]

@@ -191,8 +191,8 @@ cdef int number_of_record(Oid type, int32_t typmod) noexcept nogil:
 
 
 cdef int tell_record(Oid type, int32_t typmod) noexcept nogil:
-    """Send the shape of a record's fields, or of an array of elements of the type `typmod`; it is kept as long as the job
-    runs."""
+    """Send the shape of a record's fields, or of an array of elements of the type `typmod`; it is kept as long as the
+    job runs."""
     global sent_records, sent_record_count
     cdef MemoryContext old = MemoryContextSwitchTo(job_context)
     cdef SentRecord *sent = <SentRecord *>palloc0(sizeof(SentRecord))

@@ -9,8 +9,8 @@ cdef struct Description:
 
 
 cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
-    """The sent type, or text where no column may have it, or this session does not have it as it was sent; InvalidOid: it
-    can't be read."""
+    """The sent type, or text where no column may have it, or this session does not have it as it was sent; InvalidOid:
+    it can't be read."""
     cdef bint is_known
     if strangeness_of_column(sent, job) != KNOWN_HERE:
         return InvalidOid
