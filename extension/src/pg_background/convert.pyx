@@ -324,13 +324,10 @@ cdef ExprState *fit_to_typmod(Oid type, int32_t sent, int32_t declared) noexcept
 
 cdef void write_column(TakenColumn *taken, Shape *shape, Assembly *assembly) noexcept nogil:
     """As text, of what the shape alone tells."""
-    cdef Oid function = InvalidOid
-    cdef cbool is_varlena = False
     taken.shape = shape
     taken.as_text = True
     prepare_parts(shape, assembly)
-    getTypeOutputInfo(shape.target, &function, &is_varlena)
-    fmgr_info(function, &taken.output)
+    prepare_output(&taken.output, shape.target)
 
 
 # ---- rows

@@ -1,6 +1,6 @@
-# A worker becomes what a job's launcher was: system user, session user, libraries, settings, role. From the moment that it
-# takes the job until all that is in force the job has not begun: what this process cannot become another one can, so it
-# leaves and the job goes to a fresh process. Only in a fresh one a failure is the job's.
+# A worker becomes what a job's launcher was: system user, session user, libraries, settings, role. From the moment that
+# it takes the job until all that is in force the job has not begun: what this process cannot become another one can, so
+# it leaves and the job goes to a fresh process. Only in a fresh one a failure is the job's.
 
 cdef bint job_has_begun             # the running one
 cdef bint job_goes_back             # ... to the backlog, as this process ends
