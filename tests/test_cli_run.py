@@ -60,6 +60,12 @@ def test_json_loses_nothing(bg: OnPlace) -> None:
     assert bg("run", "--json", "SELECT 1 WHERE false").output == "[]\n"
 
 
+def test_json_of_rows_without_columns(bg: OnPlace) -> None:
+    assert json.loads(bg("run", "--json", "SELECT").output) == [{}]
+    assert json.loads(bg("run", "--json", "SELECT FROM generate_series(1, 3)").output) == [{}, {}, {}]
+    assert json.loads(bg("run", "--json", "SELECT WHERE false").output) == []
+
+
 def test_csv_tells_null_from_empty(bg: OnPlace) -> None:
     done = bg("run", "--csv", MANY_TYPES)
     assert done.code == 0

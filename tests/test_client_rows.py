@@ -78,8 +78,18 @@ def test_a_statement_without_rows(client: AnyClient, side: Connection) -> None:
 
 
 def test_a_select_without_columns(client: AnyClient) -> None:
-    result = client.run("SELECT FROM generate_series(1, 3)")
-    assert (list(result), result.rowcount) == ([], 3)
+    """Its rows are there, as those of a session."""
+    query = "SELECT FROM generate_series(1, 3)"
+    result = client.run(query)
+    assert result == [(), (), ()]
+    assert (len(result), result.rowcount, result.columns) == (3, 3, ())
+    assert result.statusmessage == "SELECT 3"
+    assert result.to_dicts() == client.run(query, row_factory=dict_row) == [{}, {}, {}]
+    assert list((client.launch(query)).fetch(2)) == [[(), ()], [()]]
+    assert client.run("SELECT WHERE false") == []
+    assert client.run("CREATE TABLE of_no_columns (); INSERT INTO of_no_columns DEFAULT VALUES") == []
+    assert client.run("TABLE of_no_columns") == [()]
+    assert client.run("INSERT INTO of_no_columns DEFAULT VALUES", row_factory=scalar_row) == []
 
 
 def test_an_empty_query(client: AnyClient) -> None:

@@ -77,8 +77,18 @@ async def test_a_statement_without_rows(aclient: AnyClient, side: Connection) ->
 
 
 async def test_a_select_without_columns(aclient: AnyClient) -> None:
-    result = await aclient.run("SELECT FROM generate_series(1, 3)")
-    assert (list(result), result.rowcount) == ([], 3)
+    """Its rows are there, as those of a session."""
+    query = "SELECT FROM generate_series(1, 3)"
+    result = await aclient.run(query)
+    assert result == [(), (), ()]
+    assert (len(result), result.rowcount, result.columns) == (3, 3, ())
+    assert result.statusmessage == "SELECT 3"
+    assert result.to_dicts() == await aclient.run(query, row_factory=dict_row) == [{}, {}, {}]
+    assert [page async for page in (await aclient.launch(query)).fetch(2)] == [[(), ()], [()]]
+    assert await aclient.run("SELECT WHERE false") == []
+    assert await aclient.run("CREATE TABLE of_no_columns (); INSERT INTO of_no_columns DEFAULT VALUES") == []
+    assert await aclient.run("TABLE of_no_columns") == [()]
+    assert await aclient.run("INSERT INTO of_no_columns DEFAULT VALUES", row_factory=scalar_row) == []
 
 
 async def test_an_empty_query(aclient: AnyClient) -> None:

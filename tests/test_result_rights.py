@@ -221,9 +221,20 @@ SLOW = (
 
 
 def read_while(
-    conn: Connection, connect: Connect, owner: Owner, expression: str, sql: str, change: str
+    conn: Connection,
+    connect: Connect,
+    owner: Owner,
+    expression: str,
+    sql: str,
+    change: str,
+    *,
+    by: Connection | None = None,
 ) -> list[tuple[object, ...]]:
-    """Read as a superuser, who has the first rows, and knows how to read the next, when the types change."""
+    """Read as a superuser, who has the first rows, and knows how to read the next, when the types change.
+
+    Args:
+        by: whoever changes them; by default their owner.
+    """
     reader, holder = connect(), connect()
     query(owner.conn, "CREATE TYPE late AS ENUM ('z')")
     with closed_gate(holder) as gate, at_the_same_time(reader) as call:
@@ -231,7 +242,7 @@ def read_while(
         wait_until_blocked(conn, handle.pid)
         reading = call(query, reader, sql.format(handle=tuple(handle)))
         wait_until_in_extension(conn, reader)
-        query(owner.conn, change)
+        query(by or owner.conn, change)
         gate.open()
         rows = reading.result()
         gate.close()
@@ -257,6 +268,36 @@ def test_a_cast_to_json_that_is_exchanged(conn: Connection, connect: Connect, ow
     assert rows == [(None,), (None,), (None,), ("cast",), ("cast",)]
     assert seen(conn, owner) == set()
     assert not value(conn, "SELECT rolsuper FROM pg_roles WHERE rolname = %s", owner.role)
+
+
+@pytest.mark.parametrize(
+    ("make", "expression", "text"),
+    [
+        ("CREATE TYPE x AS ENUM ('ok')", "'ok'::x", "ok"),
+        ("CREATE TYPE x AS RANGE (subtype = timestamptz)", "x('2026-01-02 03:04+00', NULL)", "[2026-01-02 "),
+    ],
+    ids=["enum", "range"],
+)
+def test_a_cast_to_json_whose_function_is_given_away(
+    conn: Connection, connect: Connect, owner: Owner, make: str, expression: str, text: str
+) -> None:
+    """From then on the value is its text; nothing is lost."""
+    query(owner.conn, make)
+    query(
+        conn,
+        f"CREATE FUNCTION {owner.role}.given({owner.role}.x) RETURNS json LANGUAGE sql"
+        " AS $$ SELECT '\"cast\"'::json $$",
+    )
+    query(conn, f"CREATE CAST ({owner.role}.x AS json) WITH FUNCTION {owner.role}.given({owner.role}.x)")
+    read = "SELECT j ->> 'x' FROM pg_background_result_json{handle} AS j"
+    before = read_while(conn, connect, owner, expression, read, "SELECT 1")
+    assert before == [(None,), (None,), (None,), ("cast",), ("cast",)]
+    query(owner.conn, "DROP TYPE late")
+    give = f"ALTER FUNCTION {owner.role}.given({owner.role}.x) OWNER TO {owner.role}"
+    rows = read_while(conn, connect, owner, expression, read, give, by=conn)
+    assert rows[:3] == [(None,)] * 3
+    assert [str(value).lstrip('["')[:5] for (value,) in rows[3:]] == [text.lstrip("[")[:5]] * 2
+    assert seen(conn, owner) == set()
 
 
 @pytest.mark.parametrize(

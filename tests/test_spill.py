@@ -7,9 +7,21 @@ from collections.abc import Iterator
 import pytest
 from psycopg import errors as e
 
+from .calls import at_the_same_time, value, wait_until_in_extension
 from .fix_db import Connect, Connection
 from .fix_server import FreshServer
-from .jobs import Handle, cancel, detach, launch, result, state, submit, wait, wait_until_asleep
+from .jobs import (
+    Handle,
+    cancel,
+    closed_gate,
+    detach,
+    launch,
+    result,
+    state,
+    submit,
+    wait,
+    wait_until_asleep,
+)
 from .registry import registry, wait_until_quiet
 from .server import Server
 from .waiting import wait_until, wait_until_sql
@@ -198,6 +210,43 @@ def test_past_max_result_size_its_work_is_undone(server: Server, connect: Connec
         assert wait(conn, handle)
         assert conn.execute("SELECT count(*) FROM kept").fetchone() == (0,)
         detach(conn, handle)
+
+
+@pytest.mark.parametrize("limit", ["pg_background.max_result_size", "temp_file_limit"])
+@pytest.mark.parametrize("read", ["result(%s, %s) AS r (x text, g text)", "result_json(%s, %s) AS r"])
+def test_a_row_larger_than_a_limit_streams_to_its_reader(
+    server: Server, connect: Connect, limit: str, read: str
+) -> None:
+    """Who waits for the first row is there, and takes its first bytes before the last are written."""
+    reader, launcher, holder = connect(), connect(), connect()
+    # The limit of the reader's session would be one for what it makes of the rows.
+    launcher.execute("SET temp_file_limit = %s" % ("'1MB'" if limit == "temp_file_limit" else "-1"))
+    with (
+        server.alter_system({} if limit == "temp_file_limit" else {limit: "1MB"}),
+        closed_gate(holder) as gate,
+        at_the_same_time(reader) as call,
+    ):
+        handle = launch(launcher, f"SELECT repeat('x', 100000000) AS x, ({gate.sql})::text AS g")
+        query = f"SELECT sum(length(r::text)) > 100000000 FROM pg_background_{read}"
+        reading = call(value, reader, query, *handle)
+        wait_until_in_extension(launcher, reader)
+        gate.open()
+        assert reading.result() is True
+        gate.close()
+
+
+@pytest.mark.parametrize("limit", ["pg_background.max_result_size", "temp_file_limit"])
+def test_past_a_limit_the_hint_says_what_helps(server: Server, connect: Connect, limit: str) -> None:
+    with server.alter_system({limit: "1MB"}):
+        conn = connect()
+        handle = launch(conn, "SELECT repeat('x', 10000000)")
+        assert wait(conn, handle)
+        with pytest.raises(e.ConfigurationLimitExceeded) as caught:
+            result(conn, handle)
+    hint = caught.value.diag.message_hint
+    assert hint is not None
+    assert hint.startswith("Begin to read before the rows come")
+    assert limit in hint
 
 
 def test_a_submitted_job_has_no_result_size(server: Server, connect: Connect) -> None:

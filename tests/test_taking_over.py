@@ -65,6 +65,29 @@ def test_a_cancel_acts(ear: Connection, conn: Connection, stuck: Handle, how: st
     assert notice.payload == str(stuck.pid)
 
 
+@pytest.mark.parametrize("kind", ["warm", "fresh"])
+def test_worker_timeout_counts_it(
+    server: Server, conn: Connection, connect: Connect, holder: Connection, kind: str
+) -> None:
+    """From when a worker takes the job, though the setting is among those that are being restored."""
+    with only_worker(server):
+        query(conn, "CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)")
+        session = connect()
+        query(session, "SET default_text_search_config = 'public.own'")
+        if kind == "warm":
+            warm = launch(conn, "SELECT 1")
+            assert wait(conn, warm)
+        query(session, "SET pg_background.worker_timeout = '100ms'")
+        query(holder, "LOCK TABLE pg_ts_config IN ACCESS EXCLUSIVE MODE")
+        handle = launch(session, "SELECT 1")
+        assert wait(conn, handle, 20_000)
+        assert state(conn, handle) == "timed_out"
+        holder.rollback()
+        # The timer is gone with the job.
+        query(session, "SET pg_background.worker_timeout = 0")
+        assert run(session, "SELECT pg_sleep(0.2)::text") == [("",)]
+
+
 def test_a_cancel_with_grace_acts(conn: Connection, stuck: Handle) -> None:
     cancel(conn, stuck, 20_000)
     assert state(conn, stuck) == "canceled"

@@ -42,6 +42,7 @@ cdef enum JobState:
 cdef enum ReaderKind:
     READER_NONE = 0
     READER_LOOKING              # looks for the columns, has taken nothing yet
+    READER_READY                # takes what comes, from the first row's first byte on; has taken nothing yet
     READER_READING              # takes rows: they are gone from here
     READER_MOVING               # moves the queue of a finished job to its file
 
@@ -63,6 +64,7 @@ cdef struct Identity:
     Oid user                    # current user at the launch point
     int32_t security_context    # there: not 0 in a SECURITY DEFINER function
     cbool is_away               # launched from another database
+    uint64_t system_user        # hash of SYSTEM_USER, which a process takes on once and for all; 0: NULL
 
 cdef struct Job:
     # An entry of the registry. Only one that is free, or the oldest of the history, gets another job:
@@ -241,14 +243,16 @@ cdef struct Registry:
     pg_atomic_uint64 area_bytes
 
 cdef struct JobRequest:
-    # followed by the settings, the libraries, the SQL text with a NUL, and the parameters: of each its length, -1 for
-    # a NULL, and its text with a NUL
+    # followed by the settings, the libraries, the SQL text with a NUL, the parameters: of each its length, -1 for a
+    # NULL, and its text with a NUL; and how the launching session's user was authenticated
     uint32_t settings_size
     uint32_t libraries_size
     uint32_t sql_size
     uint32_t parameters_size
+    uint32_t system_user_size   # 0: SYSTEM_USER is NULL
     int32_t parameters          # how many; -1: none were given, and the SQL may be several statements
     cbool each_statement        # is a transaction of its own
+    int32_t worker_timeout      # of the launch point, in ms; 0: none
     Oid role                    # as of SET ROLE
     char application_name[64]
     char notify_channel[64]

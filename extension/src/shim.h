@@ -92,6 +92,7 @@
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/inval.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -200,6 +201,7 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define type_name(type, typmod) \
 	format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID)
 #define row_as_json(row) DirectFunctionCall1(row_to_json, row)
+#define array_as_json(array) DirectFunctionCall1(array_to_json, array)
 #define per_query_memory(info) ((info)->econtext->ecxt_per_query_memory)
 #define column(desc, i) TupleDescAttr(desc, i)
 #define column_name(desc, i) NameStr(TupleDescAttr(desc, i)->attname)

@@ -175,6 +175,7 @@ cdef extern from "shim.h" nogil:
     void slot_getallattrs(TupleTableSlot *slot)
     Datum ExecFetchSlotHeapTupleDatum(TupleTableSlot *slot)
     Datum row_as_json(Datum row)
+    Datum array_as_json(Datum array)
 
     # Receivers
     ctypedef struct DestReceiver:
@@ -249,5 +250,6 @@ cdef extern from "shim.h" nogil:
     enum:
         PG_PROTOCOL_LATEST
     void initStringInfo(StringInfo str)
+    void escape_json(StringInfo buf, const char *str)
     void appendBinaryStringInfo(StringInfo str, const void *data, int datalen)
     void pq_parse_errornotice(StringInfo msg, ErrorData *edata)

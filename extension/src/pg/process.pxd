@@ -2,7 +2,7 @@
 
 from posix.types cimport pid_t
 
-from .base cimport cbool, Datum, Oid
+from .base cimport cbool, Datum, Oid, TimestampTz
 from libc.stdint cimport uint32_t
 
 cdef extern from "shim.h" nogil:
@@ -67,6 +67,7 @@ cdef extern from "shim.h" nogil:
     int StatementTimeout
     int RegisterTimeout(int id, void (*handler)() noexcept nogil)
     void enable_timeout_after(int id, int delay_ms)
+    void enable_timeout_at(int id, TimestampTz fin_time)
     void disable_timeout(int id, cbool keep_indicator)
     void disable_transaction_timeout()
     void disable_all_timeouts(cbool keep_indicators)

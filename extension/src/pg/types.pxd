@@ -1,6 +1,6 @@
 """Types, values made of others, and expressions over them (utils/lsyscache.h, utils/typcache.h, nodes/*.h)."""
 
-from libc.stdint cimport int16_t, int32_t
+from libc.stdint cimport int16_t, int32_t, uint16_t
 
 from .base cimport ArrayType, cbool, Datum, FmgrInfo, HeapTupleHeader, MemoryContext, Oid, Size, varlena
 from .executor cimport ExprContext, Node, TupleDesc
@@ -10,6 +10,7 @@ cdef extern from "shim.h" nogil:
     enum:
         REGCLASSOID, REGTYPEOID, REGPROCOID, REGPROCEDUREOID, REGOPEROID, REGOPERATOROID, REGROLEOID
         REGNAMESPACEOID, REGCONFIGOID, REGDICTIONARYOID, REGCOLLATIONOID, RECORDOID, RECORDARRAYOID
+        ANYARRAYOID, TEXTARRAYOID, JSONARRAYOID, TypeRelationId
     ctypedef struct TypeFacts:
         char kind
         Oid owner
@@ -57,6 +58,7 @@ cdef extern from "shim.h" nogil:
     Oid desc_type(TupleDesc)
     int32_t desc_typmod(TupleDesc)
     ArrayType *array_of(Datum)
+    Oid array_element_type(ArrayType *)
     ArrayType *array_like(ArrayType *model, Datum *values, cbool *nulls, Oid element)
     varlena *whole_value(Datum)
     Size whole_size(varlena *)
@@ -69,6 +71,7 @@ cdef extern from "shim.h" nogil:
     enum:
         AccessShareLock
     void LockRelationOid(Oid relid, int lockmode)
+    void LockDatabaseObject(Oid classid, Oid objid, uint16_t objsubid, int lockmode)
     void UnlockRelationOid(Oid relid, int lockmode)
     void AcceptInvalidationMessages()
     void check_stack_depth()

@@ -22,13 +22,13 @@ cdef void prepare_apart(Shape *shape) noexcept nogil:
     cdef cbool is_varlena = False
     cdef int i
     if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_REFERENCE or shape.kind == SHAPE_WRITTEN \
-            or shape.kind == SHAPE_TEXT:
+            or shape.kind == SHAPE_TEXT or shape.kind == SHAPE_ANYARRAY:
         getTypeOutputInfo(shape.type, &function, &is_varlena)
         fmgr_info(function, &shape.function)
         return
     if shape.kind == SHAPE_PLAIN:
         shape.length = get_typlen(shape.type)
-    elif shape.kind == SHAPE_COMPOSITE:
+    elif shape.kind == SHAPE_COMPOSITE or shape.kind == SHAPE_BOXES:
         shape.wire_desc = fields_desc(shape, False)
     for i in range(shape.count):
         prepare_apart(&shape.parts[i])
@@ -54,8 +54,10 @@ cdef Datum take_apart(Shape *shape, Datum value) noexcept nogil:
         return written_value(shape, value)
     if shape.kind == SHAPE_REFERENCE:
         return reference_value(shape, value)
-    if shape.kind == SHAPE_ARRAY:
+    if shape.kind == SHAPE_ARRAY or shape.kind == SHAPE_BOXES:
         return array_apart(shape, value)
+    if shape.kind == SHAPE_ANYARRAY:
+        return any_array_apart(shape, value)
     if shape.kind == SHAPE_RECORD:
         return record_apart(value)
     return fields_apart(shape, record_of(value))
@@ -113,7 +115,9 @@ cdef Datum array_apart(Shape *shape, Datum value) noexcept nogil:
     for i in range(count):
         if not nulls[i]:
             values[i] = take_apart(shape.parts, values[i])
-    return PointerGetDatum(array_like(array, values, nulls, shape.parts.wire))
+        if not nulls[i] and shape.kind == SHAPE_BOXES:
+            values[i] = HeapTupleGetDatum(heap_form_tuple(shape.wire_desc, &values[i], &nulls[i]))
+    return PointerGetDatum(array_like(array, values, nulls, get_element_type(shape.wire)))
 
 
 cdef TupleDesc desc_of_record(Shape *shape, HeapTupleHeader record) noexcept nogil:
@@ -152,12 +156,27 @@ cdef Datum fields_apart(Shape *shape, HeapTupleHeader record) noexcept nogil:
     return HeapTupleGetDatum(heap_form_tuple(shape.wire_desc, values, nulls))
 
 
-# ---- anonymous records: each value may have another shape, which is told before the first value that has it
+# ---- anonymous records and anyarray: each value may have another shape, which is told before the first that has it
 
 cdef Datum record_apart(Datum value) noexcept nogil:
     cdef HeapTupleHeader record = record_of(value)
     cdef int number = number_of_record(record_type(record), record_typmod(record))
     cdef Datum apart = fields_apart(&sent_records[number].shape, record)
+    set_record_typmod(record_of(apart), number)
+    return apart
+
+
+cdef Datum any_array_apart(Shape *shape, Datum value) noexcept nogil:
+    """With the text, for who does not know the type of the elements."""
+    cdef int number = number_of_record(ANYARRAYOID, <int32_t>array_element_type(array_of(value)))
+    cdef Shape *sent = &sent_records[number].shape
+    cdef Datum values[2]
+    cdef cbool nulls[2]
+    cdef Datum apart
+    memset(nulls, 0, sizeof(nulls))
+    values[0] = CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    values[1] = take_apart(&sent.parts[1], value)
+    apart = HeapTupleGetDatum(heap_form_tuple(sent.wire_desc, values, nulls))
     set_record_typmod(record_of(apart), number)
     return apart
 
@@ -172,18 +191,24 @@ cdef int number_of_record(Oid type, int32_t typmod) noexcept nogil:
 
 
 cdef int tell_record(Oid type, int32_t typmod) noexcept nogil:
-    """Send the shape of a record's fields; it is kept as long as the job runs."""
+    """Send the shape of a record's fields, or of an array of elements of the type `typmod`; it is kept as long as the
+    job runs."""
     global sent_records, sent_record_count
     cdef MemoryContext old = MemoryContextSwitchTo(job_context)
     cdef SentRecord *sent = <SentRecord *>palloc0(sizeof(SentRecord))
     cdef StringInfoData packed
     cdef int number = sent_record_count
+    cdef bint found
     sent.type = type
     sent.typmod = typmod
     sent.shape.type = type
     sent.shape.typmod = typmod
-    sent.shape.desc = lookup_rowtype_tupdesc_copy(type, typmod)
-    if not find_fields_of(&sent.shape, sent.shape.desc, True):
+    if type == ANYARRAYOID:
+        found = find_any_array(&sent.shape, <Oid>typmod)
+    else:
+        sent.shape.desc = lookup_rowtype_tupdesc_copy(type, typmod)
+        found = find_fields_of(&sent.shape, sent.shape.desc, True)
+    if not found:
         raise_error(ERRCODE_UNDEFINED_OBJECT, b"a type within a record does not exist any more")
     note_away(&sent.shape)
     prepare_apart(&sent.shape)

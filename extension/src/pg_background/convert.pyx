@@ -74,11 +74,12 @@ cdef bint await_types(Stream *stream, SentColumn *columns, int count) noexcept n
 # ---- what a column may be declared as
 
 cdef Shape *shape_declared(SentColumn *sent, Oid wanted) noexcept nogil:
-    """The part of the shape that has this type: all of it, or what a domain is based on; NULL where none has."""
+    """The part of the shape that has this type: all of it, or what a domain is based on; NULL where none has, or no
+    column may have it."""
     cdef Shape *shape = sent.shape
     while shape.type != wanted and shape.kind == SHAPE_DOMAIN:
         shape = shape.parts
-    return shape if shape.type == wanted else NULL
+    return shape if shape.type == wanted and can_be_declared(shape) else NULL
 
 
 cdef bint may_be_text(SentColumn *sent, Oid wanted) noexcept nogil:
@@ -89,7 +90,7 @@ cdef bint may_be_text(SentColumn *sent, Oid wanted) noexcept nogil:
 cdef bint is_column_readable(SentColumn *sent, Oid wanted) noexcept nogil:
     if sent.shape == NULL:
         return sent.wire.type == wanted
-    return (shape_declared(sent, wanted) != NULL and sent.shape.kind != SHAPE_TEXT) or may_be_text(sent, wanted)
+    return shape_declared(sent, wanted) != NULL or may_be_text(sent, wanted)
 
 
 cdef bint is_encoding_known(Oid type) noexcept nogil:
@@ -166,13 +167,13 @@ cdef void raise_strange(int strange, const char *what) noexcept nogil:
         raise_mismatch(psprintf(b"%s in the encoding of another database.", what), "Cast it to text in the job.")
 
 
+cdef int strangeness_of_column(SentColumn *sent, Job *job) noexcept nogil:
+    return strangeness(sent.wire.type, job) if sent.shape == NULL else strangeness_of_shape(sent.shape, job)
+
+
 cdef void check_known_here(SentColumn *sent, int i, Job *job) noexcept nogil:
     """Raise for a column that means nothing here, in whatever form it is read."""
-    cdef int strange
-    if sent.shape == NULL:
-        strange = strangeness(sent.wire.type, job)
-    else:
-        strange = strangeness_of_shape(sent.shape, job)
+    cdef int strange = strangeness_of_column(sent, job)
     if strange == GONE:
         raise_strange(strange, psprintf(b"column %d of the result has type %s", i + 1, sent_type_name(sent, job)))
     elif strange != KNOWN_HERE:
@@ -221,7 +222,7 @@ cdef void check_columns(SentColumn *sent, int count, TupleDesc wanted, Job *job)
             raise_only_text(&sent[i], i, job)
         raise_mismatch(psprintf(b"%s in the query%s type %s in the column list.", column_here(&sent[i], i, job),
                                 b", which is read as text," if sent[i].shape != NULL
-                                and sent[i].shape.kind == SHAPE_TEXT else b",",
+                                and not can_be_declared(sent[i].shape) else b",",
                                 type_name(declared.atttypid, declared.atttypmod)), NULL)
 
 
@@ -289,7 +290,7 @@ cdef void plan_column(Conversion *conversion, TakenColumn *taken, SentColumn *se
     cdef int32_t typmod = sent.wire.typmod
     if sent.shape != NULL:
         taken.shape = shape_declared(sent, type)
-        if taken.shape == NULL or sent.shape.kind == SHAPE_TEXT:
+        if taken.shape == NULL:
             write_column(taken, sent.shape, &conversion.assembly)
             typmod = -1
         elif taken.shape.kind == SHAPE_RECORD or taken.shape.type == RECORDARRAYOID:
@@ -323,13 +324,10 @@ cdef ExprState *fit_to_typmod(Oid type, int32_t sent, int32_t declared) noexcept
 
 cdef void write_column(TakenColumn *taken, Shape *shape, Assembly *assembly) noexcept nogil:
     """As text, of what the shape alone tells."""
-    cdef Oid function = InvalidOid
-    cdef cbool is_varlena = False
     taken.shape = shape
     taken.as_text = True
     prepare_parts(shape, assembly)
-    getTypeOutputInfo(shape.target, &function, &is_varlena)
-    fmgr_info(function, &taken.output)
+    prepare_output(&taken.output, shape.target)
 
 
 # ---- rows
@@ -378,6 +376,9 @@ cdef void note_record(Conversion *conversion, Stream *stream) noexcept nogil:
     cdef MemoryContext old = MemoryContextSwitchTo(conversion.context)
     cdef Shape *shape = <Shape *>palloc(sizeof(Shape))
     unpack_shape(shape, stream.data)
+    if shape.type == ANYARRAYOID and strangeness_of_shape(shape, stream.job) != KNOWN_HERE:
+        # of which the text is left
+        shape.count = 1
     raise_strange(strangeness_of_shape(shape, stream.job), b"a record of the result has a field of a type")
     add_record_shape(&conversion.assembly, <int>stream.count, shape)
     MemoryContextSwitchTo(old)

@@ -9,16 +9,16 @@ cdef struct Description:
 
 
 cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
-    """The sent type, or text where this session does not have it as it was sent; InvalidOid: none can be read."""
+    """The sent type, or text where no column may have it, or this session does not have it as it was sent; InvalidOid:
+    it can't be read."""
     cdef bint is_known
+    if strangeness_of_column(sent, job) != KNOWN_HERE:
+        return InvalidOid
     if sent.shape == NULL:
         return sent.wire.type
-    if sent.shape.kind == SHAPE_PLAIN:
-        is_known = job.identity.database == MyDatabaseId and does_type_exist(sent.shape.type)
-        return sent.shape.type if is_known else <Oid>InvalidOid
-    if sent.shape.kind == SHAPE_TEXT:
+    if not can_be_declared(sent.shape):
         return TEXTOID
-    if sent.shape.kind == SHAPE_RECORD or sent.shape.type == RECORDARRAYOID:
+    if sent.shape.kind == SHAPE_PLAIN or sent.shape.kind == SHAPE_RECORD or sent.shape.type == RECORDARRAYOID:
         return sent.shape.type
     is_known = job.identity.database == MyDatabaseId and is_shape_in_force(sent.shape, False)
     return sent.shape.type if is_known else <Oid>TEXTOID

@@ -56,16 +56,25 @@ cdef void transaction_body(void *arg) noexcept nogil:
     statement_start = 0
     if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
+    if not job.identity.is_away:
+        # it is known before the settings are restored, which may wait for others' locks
+        start_worker_timeout(job, request.worker_timeout)
     take_over(job)
     MemoryContextSwitchTo(job_context)
     show_statement(sql)
     # before the transaction starts: after a ROLLBACK in a procedure the user of that moment comes back
     SetUserIdAndSecContext(job.identity.user, 0)
-    if setting_worker_timeout > 0:
-        enable_timeout_after(job_timeout, setting_worker_timeout)
+    if job.identity.is_away:
+        start_worker_timeout(job, setting_worker_timeout)
     MemoryContextSwitchTo(job_context)
     debug_point("job_before_statements")
     run_statements(job, request)
+
+
+cdef void start_worker_timeout(Job *job, int32_t timeout) noexcept nogil:
+    """From when this worker took the job, however long it has taken since to become what the launcher was."""
+    if timeout > 0:
+        enable_timeout_at(job_timeout, job.started_at + <TimestampTz>timeout * 1000)
 
 
 cdef void stop_cancels() noexcept nogil:

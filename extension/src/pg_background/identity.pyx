@@ -2,18 +2,23 @@
 
 cdef inline bint is_same_identity(Identity *a, Identity *b) noexcept nogil:
     return (a.database == b.database and a.login == b.login and a.session_user == b.session_user and a.user == b.user
-            and a.security_context == b.security_context and a.is_away == b.is_away)
+            and a.security_context == b.security_context and a.is_away == b.is_away
+            and a.system_user == b.system_user)
 
 
 cdef Identity identity_here(Oid database) noexcept nogil:
     """Of a job that is launched here and now, to run in that database."""
     cdef Identity identity
+    cdef const char *system_user = get_system_user()
     memset(&identity, 0, sizeof(identity))
     identity.database = database
     identity.login = GetAuthenticatedUserId()
     identity.session_user = GetSessionUserId()
     GetUserIdAndSecContext(&identity.user, <int *>&identity.security_context)
     identity.is_away = database != MyDatabaseId
+    if system_user != NULL:
+        # and a hash of 0 is none
+        identity.system_user = hash_bytes_extended(<const unsigned char *>system_user, <int>strlen(system_user), 0) | 1
     return identity
 
 

@@ -24,6 +24,7 @@ cdef struct Launch:
     char *packed_parameters
     uint32_t parameters_size
     int32_t parameter_count     # -1: none given
+    uint32_t system_user_size
     char preview[481]
     bint submitted
     bint discards_rows          # keep notices, drop rows at source
@@ -308,6 +309,7 @@ cdef Handle start_job(Launch *launch) noexcept nogil:
     else:
         pack_settings(launch)
         launch.libraries_size = serialize_libraries()
+    launch.system_user_size = <uint32_t>system_user_size()
     debug_point("launch_before_accept")
     accept_job(&pending)
     # by now: once a worker has it, its entry may be another job's

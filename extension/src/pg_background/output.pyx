@@ -88,13 +88,15 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
     """
     cdef Job *job = my_job
     cdef Size free, piece
+    cdef int32_t reader
     while size > 0:
+        reader = job.reader
         if is_output_unwanted(job):
             return
         free = output_ring_size - <Size>(pg_atomic_read_u64(&job.produced) - ring_start(job))
         piece = size if size < free else free
-        if piece < size and (output_ring_size == 0 or not (may_wait and job.reader == READER_READING)):
-            if output_ring_size > 0 and may_wait and give_grace(job):
+        if piece < size and (output_ring_size == 0 or not (may_wait and does_reader_take(reader))):
+            if output_ring_size > 0 and may_wait and give_grace(job, size):
                 continue
             put_in_file(job, data, size)
             return
@@ -103,33 +105,40 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
         size -= piece
         if size > 0:
             wake_reader(job)
-            if not wait_for_reader(job):
+            if not wait_for_reader(job, reader, DeadlockTimeout):
                 put_in_file(job, data, size)
                 return
 
 
-cdef bint wait_for_reader(Job *job) noexcept nogil:
-    """Until there is room in the full ring, or no reader any more; False when there is none for deadlock_timeout."""
+cdef inline bint does_reader_take(int32_t reader) noexcept nogil:
+    """Whether it makes room, now or with the row that comes."""
+    return reader == READER_READY or reader == READER_READING
+
+
+cdef bint wait_for_reader(Job *job, int32_t reader, long limit) noexcept nogil:
+    """Until this kind of reader has become another, or none, or has made room in the full ring; False when it has not
+    for so many milliseconds."""
     cdef TimestampTz start = GetCurrentTimestamp()
-    cdef long left = DeadlockTimeout
+    cdef long left = limit
     while left > 0:
         # looked at before each wait: the reader may have made it since the ring was filled
-        if unread_in_ring(job) < output_ring_size or job.reader != READER_READING:
+        if job.reader != reader or (does_reader_take(reader) and unread_in_ring(job) < output_ring_size):
             return True
         # the reader sets this latch each time it has made room
         wait_for_room(left)
-        left = DeadlockTimeout - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
+        left = limit - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
     return False
 
 
-cdef bint give_grace(Job *job) noexcept nogil:
-    """Once per job, wait a moment for a reader that compares columns: most begin at once, and save the file."""
+cdef bint give_grace(Job *job, Size size) noexcept nogil:
+    """Once per job, wait for a reader that compares columns: a moment, as most begin at once, and save the file; longer
+    where the file would be too large."""
     global grace_given
     if grace_given or job.reader != READER_LOOKING or pg_atomic_read_u32(&job.described) == 0:
         return False
     grace_given = True
     wake_reader(job)
-    wait_for_room(10)
+    wait_for_reader(job, READER_LOOKING, 10 if may_spill(job, size) else DeadlockTimeout)
     return True
 
 

@@ -42,7 +42,7 @@ cdef Size serialize_settings() noexcept nogil:
 
 cdef Size request_bytes(Launch *launch) noexcept nogil:
     return (MAXALIGN(sizeof(JobRequest)) + MAXALIGN(launch.settings_size) + MAXALIGN(launch.libraries_size)
-            + launch.sql_size + 1 + launch.parameters_size)
+            + launch.sql_size + 1 + launch.parameters_size + launch.system_user_size)
 
 
 cdef void write_request(void *place, Launch *launch) noexcept nogil:
@@ -51,8 +51,10 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     request.libraries_size = launch.libraries_size
     request.sql_size = launch.sql_size
     request.parameters_size = launch.parameters_size
+    request.system_user_size = launch.system_user_size
     request.parameters = launch.parameter_count
     request.each_statement = launch.each_statement
+    request.worker_timeout = setting_worker_timeout
     request.role = GetCurrentRoleId()
     copy_client_address(&request.client)
     memcpy(request.application_name, launch.application_name, NAMEDATALEN)
@@ -62,6 +64,8 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     memcpy(request_sql(request), launch.sql, launch.sql_size)
     request_sql(request)[launch.sql_size] = 0
     memcpy(request_parameters(request), launch.packed_parameters, launch.parameters_size)
+    if launch.system_user_size > 0:
+        write_system_user(launch.system_user_size, request_system_user(request))
 
 
 cdef inline char *request_settings(JobRequest *request) noexcept nogil:
@@ -78,3 +82,7 @@ cdef inline char *request_sql(JobRequest *request) noexcept nogil:
 
 cdef inline char *request_parameters(JobRequest *request) noexcept nogil:
     return request_sql(request) + request.sql_size + 1
+
+
+cdef inline char *request_system_user(JobRequest *request) noexcept nogil:
+    return request_parameters(request) + request.parameters_size

@@ -86,25 +86,14 @@ cdef void replay_notice(Stream *stream) noexcept nogil:
     ThrowErrorData(&notice)
 
 
-cdef void start_taking(Reading *reading) noexcept nogil:
-    """From here on the result is consumed; before it, a reader that is cancelled while it waits loses nothing."""
-    debug_point("reader_before_taking")
-    reading.stream.taking = True
-    lock_registry()
-    reading.job.reader = READER_READING
-    unlock_registry()
-    make_room_in_ring(&reading.stream)
-
-
 cdef void take_rows(Reading *reading) noexcept nogil:
     """From the first byte to the last, then the job's error if it had one."""
     cdef Stream *stream = &reading.stream
     cdef Datum value
     cdef cbool is_null = False
     rewind_stream(stream)
+    become_ready(stream)
     while next_message(stream):
-        if not stream.taking and (stream.kind == MSG_ROWS or stream.kind == MSG_NOTICE):
-            start_taking(reading)
         if stream.kind == MSG_SHAPE and reading.has_columns:
             note_record(&reading.conversion, stream)
         elif stream.kind == MSG_ROWS and reading.as_json:
@@ -119,7 +108,7 @@ cdef void take_rows(Reading *reading) noexcept nogil:
                                         else stream.data)
             tuplestore_putvalues(reading.store, reading.wanted, &value, &is_null)
             pfree(DatumGetPointer(value))
-    start_taking(reading)
+    start_taking(stream)
     if reading.job.state != JOB_STOPPED:
         raise_job_error(reading.job, reading.handle.pid)
 

@@ -10,7 +10,9 @@ cdef enum ShapeKind:
     SHAPE_ARRAY                 # an array of what its one part travels as
     SHAPE_COMPOSITE             # a record of what its fields travel as
     SHAPE_RECORD                # the same, but each value tells the number of its own shape
-    SHAPE_WRITTEN               # travels as its bytes and as text: a range, or an array that has no counterpart
+    SHAPE_BOXES                 # an array whose elements are arrays: each travels in a record, as it has no array type
+    SHAPE_ANYARRAY              # an array that tells the number of its own shape, as an anonymous record, and its text
+    SHAPE_WRITTEN               # travels as its bytes and as text: a range
     SHAPE_TEXT                  # text that no type reads: pseudo-types, and in another database what is unknown there
 
 cdef struct Shape:
@@ -102,6 +104,9 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
         shape.kind = SHAPE_RECORD
     elif type == RECORDARRAYOID:
         return find_element(shape, RECORDOID, lock)
+    elif type == ANYARRAYOID:
+        shape.kind = SHAPE_ANYARRAY
+        shape.wire = RECORDOID
     elif facts.kind == c'p':
         shape.kind = SHAPE_TEXT
         shape.wire = TEXTOID
@@ -129,9 +134,32 @@ cdef bint find_element(Shape *shape, Oid element, bint lock) noexcept nogil:
     shape.kind = SHAPE_ARRAY
     shape.wire = get_array_type(shape.parts.wire)
     if shape.wire == InvalidOid:
-        # of domains over arrays: an array has no array type
-        shape.kind = SHAPE_WRITTEN
-        shape.wire = BYTEAOID
+        # of domains over arrays
+        shape.kind = SHAPE_BOXES
+        shape.wire = RECORDARRAYOID
+    return True
+
+
+cdef bint find_any_array(Shape *shape, Oid element) noexcept nogil:
+    """Of a value of anyarray with such elements, as a record: its text, then the array."""
+    cdef Oid array = get_array_type(element)
+    shape.kind = SHAPE_COMPOSITE
+    shape.type = ANYARRAYOID
+    shape.typmod = <int32_t>element
+    shape.wire = RECORDOID
+    add_parts(shape, 2)
+    set_plain(&shape.parts[0], TEXTOID)
+    if array != InvalidOid and not find_shape(&shape.parts[1], array, -1, True):
+        return False
+    if array == InvalidOid:
+        # the statistics of a column of arrays
+        shape.parts[1].kind = SHAPE_BOXES
+        shape.parts[1].wire = RECORDARRAYOID
+        add_parts(&shape.parts[1], 1)
+        if not find_shape(shape.parts[1].parts, element, -1, True):
+            return False
+    shape.parts[0].name = "text"
+    shape.parts[1].name = "array"
     return True
 
 
@@ -223,6 +251,17 @@ cdef bint is_same_shape(Shape *sent, Shape *here) noexcept nogil:
     return True
 
 
+cdef bint can_be_declared(Shape *shape) noexcept nogil:
+    """Whether PostgreSQL lets a column have the type."""
+    cdef int i
+    if shape.kind == SHAPE_TEXT or shape.kind == SHAPE_ANYARRAY:
+        return False
+    for i in range(shape.count):
+        if not can_be_declared(&shape.parts[i]):
+            return False
+    return True
+
+
 cdef bint is_of_other_session(Shape *shape) noexcept nogil:
     """Whether it is made of a temporary type, which goes when its session, or the worker's job, ends."""
     cdef TypeFacts facts
@@ -237,8 +276,11 @@ cdef bint is_of_other_session(Shape *shape) noexcept nogil:
 
 
 cdef bint is_shape_in_force(Shape *sent, bint lock) noexcept nogil:
-    """Whether the type still exists in this database and has the shape that its values were sent with."""
+    """Whether the type still exists in this database and has the shape that its values were sent with; with `lock`,
+    until the end of the transaction."""
     cdef Shape here
+    if lock:
+        LockDatabaseObject(TypeRelationId, sent.type, 0, AccessShareLock)
     return (not is_of_other_session(sent) and find_shape(&here, sent.type, sent.typmod, lock)
             and is_same_shape(sent, &here))
 

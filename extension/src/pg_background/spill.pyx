@@ -106,15 +106,28 @@ cdef inline uint64_t ring_start(Job *job) noexcept nogil:
     return consumed if consumed > spilled else spilled
 
 
+cdef inline bint is_within(Job *job, Size more, int limit_kb) noexcept nogil:
+    """Whether unread output with so many bytes more is no larger."""
+    return (pg_atomic_read_u64(&job.produced) - pg_atomic_read_u64(&job.consumed) + more) <= <uint64_t>limit_kb * 1024
+
+
+cdef inline bint may_spill(Job *job, Size more) noexcept nogil:
+    return (is_within(job, more, setting_max_result_size)
+            and (temp_file_limit < 0 or is_within(job, more, temp_file_limit)))
+
+
 cdef void check_spill_limits(Job *job, Size more) noexcept nogil:
     """Raise 53400 before unread output on disk passes a limit; temp_file_limit itself sees open files only."""
-    cdef uint64_t unread = pg_atomic_read_u64(&job.produced) - pg_atomic_read_u64(&job.consumed) + more
-    if unread > <uint64_t>setting_max_result_size * 1024:
+    if may_spill(job, more):
+        return
+    if not is_within(job, more, setting_max_result_size):
         raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                        b"Read the result while the job runs, or increase pg_background.max_result_size.",
+                        b"Begin to read before the rows come, so that they need no file, or increase "
+                        b"pg_background.max_result_size.",
                         b"unread result exceeds pg_background.max_result_size (%dkB)", setting_max_result_size)
-    if temp_file_limit >= 0 and unread > <uint64_t>temp_file_limit * 1024:
-        raise_error(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+    raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                    b"Begin to read before the rows come, so that they need no file, or have temp_file_limit "
+                    b"increased.",
                     b"temporary file size exceeds temp_file_limit (%dkB)", temp_file_limit)
 
 

@@ -8,6 +8,7 @@ cdef struct Stream:
     uint64_t cookie
     int32_t pid                 # in the handle
     uint64_t at                 # next byte to read
+    bint is_ready               # to take what comes
     bint taking                 # publish what was read
     char *ring
     Size ring_size
@@ -108,14 +109,19 @@ cdef Size read_available(Stream *stream, char *to, Size size) noexcept nogil:
 cdef void make_room_in_ring(Stream *stream) noexcept nogil:
     """Publish what was taken, and wake the worker, which may wait for room."""
     cdef Job *job = stream.job
-    cdef int32_t worker = job.worker
-    cdef PGPROC *proc
     if not stream.taking:
         return
     # the copy must be complete before the bytes may be overwritten
     pg_memory_barrier()
     pg_atomic_write_u64(&job.consumed, stream.at)
     pg_memory_barrier()
+    wake_worker(job)
+
+
+cdef void wake_worker(Job *job) noexcept nogil:
+    """It may wait for this reader."""
+    cdef int32_t worker = job.worker
+    cdef PGPROC *proc
     if worker >= 0:
         proc = registry.workers[worker].proc
         if proc != NULL:
@@ -176,6 +182,30 @@ cdef void enforce_deadline(Stream *stream) noexcept nogil:
                     stream.pid)
 
 
+# ---- the reader goes on: it looks, is ready, takes
+
+cdef void become_ready(Stream *stream) noexcept nogil:
+    """The reader wants the rows, and the worker is to wait for it."""
+    cdef Job *job = stream.job
+    stream.is_ready = True
+    if is_final(job.state):
+        return
+    lock_registry()
+    job.reader = READER_READY
+    unlock_registry()
+    wake_worker(job)
+
+
+cdef void start_taking(Stream *stream) noexcept nogil:
+    """From here on the result is consumed; before it, a reader that is cancelled while it waits loses nothing."""
+    debug_point("reader_before_taking")
+    stream.taking = True
+    lock_registry()
+    stream.job.reader = READER_READING
+    unlock_registry()
+    make_room_in_ring(stream)
+
+
 cdef bint next_message(Stream *stream) noexcept nogil:
     """Read the next whole message; False after the last one of a final job."""
     cdef MessageHeader header
@@ -186,6 +216,10 @@ cdef bint next_message(Stream *stream) noexcept nogil:
     stream.kind = header.kind & 0xff
     stream.count = header.kind >> 8
     stream.size = header.size
+    if stream.is_ready and not stream.taking and (stream.kind == MSG_ROWS or stream.kind == MSG_SHAPE
+                                                  or stream.kind == MSG_NOTICE):
+        # before the rest: one row may be larger than all that may be kept
+        start_taking(stream)
     if stream.capacity < stream.size + 1:
         if stream.buffer != NULL:
             pfree(stream.buffer)

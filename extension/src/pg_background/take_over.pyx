@@ -1,6 +1,6 @@
-# A worker becomes what a job's launcher was: session user, libraries, settings, role. From the moment that it takes the
-# job until all that is in force the job has not begun: what this process cannot become another one can, so it leaves
-# and the job goes to a fresh process. Only in a fresh one a failure is the job's.
+# A worker becomes what a job's launcher was: system user, session user, libraries, settings, role. From the moment that
+# it takes the job until all that is in force the job has not begun: what this process cannot become another one can, so
+# it leaves and the job goes to a fresh process. Only in a fresh one a failure is the job's.
 
 cdef bint job_has_begun             # the running one
 cdef bint job_goes_back             # ... to the backlog, as this process ends
@@ -76,6 +76,21 @@ cdef void load_libraries(JobRequest *request) noexcept nogil:
     CommitTransactionCommand()
     keep_copy(&restored_libraries, &restored_libraries_capacity, request_libraries(request), request.libraries_size)
     restored_libraries_size = request.libraries_size
+
+
+cdef void assume_system_user(JobRequest *request) noexcept nogil:
+    """As the server does in a parallel worker. A process has one for as long as it lives; of others, the identity tells
+    all but those whose hashes are the same."""
+    cdef uint32_t size = <uint32_t>system_user_size()
+    cdef char *own
+    if size == 0 and request.system_user_size > 0:
+        become_system_user(request_system_user(request))
+        return
+    own = <char *>palloc(size + 1)
+    if size > 0:
+        write_system_user(size, own)
+    if size != request.system_user_size or memcmp(own, request_system_user(request), size) != 0:
+        leave_to_fresh_worker()
 
 
 cdef void assume_session_user(Oid user) noexcept nogil:
@@ -174,6 +189,8 @@ cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
 cdef void take_over_body(void *arg) noexcept nogil:
     cdef Job *job = <Job *>arg
     cdef JobRequest *request = <JobRequest *>address(job.request)
+    if job.identity.system_user != 0:
+        assume_system_user(request)
     if job.identity.is_away:
         log_in(job, request)
     else:

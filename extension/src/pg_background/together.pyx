@@ -24,8 +24,9 @@ cdef void prepare_named(Shape *shape) noexcept nogil:
         prepare_named(&shape.parts[i])
     if shape.kind == SHAPE_DOMAIN:
         shape.is_changed = shape.parts.is_changed
-    if shape.kind == SHAPE_COMPOSITE:
+    if shape.kind == SHAPE_COMPOSITE or shape.kind == SHAPE_BOXES:
         shape.wire_desc = fields_desc(shape, False)
+    if shape.kind == SHAPE_COMPOSITE:
         shape.desc = lookup_rowtype_tupdesc_copy(shape.type, -1)
 
 
@@ -57,6 +58,13 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
         return
     if shape.kind == SHAPE_WRITTEN:
         shape.target = TEXTOID
+        if not assembly.is_elsewhere and is_shape_in_force(shape, True):
+            # under this session's settings
+            shape.is_named = True
+            prepare_output(&shape.function, shape.type)
+        return
+    if shape.kind == SHAPE_ANYARRAY:
+        shape.target = JSONOID if assembly.is_for_json else TEXTOID
         return
     if shape.kind == SHAPE_PLAIN:
         shape.target_typmod = shape.typmod
@@ -68,7 +76,11 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
         return
     for i in range(shape.count):
         prepare_parts(&shape.parts[i], assembly)
-    if shape.kind == SHAPE_DOMAIN:
+    if shape.kind == SHAPE_BOXES:
+        shape.wire_desc = fields_desc(shape, False)
+        shape.target = JSONARRAYOID if assembly.is_for_json else TEXTARRAYOID
+        prepare_output(&shape.function, shape.parts.target)
+    elif shape.kind == SHAPE_DOMAIN:
         shape.is_changed = shape.parts.is_changed
         shape.target = shape.parts.target
         shape.target_typmod = shape.parts.target_typmod
@@ -84,13 +96,17 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
 
 cdef void prepare_written(Shape *shape) noexcept nogil:
     """A base type of somebody's in JSON is its text. Left as it is, it would be what a cast of that moment makes."""
-    cdef Oid function = InvalidOid
-    cdef cbool is_varlena = False
     shape.is_changed = True
     shape.target = TEXTOID
     shape.target_typmod = -1
-    getTypeOutputInfo(shape.type, &function, &is_varlena)
-    fmgr_info(function, &shape.function)
+    prepare_output(&shape.function, shape.type)
+
+
+cdef void prepare_output(FmgrInfo *output, Oid type) noexcept nogil:
+    cdef Oid function = InvalidOid
+    cdef cbool is_varlena = False
+    getTypeOutputInfo(type, &function, &is_varlena)
+    fmgr_info(function, output)
 
 
 cdef bint prepare_cast(Shape *shape) noexcept nogil:
@@ -135,6 +151,8 @@ cdef char *name_here(const char *name, int encoding) noexcept nogil:
 cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcept nogil:
     """Records with this number have the shape, which must live as long; in the current memory context."""
     prepare_parts(shape, assembly)
+    if shape.type == ANYARRAYOID and shape.count == 2:
+        prepare_output(&shape.function, shape.parts[1].target)
     if assembly.records == NULL:
         assembly.records = <Shape **>palloc(sizeof(Shape *) * 16)
     elif number >= 16 and (number & (number - 1)) == 0:
@@ -171,8 +189,10 @@ cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_
         return put_together(assembly, shape.parts, value, is_null)
     if shape.kind == SHAPE_REFERENCE:
         return reference_here(assembly, shape, value)
-    if shape.kind == SHAPE_ARRAY:
+    if shape.kind == SHAPE_ARRAY or shape.kind == SHAPE_BOXES:
         return array_together(assembly, shape, value)
+    if shape.kind == SHAPE_ANYARRAY:
+        return any_array_together(assembly, value)
     if shape.kind == SHAPE_COMPOSITE:
         return fields_together(assembly, shape, value)
     if shape.kind == SHAPE_RECORD:
@@ -181,6 +201,8 @@ cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_
         value = InputFunctionCall(&shape.function, TextDatumGetCString(value), shape.function_parameter, -1)
     elif shape.kind == SHAPE_WRITTEN:
         value = written_here(assembly, shape, value)
+        if shape.is_named and shape.target == TEXTOID:
+            return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
     elif shape.kind == SHAPE_PLAIN and not shape.is_cast:
         if shape.target != shape.type:
             return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
@@ -191,10 +213,26 @@ cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_
 
 
 cdef Datum json_by_cast(Shape *shape, Datum value) noexcept nogil:
-    if not may_run(function_called(&shape.cast)):
-        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE, b"the function of the cast from %s to json has got another owner",
-                    type_name(shape.type, -1))
-    return FunctionCall1(&shape.cast, value)
+    """Or as the text that it is without a cast, from when the function has got another owner."""
+    cdef FmgrInfo output
+    if may_run(function_called(&shape.cast)):
+        return FunctionCall1(&shape.cast, value)
+    prepare_output(&output, shape.type)
+    return json_string(OutputFunctionCall(&output, value))
+
+
+cdef Datum json_string(const char *text) noexcept nogil:
+    cdef StringInfoData json
+    initStringInfo(&json)
+    escape_json(&json, text)
+    return PointerGetDatum(cstring_to_text_with_len(json.data, json.len))
+
+
+cdef Datum json_of(Shape *shape, FmgrInfo *output, Datum value) noexcept nogil:
+    """Of a value that has been put together."""
+    if get_element_type(shape.target) != InvalidOid:
+        return array_as_json(value)
+    return json_string(OutputFunctionCall(output, value))
 
 
 cdef Datum written_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
@@ -231,8 +269,25 @@ cdef Datum array_together(Assembly *assembly, Shape *shape, Datum value) noexcep
     cdef int i
     cdef int count = array_elements(array, &values, &nulls)
     for i in range(count):
-        values[i] = put_together(assembly, shape.parts, values[i], nulls[i])
-    return PointerGetDatum(array_like(array, values, nulls, shape.parts.target))
+        if nulls[i]:
+            continue
+        if shape.kind == SHAPE_BOXES:
+            values[i] = from_box(assembly, shape, values[i])
+        else:
+            values[i] = put_together(assembly, shape.parts, values[i], False)
+    return PointerGetDatum(array_like(array, values, nulls, get_element_type(shape.target)))
+
+
+cdef Datum from_box(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """An element of the domain itself; else its JSON or text."""
+    cdef cbool is_null = False
+    deform_record(record_of(value), shape.wire_desc, &value, &is_null)
+    value = put_together(assembly, shape.parts, value, False)
+    if shape.is_named:
+        return value
+    if assembly.is_for_json:
+        return json_of(shape.parts, &shape.function, value)
+    return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
 
 
 cdef Datum fields_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
@@ -254,8 +309,27 @@ cdef Datum fields_together(Assembly *assembly, Shape *shape, Datum value) noexce
     return HeapTupleGetDatum(heap_form_tuple(shape.desc, values, nulls))
 
 
-cdef Datum record_together(Assembly *assembly, Datum value) noexcept nogil:
+cdef Shape *shape_of_record(Assembly *assembly, Datum value) noexcept nogil:
     cdef int number = record_typmod(record_of(value))
     if number < 0 or number >= assembly.record_count:
         raise_error(ERRCODE_INTERNAL_ERROR, b"shape of a record is missing")
-    return fields_together(assembly, assembly.records[number], value)
+    return assembly.records[number]
+
+
+cdef Datum record_together(Assembly *assembly, Datum value) noexcept nogil:
+    return fields_together(assembly, shape_of_record(assembly, value), value)
+
+
+cdef Datum any_array_together(Assembly *assembly, Datum value) noexcept nogil:
+    """As the array that it is where the type of its elements is known here, else as the job has written it."""
+    cdef Shape *shape = shape_of_record(assembly, value)
+    cdef Datum values[2]
+    cdef cbool nulls[2]
+    deform_record(record_of(value), shape.wire_desc, values, nulls)
+    if shape.count < 2:
+        value = text_here(values[0], assembly.encoding)
+        return json_string(TextDatumGetCString(value)) if assembly.is_for_json else value
+    value = put_together(assembly, &shape.parts[1], values[1], False)
+    if assembly.is_for_json:
+        return json_of(&shape.parts[1], &shape.function, value)
+    return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))

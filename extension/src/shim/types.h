@@ -204,6 +204,7 @@ array_like(ArrayType *model, Datum *values, bool *nulls, Oid element)
 #define desc_type(desc) ((desc)->tdtypeid)
 #define desc_typmod(desc) ((desc)->tdtypmod)
 #define array_of(datum) DatumGetArrayTypeP(datum)
+#define array_element_type(array) ARR_ELEMTYPE(array)
 
 /* The value's bytes, whole and neither compressed nor elsewhere. */
 #define whole_value(datum) PG_DETOAST_DATUM(datum)

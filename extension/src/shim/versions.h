@@ -36,6 +36,14 @@
 #define list_variables(count) get_guc_variables(count)
 #define release_variables(variables) pfree(variables)
 
+/* SYSTEM_USER, as it travels to parallel workers; a process becomes one once */
+#define get_system_user() GetSystemUser()
+#define system_user_size() (GetSystemUser() == NULL ? 0 : EstimateClientConnectionInfoSpace())
+#define write_system_user(size, place) SerializeClientConnectionInfo(size, place)
+#define become_system_user(place) \
+	(RestoreClientConnectionInfo(place), \
+	 InitializeSystemUser(MyClientConnectionInfo.authn_id, hba_authname(MyClientConnectionInfo.auth_method)))
+
 /*
  * The memory that all variables take: it grows with each that is made, and is the same again when their values are.
  * To list them takes a hundred times longer.
@@ -62,6 +70,10 @@ gauge_variables(void)
 #define owns_database(db, role) pg_database_ownercheck(db, role)
 #define release_variables(variables) ((void) 0)
 #define gauge_variables() ((Size) GetNumConfigOptions())
+#define get_system_user() ((const char *) NULL)
+#define system_user_size() ((Size) 0)
+#define write_system_user(size, place) ((void) (place))
+#define become_system_user(place) ((void) (place))
 
 static inline struct config_generic **
 list_variables(int *count)

@@ -30,9 +30,6 @@ _BECOMES: dict[str, type[JobCancelled | JobTimeout | JobLost]] = {
     "lost": JobLost,
 }
 
-#: What a job without rows is read by: its command tags.
-_TAGS = (JobColumn("tag", "text", 25, ("pg_catalog", "text")),)
-
 
 def known(outcome: Outcome) -> Outcome:
     """Return it if it is of a job that the server knows.
@@ -178,11 +175,13 @@ def _read_rows(
 ) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    statements = client._statements
+    query = statements.result(columns) if columns else statements.rows_without_columns()
     with _noting(connection, notices):
-        cursor.execute(client._statements.result(columns or _TAGS).as_bytes(), outcome.handle)
-    if not columns:
-        return _tag_only(outcome, notices)
+        cursor.execute(query.as_bytes(), outcome.handle)
     assert cursor.pgresult is not None
+    if not columns and cursor.pgresult.ntuples == 0:
+        return _tag_only(outcome, notices)
     rows: Sequence[Row] = ()
     failure: Exception | None = None
     try:

@@ -129,6 +129,8 @@ class Result(Sequence[Row], Generic[Row]):
         Of columns with the same name the second one is `name_2`, so that none is lost.
         """
         names = unique([column.name for column in self.columns])
+        if not names:
+            return [{} for _ in range(len(self))]
         columns = [self.column(n) for n in range(len(names))]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 

@@ -104,6 +104,15 @@ class Statements:
     def _sql(self, text: LiteralString) -> sql.Composed:
         return in_schema(text, self._schema)
 
+    def rows_without_columns(self) -> sql.Composed:
+        """Read as many rows as the job has, of no columns: none where it has tags only.
+
+        No column list has zero columns. As JSON such a row is an empty object, and a tag is not.
+        """
+        return sql.SQL(
+            "SELECT FROM {} AS r WHERE r::pg_catalog.text OPERATOR(pg_catalog.=) '{{}}'::pg_catalog.text"
+        ).format(self._sql(call("pg_background_result_json")))
+
     def result(self, columns: Sequence[JobColumn]) -> sql.Composed:
         """Read rows. Inside they have numbers for names, as two columns may have the same."""
         return sql.SQL("SELECT {} FROM {} AS r({})").format(
