@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from .database import DatabaseGiven
 from .ending import ProgressOption, print_end
 from .given import command
@@ -13,6 +15,7 @@ from .launching import EachStatementOption, LaunchGiven, start
 from .output import note
 from .params import ParamsGiven
 from .result_output import OutputGiven
+from .script import what_is_committed
 from .signals import held, interruptible
 from .sql_given import SqlCommand, SqlGiven
 
@@ -55,17 +58,20 @@ def run(
             interrupt()
             job.wait(progress=progress)
         except KeyboardInterrupt:
-            _cancel(job)
+            _cancel(job, each_statement=each_statement)
             raise
         except ConnectionLost:
             note(f"when there is a connection again: pg-background result {text_of(job.handle)}")
             raise
-        if each_statement and job.last_state != "stopped":
-            note("what the statements before the failed one did is committed; those after it were not run")
-        print_end(job, output, sink, client, session)
+        try:
+            print_end(job, output, sink, client, session)
+        except typer.Exit:
+            if each_statement:
+                note(what_is_committed(job.exception(), job.last_state))
+            raise
 
 
-def _cancel(job: Job[Any]) -> None:
+def _cancel(job: Job[Any], *, each_statement: bool) -> None:
     """End the job of which nobody wants to see the end, and say what became of it."""
     import psycopg
 
@@ -76,8 +82,11 @@ def _cancel(job: Job[Any]) -> None:
         job.cancel()
         ended = job.wait(PATIENCE)
         if ended and job.last_state == "canceled":
-            job.detach()
             note(f"canceled job {handle} in the server")
+            if each_statement:
+                note(what_is_committed(job.exception(), job.last_state))
+            else:
+                job.detach()
         elif ended:
             note(f"job {handle} had ended before it could be canceled ({in_words(job.last_state)})")
         else:
