@@ -19,8 +19,8 @@ from pg_background.server import Installation
 from .fix_cli import Finished, OnPlace
 from .fix_client import Place
 from .fix_db import Connection
-from .psql import psql
 from .jobs import FOREVER
+from .psql import psql
 from .waiting import wait_until, wait_until_sql
 
 #: A value, or some, of each built-in type that has a text form.
@@ -253,7 +253,10 @@ def test_command_tags(bg: OnPlace) -> None:
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("{0}; SELECT 1/0; {1}", "statement 2 of 3 failed; statement 1 is committed; statement 3 was not run"),
+        (
+            "{0}; SELECT 1/0; {1}",
+            "statement 2 of 3 failed; statement 1 is committed; statement 3 was not run",
+        ),
         ("{0}; SELECT 1; SELECT 1/0", "statement 3 of 3 failed; statements 1 and 2 are committed"),
         (
             "SELECT 1/0; {0}; {1}; SELECT 1",

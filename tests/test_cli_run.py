@@ -8,6 +8,8 @@ import json
 import os
 import pty
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from .fix_cli import OnPlace
 from .fix_db import Connection
 from .jobs import FOREVER
+from .server import Server
 from .waiting import wait_until, wait_until_sql
 
 STATE = "SELECT state FROM pg_background_jobs WHERE label = %s"
@@ -212,6 +215,37 @@ def test_interrupted_run_cancels_in_the_server(
     assert "canceled job " in errors
     assert "Traceback" not in errors
     wait_until_sql(side, STATE, [label], expected="canceled")
+
+
+def test_interrupted_right_after_the_launch(
+    bg: OnPlace, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def held(_: object) -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pg_background.cli.run.held", held)
+    done = bg("run", "--label", "just launched", FOREVER)
+    assert done.code == 130
+    assert side.execute(STATE, ["just launched"]).fetchone() == ("canceled",)
+
+
+def test_interrupted_wait_for_a_worker(bg: OnPlace, side: Connection, server: Server) -> None:
+    """It ends at once, and nothing is launched later."""
+    with server.alter_system({"pg_background.max_total_workers": 1}):
+        handle = bg.handle("launch", FOREVER)
+        process = bg.start("run", "--on-full", "wait", "--label", "too late", "SELECT 1")
+        waits = (
+            "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_background_start' AND pid <> pg_backend_pid()"
+        )
+        wait_until_sql(side, f"{waits} AND wait_event IS NOT NULL AND state = 'active'", [], expected=1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (130, "interrupted\n")
+        bg("cancel", handle)
+        assert bg("wait", handle).code == 1
+    assert side.execute(STATE, ["too late"]).fetchone() is None
 
 
 def test_pipe_gets_neither_colours_nor_bars(bg: OnPlace) -> None:

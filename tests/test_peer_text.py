@@ -162,7 +162,7 @@ def test_context_says_which_statement_of_several_failed(conn: Connection, each_s
 
 
 def test_no_statement_is_named_that_did_not_fail(conn: Connection) -> None:
-    """What fails before the first, or at the commit of all, is none of them; nor is one said of a single one."""
+    """What fails before the first, or at the commit of all, is none of them; nor is a single one named."""
     query(conn, "CREATE TABLE t (a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
     for sql in ("SELECT 1; SELECT 'open", "INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)", "SELECT 1/0"):
         context = result_error(conn, launch(conn, sql)).diag.context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -51,17 +50,19 @@ def run(
     with interruptible(), output.open() as sink, database.client_and_session() as (client, session):
         from ..client.errors import ConnectionLost
 
-        # Interrupted in between, it could not be canceled: nobody would know its handle.
-        with nullcontext(int) if launch["on_full"] == "wait" else held() as interrupt:
-            job = start(client, sql, param, launch, each_statement=each_statement)
+        job = None
         try:
-            interrupt()
+            # Without its handle it could not be canceled. A wait for a worker can be.
+            with held(session.cancel if launch["on_full"] == "wait" else None):
+                job = start(client, sql, param, launch, each_statement=each_statement)
             job.wait(progress=progress)
         except KeyboardInterrupt:
-            _cancel(job, each_statement=each_statement)
+            if job is not None:
+                _cancel(job, each_statement=each_statement)
             raise
         except ConnectionLost:
-            note(f"when there is a connection again: pg-background result {text_of(job.handle)}")
+            if job is not None:
+                note(f"when there is a connection again: pg-background result {text_of(job.handle)}")
             raise
         try:
             print_end(job, output, sink, client, session)
