@@ -115,7 +115,7 @@ def test_sql_from_a_file_and_from_standard_input(bg: OnPlace, tmp_path: Path) ->
         (("-f", "/nowhere/x.sql"), b"", "can't read /nowhere/x.sql: No such file"),
         (("-",), b"SELECT '\xe4'", "standard input is not UTF-8 (at byte 8)"),
         (("SELECT %s", "--param", "1", "--each-statement"), b"", "--param goes with one statement"),
-        (("SELECT %(a)s", "--param", "b=1"), b"", "the NAME one of a"),
+        (("SELECT %(a)s", "--param", "b=1"), b"", "where NAME is one of a"),
         (("SELECT 1", "--timeout", "-1"), b"", "-1 is not a time"),
         (("SELECT 1", "--timeout", "soon"), b"", "'soon' is not a number"),
         (("SELECT 1", "-p", "0"), b"", "0 is not a port"),
