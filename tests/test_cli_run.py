@@ -233,18 +233,27 @@ def test_interrupted_right_after_the_launch(
 
 def test_interrupted_wait_for_a_worker(bg: OnPlace, side: Connection, server: Server) -> None:
     """It ends at once, and nothing is launched later."""
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_background_start' AND pid <> pg_backend_pid()"
+        " AND wait_event IS NOT NULL AND state = 'active'"
+    )
     with server.alter_system({"pg_background.max_total_workers": 1}):
-        handle = bg.handle("launch", FOREVER)
+        handles = []
+        # The server may have had a worker more than that when it learned of the limit.
+        while (done := bg("launch", FOREVER)).code == 0:
+            handles.append(done.output.strip())
         process = bg.start("run", "--on-full", "wait", "--label", "too late", "SELECT 1")
-        waits = (
-            "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_background_start' AND pid <> pg_backend_pid()"
-        )
-        wait_until_sql(side, f"{waits} AND wait_event IS NOT NULL AND state = 'active'", [], expected=1)
+
+        def waits() -> bool:
+            assert process.poll() is None, process.communicate()
+            return side.execute(waiting).fetchone() is not None
+
+        wait_until(waits, what="the wait for a worker")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
         assert (process.returncode, errors) == (130, "interrupted\n")
-        bg("cancel", handle)
-        assert bg("wait", handle).code == 1
+        bg("cancel", *handles)
+        assert bg("wait", *handles).code == 1
     assert side.execute(STATE, ["too late"]).fetchone() is None
 
 
