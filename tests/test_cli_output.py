@@ -193,6 +193,8 @@ def test_terminal_gets_what_fits(bg: OnPlace) -> None:
     """Rows wider than it are expanded, long tables go through the pager."""
     sql = "SELECT repeat('x', 60) AS a, repeat('y', 60) AS b"
     assert "-[ RECORD 1 ]" in bg.on_terminal("run", sql).output
+    long_text = bg.on_terminal("run", "-x", "SELECT repeat('x', 500) AS a").output
+    assert max(map(len, long_text.splitlines()[::2])) == 80
     assert "-[ RECORD 1 ]" not in bg.on_terminal("run", sql, size=(200, 24)).output
     assert "-[ RECORD 1 ]" not in bg("run", sql).output
     long = "SELECT generate_series(1, 100) AS n"
