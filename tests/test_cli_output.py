@@ -12,8 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from pg_background.cli.reading import Rows
+from pg_background.client.model import Handle
 from pg_background.server import Installation
 
 from .fix_cli import Finished, OnPlace
@@ -156,6 +160,17 @@ def test_result_that_can_not_be_written_is_not_read(bg: OnPlace, tmp_path: Path)
     written = tmp_path / "rows.csv"
     assert bg("result", "--csv", "-o", written, handle) == Finished(0, "", "")
     assert written.read_text() == "x\n1\n"
+
+
+@pytest.mark.parametrize("rows", [3, 5000])
+def test_error_after_some_rows(side: Connection, rows: int) -> None:
+    """Whether it comes with the rows before it or after a wait, it is raised, and the session goes on."""
+    for pause in ("", ", pg_sleep(CASE WHEN n = 1 THEN 0.1 ELSE 0 END)"):
+        query = f"SELECT 1 / ({rows} - n) AS x{pause} FROM generate_series(1, {rows}) AS n"
+        read = Rows(side, sql.SQL(query), Handle(1, 1), [], [])
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            list(read.csv())
+        assert side.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_json_lines(bg: OnPlace) -> None:

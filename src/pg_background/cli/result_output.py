@@ -106,7 +106,7 @@ class ResultOutput:
 
 
 def _write_csv(sink: Sink, rows: Rows) -> None:
-    some: list[bytes] = []
+    some: list[bytes | memoryview] = []
     size = 0
     for piece in rows.csv():
         some.append(piece)
