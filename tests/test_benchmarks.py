@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import printing
+from benchmarks import printing, starting
 from benchmarks.figures import Figure, percentile
 from pg_background.server import Installation, TemporaryServer
 
@@ -71,3 +71,11 @@ def test_printing(installation: Installation, capsys: pytest.CaptureFixture[str]
     printing.judge({"--csv": 2.9, "--jsonl": 3.0})
     with pytest.raises(SystemExit, match="3 times as long as psql --csv: --jsonl"):
         printing.judge({"--csv": 2.9, "--jsonl": 3.1})
+
+
+def test_starting(installation: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    with TemporaryServer(pg_config=installation.pg_config) as server:
+        ratios = starting.report(starting.starts(server.dsn(), rounds=1))
+    assert ratios["python -c pass"] == 1
+    assert ratios["run 'select 1'"] > 0
+    assert capsys.readouterr().out.count(" times python") == len(ratios)

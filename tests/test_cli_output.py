@@ -6,20 +6,26 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from pg_background.cli.reading import Rows
+from pg_background.client.model import Handle
 from pg_background.server import Installation
 
 from .fix_cli import Finished, OnPlace
 from .fix_client import Place
 from .fix_db import Connection
+from .jobs import FOREVER
 from .psql import psql
-from .waiting import wait_until
+from .waiting import wait_until, wait_until_sql
 
 #: A value, or some, of each built-in type that has a text form.
 VALUES = (
@@ -156,6 +162,17 @@ def test_result_that_can_not_be_written_is_not_read(bg: OnPlace, tmp_path: Path)
     assert written.read_text() == "x\n1\n"
 
 
+@pytest.mark.parametrize("rows", [3, 5000])
+def test_error_after_some_rows(side: Connection, rows: int) -> None:
+    """Whether it comes with the rows before it or after a wait, it is raised, and the session goes on."""
+    for pause in ("", ", pg_sleep(CASE WHEN n = 1 THEN 0.1 ELSE 0 END)"):
+        query = f"SELECT 1 / ({rows} - n) AS x{pause} FROM generate_series(1, {rows}) AS n"
+        read = Rows(side, sql.SQL(query), Handle(1, 1), [], [])
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            list(read.csv())
+        assert side.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_json_lines(bg: OnPlace) -> None:
     sql = "SELECT n, CASE WHEN n > 1 THEN 'x' END AS t FROM generate_series(1, 2500) AS n"
     lines = bg("run", "--jsonl", sql).output.splitlines()
@@ -191,6 +208,8 @@ def test_terminal_gets_what_fits(bg: OnPlace) -> None:
     """Rows wider than it are expanded, long tables go through the pager."""
     sql = "SELECT repeat('x', 60) AS a, repeat('y', 60) AS b"
     assert "-[ RECORD 1 ]" in bg.on_terminal("run", sql).output
+    long_text = bg.on_terminal("run", "-x", "SELECT repeat('x', 500) AS a").output
+    assert max(map(len, long_text.splitlines()[::2])) == 80
     assert "-[ RECORD 1 ]" not in bg.on_terminal("run", sql, size=(200, 24)).output
     assert "-[ RECORD 1 ]" not in bg("run", sql).output
     long = "SELECT generate_series(1, 100) AS n"
@@ -248,13 +267,55 @@ def test_command_tags(bg: OnPlace) -> None:
     assert (done.output, done.errors) == ("[]\n", "DELETE 2\nDELETE 0\n")
 
 
-def test_failed_script_says_what_is_committed(bg: OnPlace) -> None:
-    done = bg("run", "--each-statement", "CREATE TABLE kept (); SELECT 1/0; CREATE TABLE not_run ()")
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (
+            "{0}; SELECT 1/0; {1}",
+            "statement 2 of 3 failed; statement 1 is committed; statement 3 was not run",
+        ),
+        ("{0}; SELECT 1; SELECT 1/0", "statement 3 of 3 failed; statements 1 and 2 are committed"),
+        (
+            "SELECT 1/0; {0}; {1}; SELECT 1",
+            "statement 1 of 4 failed; nothing is committed; statements 2 to 4 were not run",
+        ),
+        ("{0}; {1}; SELECT 3; SELECT 1/0", "statement 4 of 4 failed; statements 1 to 3 are committed"),
+    ],
+)
+def test_failed_script_says_what_is_committed(bg: OnPlace, sql: str, said: str) -> None:
+    script = sql.format("CREATE TABLE one ()", "CREATE TABLE two ()")
+    done = bg("run", "--each-statement", script)
     assert done.code == 1
-    assert "what the statements before the failed one did is committed" in done.errors
+    assert done.errors.splitlines()[-1] == said
     assert bg(
-        "run", "--csv", "SELECT to_regclass('kept') IS NULL AS a, to_regclass('not_run') IS NULL AS b"
-    ).output == ("a,b\nf,t\n")
+        "run", "--csv", "SELECT to_regclass('one') IS NOT NULL AS one, to_regclass('two') IS NOT NULL AS two"
+    ).output == (f"one,two\n{_ran(script, 'one')},{_ran(script, 'two')}\n")
+
+
+def _ran(script: str, table: str) -> str:
+    """Say as CSV whether a table is created before the statement that fails."""
+    before, _, _ = script.partition("SELECT 1/0")
+    return "t" if f"CREATE TABLE {table} " in before else "f"
+
+
+def test_other_ends_of_a_script_say_what_is_committed(bg: OnPlace) -> None:
+    sql = f"SELECT 1; {FOREVER}"
+    done = bg("run", "--each-statement", "--timeout", "0.2", sql)
+    assert done.code == 4
+    assert done.errors.splitlines()[-1] == "statement 2 of 2 ran out of time; statement 1 is committed"
+    # Refused before any of its statements was run.
+    done = bg("run", "--each-statement", "SELECT 1; BEGIN; SELECT 2")
+    assert done.code == 1
+    assert done.errors.splitlines()[-1] == "statements that had ended before are committed"
+
+
+def test_interrupted_script_says_what_is_committed(bg: OnPlace, side: Connection) -> None:
+    process = bg.start("run", "--label", "script", "--each-statement", f"CREATE TABLE one (); {FOREVER}")
+    wait_until_sql(side, "SELECT to_regclass('one') IS NOT NULL", [], expected=True)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "\nstatement 2 of 2 was canceled; statement 1 is committed\n" in errors
 
 
 def test_database_without_an_encoding(bg: OnPlace, place: Place) -> None:
@@ -275,7 +336,6 @@ def test_database_without_an_encoding(bg: OnPlace, place: Place) -> None:
 
 def test_watch_leaves_the_terminal_as_it_was(bg: OnPlace) -> None:
     import pty
-    import signal
 
     leader, follower = pty.openpty()
     process = bg.start("ps", "--watch", "--interval", "0.1", terminal=follower, TERM="xterm")

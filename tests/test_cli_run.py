@@ -8,6 +8,8 @@ import json
 import os
 import pty
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from .fix_cli import OnPlace
 from .fix_db import Connection
 from .jobs import FOREVER
+from .server import Server
 from .waiting import wait_until, wait_until_sql
 
 STATE = "SELECT state FROM pg_background_jobs WHERE label = %s"
@@ -118,7 +121,7 @@ def test_sql_from_a_file_and_from_standard_input(bg: OnPlace, tmp_path: Path) ->
         (("-f", "/nowhere/x.sql"), b"", "can't read /nowhere/x.sql: No such file"),
         (("-",), b"SELECT '\xe4'", "standard input is not UTF-8 (at byte 8)"),
         (("SELECT %s", "--param", "1", "--each-statement"), b"", "--param goes with one statement"),
-        (("SELECT %(a)s", "--param", "b=1"), b"", "the NAME one of a"),
+        (("SELECT %(a)s", "--param", "b=1"), b"", "where NAME is one of a"),
         (("SELECT 1", "--timeout", "-1"), b"", "-1 is not a time"),
         (("SELECT 1", "--timeout", "soon"), b"", "'soon' is not a number"),
         (("SELECT 1", "-p", "0"), b"", "0 is not a port"),
@@ -218,6 +221,46 @@ def test_interrupted_run_cancels_in_the_server(
     assert "canceled job " in errors
     assert "Traceback" not in errors
     wait_until_sql(side, STATE, [label], expected="canceled")
+
+
+def test_interrupted_right_after_the_launch(
+    bg: OnPlace, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def held(_: object) -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pg_background.cli.run.held", held)
+    done = bg("run", "--label", "just launched", FOREVER)
+    assert done.code == 130
+    assert side.execute(STATE, ["just launched"]).fetchone() == ("canceled",)
+
+
+def test_interrupted_wait_for_a_worker(bg: OnPlace, side: Connection, server: Server) -> None:
+    """It ends at once, and nothing is launched later."""
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_background_start' AND pid <> pg_backend_pid()"
+        " AND wait_event IS NOT NULL AND state = 'active'"
+    )
+    with server.alter_system({"pg_background.max_total_workers": 1}):
+        handles = []
+        # The server may have had a worker more than that when it learned of the limit.
+        while (done := bg("launch", FOREVER)).code == 0:
+            handles.append(done.output.strip())
+        process = bg.start("run", "--on-full", "wait", "--label", "too late", "SELECT 1")
+
+        def waits() -> bool:
+            assert process.poll() is None, process.communicate()
+            return side.execute(waiting).fetchone() is not None
+
+        wait_until(waits, what="the wait for a worker")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (130, "interrupted\n")
+        bg("cancel", *handles)
+        assert bg("wait", *handles).code == 1
+    assert side.execute(STATE, ["too late"]).fetchone() is None
 
 
 def test_pipe_gets_neither_colours_nor_bars(bg: OnPlace) -> None:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from .calls import query
 from .fix_db import Connect, Connection
 from .jobs import launch, result, run, start, wait
 from .server import Server
-from .workers import only_worker
 
 USE = "CREATE TEMP TABLE t (a int); INSERT INTO t VALUES (1); SELECT current_setting('temp_buffers')"
 SEEN = "SELECT current_setting('temp_buffers')"
-
-
-@pytest.fixture
-def one_worker(server: Server) -> Iterator[None]:
-    """So that jobs share a process whenever they can."""
-    with only_worker(server):
-        yield
 
 
 @pytest.fixture

@@ -144,6 +144,32 @@ def test_context_of_a_job_in_a_job(conn: Connection) -> None:
     assert lines[-1] == f"background worker, pid {handle.pid}"
 
 
+@pytest.mark.parametrize("each_statement", [False, True])
+def test_context_says_which_statement_of_several_failed(conn: Connection, each_statement: bool) -> None:
+    query(conn, "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN RAISE 'x'; END$$")
+    ((pid, cookie),) = query(
+        conn,
+        "SELECT * FROM pg_background_start('SELECT 1; SELECT f(); SELECT 3', each_statement => %s)",
+        each_statement,
+    )
+    handle = Handle(pid, cookie)
+    wait(conn, handle)
+    (info,) = query(conn, "SELECT context FROM pg_background_error_info(%s, %s)", *handle)
+    context = result_error(conn, handle, "a int").diag.context
+    inner = "PL/pgSQL function f() line 1 at RAISE\nstatement 2 of 3"
+    assert info == (inner,)
+    assert context == f"{inner}\nbackground worker, pid {pid}"
+
+
+def test_no_statement_is_named_that_did_not_fail(conn: Connection) -> None:
+    """What fails before the first, or at the commit of all, is none of them; nor is a single one named."""
+    query(conn, "CREATE TABLE t (a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
+    for sql in ("SELECT 1; SELECT 'open", "INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)", "SELECT 1/0"):
+        context = result_error(conn, launch(conn, sql)).diag.context
+        assert context is not None
+        assert "statement" not in context
+
+
 def test_all_fields_of_an_error(conn: Connection) -> None:
     job = (
         "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'XY123', MESSAGE = 'the message',"

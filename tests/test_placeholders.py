@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from .calls import query
@@ -14,13 +12,6 @@ from .server import Server
 from .workers import only_worker
 
 SEEN = "SELECT current_setting('app.tenant', true)"
-
-
-@pytest.fixture
-def one_worker(server: Server) -> Iterator[None]:
-    """So that jobs share a process whenever they can."""
-    with only_worker(server):
-        yield
 
 
 @pytest.fixture

@@ -27,10 +27,12 @@ cdef void commit_job() noexcept nogil:
 cdef void commit_statement() noexcept nogil:
     """Commit one statement of several, and heed a cancel that has only ended the commit's wait for a standby: a session
     goes on after it, but here all of the job was meant."""
-    global cancel_seen
+    global cancel_seen, statement_number
     cdef int seen_before = cancel_seen
     cancel_seen = 0
     CommitTransactionCommand()
+    # it is committed: what fails from here on is none of its own
+    statement_number = 0
     if cancel_seen:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
     cancel_seen = seen_before

@@ -16,6 +16,7 @@ cdef void run_job(Job *job) noexcept nogil:
     if error != NULL:
         clean_up_after_error()
         move_error_position(error, request_sql(<JobRequest *>address(job.request)))
+        name_statement(error)
     debug_point("job_before_finish")
     end_output(job)
     debug_query_string = NULL
@@ -46,7 +47,7 @@ cdef void show_statement(const char *text) noexcept nogil:
 
 
 cdef void transaction_body(void *arg) noexcept nogil:
-    global debug_query_string, statement_start
+    global debug_query_string, statement_start, statement_number
     cdef Job *job = <Job *>arg
     cdef JobRequest *request = <JobRequest *>address(job.request)
     cdef char *sql = request_sql(request)
@@ -54,6 +55,7 @@ cdef void transaction_body(void *arg) noexcept nogil:
     show_client(&request.client)
     debug_query_string = sql
     statement_start = 0
+    statement_number = 0
     if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
     if not job.identity.is_away:
@@ -113,12 +115,14 @@ cdef void check_allowed(RawStmt *statement) noexcept nogil:
 cdef void begin_statement(JobRequest *request, Script *script, int i) noexcept nogil:
     """The first has begun with the job. In one transaction statement_timestamp() stands still, as where a session sends
     several statements at once; now() is that of the transaction."""
-    global statement_start
+    global statement_start, statement_number, statement_count
     if i > 0:
         start_statement_timeout()
         begin_log(GetCurrentStatementStartTimestamp() if request.each_statement else GetCurrentTimestamp())
     if script.count > 1:
         statement_start = script.statements[i].start
+        statement_number = i + 1
+        statement_count = script.count
         show_statement(script.statements[i].text)
     log_statement_text(request, &script.statements[i])
 
@@ -126,6 +130,7 @@ cdef void begin_statement(JobRequest *request, Script *script, int i) noexcept n
 cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
     """The whole string as one transaction, in which each statement sees the effects of those before it; or each
     statement in its own."""
+    global statement_number
     cdef Script script
     cdef int i
     cdef MemoryContext context
@@ -166,6 +171,8 @@ cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
     flush_rows()
     if script.count > 1 and not request.each_statement:
         EndImplicitTransactionBlock()
+        # the commit is that of all
+        statement_number = 0
     disable_timeout(STATEMENT_TIMEOUT, False)
     commit_job()
 

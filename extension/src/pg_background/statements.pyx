@@ -14,6 +14,8 @@ cdef struct Script:
     int count
 
 cdef int statement_start            # of the running one, for the position of its error
+cdef int statement_number           # of the running one; 0 between two, and where a job has one only
+cdef int statement_count
 
 
 cdef void cut_statement(const char *sql, int start, int end, Statement *statement) noexcept nogil:
@@ -73,3 +75,13 @@ cdef void move_error_position(ErrorData *error, const char *sql) noexcept nogil:
     """From the text of its statement into the job's SQL; positions count characters."""
     if error.cursorpos > 0:
         error.cursorpos += pg_mbstrlen_with_len(sql, statement_start)
+
+
+cdef void name_statement(ErrorData *error) noexcept nogil:
+    """Say in its context which statement of several has failed."""
+    if statement_number == 0:
+        return
+    if error.context != NULL:
+        error.context = psprintf(b"%s\nstatement %d of %d", error.context, statement_number, statement_count)
+    else:
+        error.context = psprintf(b"statement %d of %d", statement_number, statement_count)

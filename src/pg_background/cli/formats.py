@@ -11,7 +11,7 @@ import typer
 from ..client.names import unique
 from .given import Given
 from .page import OUTPUT
-from .sink import Sink
+from .sink import Sink, opened
 from .tables import Column, table
 
 
@@ -93,7 +93,7 @@ def print_rows(format: Format, columns: Sequence[Column], rows: Iterable[Sequenc
         columns: their names must differ where objects are made of them.
         rows: for JSON the texts are JSON already; None is NULL.
     """
-    with Sink() as sink:
+    with opened() as sink:
         if format in (Format.JSON, Format.JSON_LINES):
             objects = _objects([column.name for column in columns], rows)
             write_objects(sink, format, lambda between: [between.join(objects)] if objects else [])

@@ -11,7 +11,7 @@ from .. import display
 from ..client.model import JobInfo
 from .formats import Format, print_rows
 from .json_rows import value_text
-from .sink import Sink
+from .sink import opened
 from .tables import Column
 from .terminal import screen_size, visible, width_of
 
@@ -69,7 +69,7 @@ def print_jobs(jobs: Sequence[JobInfo], now: datetime, format: Format) -> None:
     """Print a line for each job; CSV and JSON have all that is known, and the handle."""
     if format is Format.TABLE:
         size = screen_size()
-        with Sink() as sink:
+        with opened() as sink:
             for line in lines_of_jobs(jobs, now, size and size[0]):
                 # No text in it can steer the terminal, only its colours do.
                 sink.write_raw(f"{line}\n")

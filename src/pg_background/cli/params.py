@@ -32,7 +32,7 @@ def params_of(sql: str, values: Sequence[str]) -> Params | None:
         name, equals, text = value.partition("=")
         if not equals or name not in names:
             known = ", ".join(sorted(names))
-            raise typer.BadParameter(f"--param {value}: write NAME=VALUE, with the NAME one of {known}")
+            raise typer.BadParameter(f"--param {value}: write NAME=VALUE, where NAME is one of {known}")
         found[name] = text
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import ExecStatus
 from psycopg.rows import tuple_row
 
 from ..client.client import Client
@@ -50,7 +51,7 @@ class Rows:
         # What a client without an encoding gets is what is stored.
         return "utf-8" if known == "ascii" else known
 
-    def csv(self) -> Iterator[bytes]:
+    def csv(self) -> Iterator[bytes | memoryview]:
         """Yield pieces of CSV, beginning with a header."""
         return self._copy(self._query, "(FORMAT csv, HEADER)")
 
@@ -81,7 +82,7 @@ class Rows:
             sql.SQL(", ").join(shown), self._query, sql.SQL(", ").join(names)
         )
 
-    def _copy(self, query: sql.Composable, options: LiteralString) -> Iterator[bytes]:
+    def _copy(self, query: sql.Composable, options: LiteralString) -> Iterator[bytes | memoryview]:
         # The server formats, and gives row after row, in constant memory on both sides of the connection.
         statement = sql.SQL("COPY ({}) TO STDOUT {}").format(query, sql.SQL(options))
         with (
@@ -89,7 +90,29 @@ class Rows:
             psycopg.Cursor(self._connection) as cursor,
             cursor.copy(statement) as copy,
         ):
-            yield from copy  # type: ignore[misc]
+            yield from _messages(copy, self._connection)
+
+
+def _messages(copy: psycopg.Copy, connection: psycopg.Connection[Any]) -> Iterator[bytes | memoryview]:
+    """Yield what is sent: a row each.
+
+    What has come already is taken at once, as psycopg takes longer to get ready for a wait than for the row.
+    """
+    pgconn = connection.pgconn
+    while True:
+        size, row = pgconn.get_copy_data(1)
+        if size > 0:
+            yield row
+        elif size == 0:
+            if not (waited_for := copy.read()):
+                return
+            yield waited_for  # type: ignore[misc]
+        else:
+            break
+    # All of them, before one may raise: only then the session can be used again.
+    for result in list(iter(pgconn.get_result, None)):
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(result, connection.info.encoding)
 
 
 def rows_of(client: Client[Any], connection: psycopg.Connection[Any], handle: Handle) -> Rows | None:

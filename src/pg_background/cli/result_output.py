@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from .given import Given
 from .output import note
 from .page import OUTPUT
 from .pager import write_paged
-from .sink import Sink
+from .sink import Sink, opened
 from .tables import Column, table
 from .terminal import screen_size
 
@@ -37,9 +38,9 @@ class ResultOutput:
     pages: bool
     file: Path | None
 
-    def open(self) -> Sink:
+    def open(self) -> AbstractContextManager[Sink]:
         """Open it, before anything is run or read that could not be written."""
-        return Sink(self.file)
+        return opened(self.file)
 
     def write(
         self, sink: Sink, client: Client[Any], connection: psycopg.Connection[Any], handle: Handle
@@ -105,7 +106,7 @@ class ResultOutput:
 
 
 def _write_csv(sink: Sink, rows: Rows) -> None:
-    some: list[bytes] = []
+    some: list[bytes | memoryview] = []
     size = 0
     for piece in rows.csv():
         some.append(piece)

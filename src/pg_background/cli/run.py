@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from .database import DatabaseGiven
 from .ending import ProgressOption, print_end
@@ -13,6 +14,7 @@ from .launching import EachStatementOption, LaunchGiven, start
 from .output import note
 from .params import ParamsGiven
 from .result_output import OutputGiven
+from .script import what_is_committed
 from .signals import held, interruptible
 from .sql_given import SqlCommand, SqlGiven
 
@@ -48,24 +50,29 @@ def run(
     with interruptible(), output.open() as sink, database.client_and_session() as (client, session):
         from ..client.errors import ConnectionLost
 
-        # Interrupted in between, it could not be canceled: nobody would know its handle.
-        with nullcontext(int) if launch["on_full"] == "wait" else held() as interrupt:
-            job = start(client, sql, param, launch, each_statement=each_statement)
+        job = None
         try:
-            interrupt()
+            # Without its handle it could not be canceled. A wait for a worker can be.
+            with held(session.cancel if launch["on_full"] == "wait" else None):
+                job = start(client, sql, param, launch, each_statement=each_statement)
             job.wait(progress=progress)
         except KeyboardInterrupt:
-            _cancel(job)
+            if job is not None:
+                _cancel(job, each_statement=each_statement)
             raise
         except ConnectionLost:
-            note(f"when there is a connection again: pg-background result {text_of(job.handle)}")
+            if job is not None:
+                note(f"when there is a connection again: pg-background result {text_of(job.handle)}")
             raise
-        if each_statement and job.last_state != "stopped":
-            note("what the statements before the failed one did is committed; those after it were not run")
-        print_end(job, output, sink, client, session)
+        try:
+            print_end(job, output, sink, client, session)
+        except typer.Exit:
+            if each_statement:
+                note(what_is_committed(job.exception(), job.last_state))
+            raise
 
 
-def _cancel(job: Job[Any]) -> None:
+def _cancel(job: Job[Any], *, each_statement: bool) -> None:
     """End the job of which nobody wants to see the end, and say what became of it."""
     import psycopg
 
@@ -76,8 +83,11 @@ def _cancel(job: Job[Any]) -> None:
         job.cancel()
         ended = job.wait(PATIENCE)
         if ended and job.last_state == "canceled":
-            job.detach()
             note(f"canceled job {handle} in the server")
+            if each_statement:
+                note(what_is_committed(job.exception(), job.last_state))
+            else:
+                job.detach()
         elif ended:
             note(f"job {handle} had ended before it could be canceled ({in_words(job.last_state)})")
         else:

@@ -11,7 +11,7 @@ from .formats import Format, FormatGiven, print_rows
 from .given import command
 from .handles import HandleCommand, HandleGiven
 from .output import note
-from .sink import Sink
+from .sink import opened
 from .tables import Column
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
         columns = () if display.is_live(job) else _columns(client, handle)
         now = now_of(session)
     if format is Format.TABLE:
-        with Sink() as sink:
+        with opened() as sink:
             sink.lines(f"{name:<{NAME_WIDTH}} {text}" for name, text in _lines(job, found, columns, now))
         if found is None:
             note("it was read or detached: its whole SQL and its rows are gone")

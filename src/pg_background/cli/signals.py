@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 
 class Terminated(KeyboardInterrupt):
@@ -17,28 +18,36 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def held() -> Iterator[Callable[[], None]]:
-    """Let a first signal wait until what the block yields is called: when there is something to be ended.
+def held(hurry: Callable[[], object] | None = None) -> Iterator[None]:
+    """Let a first signal wait for the block's end, and raise it there: then there is something to be ended.
 
     A second one ends the block at once, as the server may not answer.
+
+    Args:
+        hurry: called at the first signal, to end soon what the block waits for.
     """
     caught: list[int] = []
 
-    def end(number: int) -> None:
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
-
     def hold(number: int, _: FrameType | None) -> None:
         if caught:
-            end(number)
+            _end(number)
         caught.append(number)
+        if hurry is not None:
+            hurry()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, hold) for number in numbers}
     try:
-        yield lambda: end(caught[0]) if caught else None
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if caught:
+            _end(caught[0])
+
+
+def _end(number: int) -> NoReturn:
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import typer
@@ -14,40 +14,13 @@ from .terminal import is_terminal, visible
 
 
 class Sink:
-    """Takes text and bytes, for a `with` block."""
+    """Takes text and bytes."""
 
-    def __init__(self, file: Path | None = None, *, encoding: str | None = None) -> None:
-        """
-        Args:
-            file: written instead of stdout.
-            encoding: of the text, as Python names it; by default stdout's.
-
-        Raises:
-            typer.BadParameter: the file can't be written.
-        """
-        self.encoding = encoding or sys.stdout.encoding or "utf-8"
-        self.is_screen = file is None and is_terminal(sys.stdout)
-        self._file: IO[bytes] | None = None
-        if file is not None:
-            try:
-                self._file = file.open("wb")
-            except OSError as error:
-                raise typer.BadParameter(f"can't write {file}: {error.strerror}") from None
-        self._to: IO[bytes] = self._file or sys.stdout.buffer
-
-    def __enter__(self) -> Sink:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self._to.flush()
-        if self._file is not None:
-            self._file.close()
+    def __init__(self, to: IO[bytes], *, is_screen: bool) -> None:
+        self.is_screen = is_screen
+        #: of the text, as Python names it
+        self.encoding = sys.stdout.encoding or "utf-8"
+        self._to = to
 
     def redirect(self, to: IO[bytes]) -> None:
         """Write there from now on: into a pager."""
@@ -92,3 +65,23 @@ class Sink:
     def flush(self) -> None:
         """Let a reader have what there is."""
         self._to.flush()
+
+
+@contextmanager
+def opened(file: Path | None = None) -> Iterator[Sink]:
+    """Open a file, or else stdout, for the block; unless that fails, all is written at its end.
+
+    Raises:
+        typer.BadParameter: the file can't be written.
+    """
+    if file is None:
+        sink = Sink(sys.stdout.buffer, is_screen=is_terminal(sys.stdout))
+        yield sink
+        sink.flush()
+        return
+    try:
+        to = file.open("wb")
+    except OSError as error:
+        raise typer.BadParameter(f"can't write {file}: {error.strerror}") from None
+    with to:
+        yield Sink(to, is_screen=False)

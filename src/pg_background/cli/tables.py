@@ -33,13 +33,13 @@ def table(
 
     Args:
         expanded: a block for each row, with a line for each column.
-        room: in which a table that is wider becomes expanded.
+        room: in which a table that is wider becomes expanded, and lines between records are drawn.
     """
     left = iter(rows)
     sample = list(islice(left, SAMPLE))
     aligned = _Aligned(columns, sample)
     if sample and columns and (expanded or (room is not None and aligned.width > room)):
-        yield from _expanded(columns, sample, left)
+        yield from _expanded(columns, sample, left, room)
         return
     if not expanded:
         yield from aligned.header()
@@ -106,7 +106,9 @@ class _Aligned:
         return f" {text}{'' if is_last and not mark else blanks}{mark}"
 
 
-def _expanded(columns: Sequence[Column], sample: Sequence[Cells], left: Iterator[Cells]) -> Iterator[str]:
+def _expanded(
+    columns: Sequence[Column], sample: Sequence[Cells], left: Iterator[Cells], room: int | None
+) -> Iterator[str]:
     names = [_lines(column.name) for column in columns]
     name_width = max(width for lines in names for _, width in lines)
     data_width = max(
@@ -117,7 +119,7 @@ def _expanded(columns: Sequence[Column], sample: Sequence[Cells], left: Iterator
     title = len(f"-[ RECORD {len(sample)} ]")
     data_width = max(data_width, title - name_width - (4 if is_broken else 3))
     for number, row in enumerate(chain(sample, left), 1):
-        yield _record(number, name_width, data_width)
+        yield _record(number, name_width, data_width)[:room]
         for name, value in zip(names, row, strict=True):
             cell = _lines(value or "")
             for n in range(max(len(name), len(cell))):

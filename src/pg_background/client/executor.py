@@ -136,7 +136,9 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
             raise TypeError(f"the server runs SQL, not Python: {query!r} is no query")
         check(query, params)
         if self._home.is_left:
-            raise RuntimeError("this process was forked from the one that made the executor: make one here")
+            raise RuntimeError(
+                "the executor belongs to the process that this one was forked from: make a new one here"
+            )
         future: JobFuture[Row] = JobFuture()
         with self._mutex:
             self._threads.submit(self._work, future, query, params, {"on_full": "queue", **options})

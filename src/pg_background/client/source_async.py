@@ -182,8 +182,8 @@ class AsyncConnectionSource:
         """See `AsyncSource`."""
         if forked:
             raise RuntimeError(
-                "this process was forked from the one whose connection the client has: "
-                "make a client from a connection, or from a DSN, of its own"
+                "the client's connection belongs to the process that this one was forked from: "
+                "make a new client here, from a DSN or a new connection"
             )
         self._lock = ALock()
 

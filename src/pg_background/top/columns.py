@@ -77,9 +77,9 @@ ROWS = Column("ROWS", 6, lambda job, _: display.rows(job), lambda job, _: job.ro
 SPILLED = Column(
     "SPILLED", 7, lambda job, _: display.size(job.temp_bytes), lambda job, _: job.temp_bytes, is_number=True
 )
-LABEL = Column("LABEL", 16, lambda job, _: display.label(job), lambda job, _: job.label)
+LABEL = Column("LABEL", 24, lambda job, _: display.label(job), lambda job, _: job.label)
 SQL = Column("SQL", 0, lambda job, _: display.sql(job), lambda job, _: job.sql_preview)
-MESSAGE = Column("MESSAGE", 40, lambda job, _: display.note(job), lambda job, _: display.note(job) or None)
+MESSAGE = Column("MESSAGE", 32, lambda job, _: display.note(job), lambda job, _: display.note(job) or None)
 
 STARTED = Column(
     "STARTED",
