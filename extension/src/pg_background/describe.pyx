@@ -9,19 +9,21 @@ cdef struct Description:
 
 
 cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
-    """The sent type, or text where this session does not have it as it was sent; InvalidOid: none can be read."""
+    """The sent type, or text where this session does not have it as it was sent."""
     cdef bint is_known
     if sent.shape == NULL:
         return sent.wire.type
-    if sent.shape.kind == SHAPE_PLAIN:
-        is_known = job.identity.database == MyDatabaseId and does_type_exist(sent.shape.type)
-        return sent.shape.type if is_known else <Oid>InvalidOid
     if sent.shape.kind == SHAPE_TEXT:
         return TEXTOID
     if sent.shape.kind == SHAPE_RECORD or sent.shape.type == RECORDARRAYOID:
         return sent.shape.type
     is_known = job.identity.database == MyDatabaseId and is_shape_in_force(sent.shape, False)
     return sent.shape.type if is_known else <Oid>TEXTOID
+
+
+cdef int32_t typmod_to_declare(SentColumn *sent, Oid type) noexcept nogil:
+    """None where text stands for the type, and none of a domain, which says that itself."""
+    return sent.wire.typmod if type == sent.wire.type and (sent.shape == NULL or sent.shape.kind != SHAPE_DOMAIN) else -1
 
 
 cdef void store_description(Description *description, SentColumn *columns, int count) noexcept nogil:
@@ -33,15 +35,10 @@ cdef void store_description(Description *description, SentColumn *columns, int c
     for i in range(count):
         memset(nulls, 0, sizeof(nulls))
         values[0] = Int32GetDatum(i + 1)
-        values[1] = CStringGetTextDatum(lossy_to_server(columns[i].wire.name, description.job.encoding))
+        values[1] = CStringGetTextDatum(shown_here(columns[i].wire.name, description.job.encoding))
         type = type_to_declare(&columns[i], description.job)
         values[2] = ObjectIdGetDatum(type)
-        values[3] = 0
-        nulls[2] = type == InvalidOid
-        nulls[3] = type == InvalidOid
-        if type != InvalidOid:
-            values[3] = CStringGetTextDatum(type_name(type, columns[i].wire.typmod if type == columns[i].wire.wire_type
-                                                      else -1))
+        values[3] = CStringGetTextDatum(type_name(type, typmod_to_declare(&columns[i], type)))
         tuplestore_putvalues(description.store, description.desc, values, nulls)
 
 

@@ -98,12 +98,11 @@ cdef bint goes_elsewhere(Setting *setting) noexcept nogil:
 
 cdef char *put_converted(char *to, char *text, int encoding) noexcept nogil:
     """Raises 22P05 for what that encoding lacks: left out, the job would run with another value."""
-    cdef Size size = strlen(text)
-    cdef char *converted = pg_server_to_any(text, <int>size, encoding)
-    size = strlen(converted) + 1
-    memcpy(to, converted, size)
-    if converted != text:
-        pfree(converted)
+    cdef char *there = converted_for(text, encoding)
+    cdef Size size = strlen(there) + 1
+    memcpy(to, there, size)
+    if there != text:
+        pfree(there)
     return to + size
 
 

@@ -10,8 +10,9 @@ cdef enum ShapeKind:
     SHAPE_ARRAY                 # an array of what its one part travels as
     SHAPE_COMPOSITE             # a record of what its fields travel as
     SHAPE_RECORD                # the same, but each value tells the number of its own shape
-    SHAPE_WRITTEN               # travels as its bytes and as text: a range, or an array that has no counterpart
-    SHAPE_TEXT                  # text that no type reads: pseudo-types, and in another database what is unknown there
+    SHAPE_WRITTEN               # travels as its bytes and as text: a base type that is not PostgreSQL's, which only
+                                # this database reads, a range, or an array that has no counterpart
+    SHAPE_TEXT                  # text that no type reads: of pseudo-types
 
 cdef struct Shape:
     int32_t kind
@@ -26,7 +27,8 @@ cdef struct Shape:
     int32_t count
     Shape *parts
     # what a side keeps for the values: functions and rows
-    int16_t length              # of a plain one, as in pg_type.typlen
+    int16_t length              # as in pg_type.typlen, of what travels as its bytes
+    cbool by_value              # ... and typbyval
     FmgrInfo function           # output where values are taken apart, input where they are put together
     Oid function_parameter
     TupleDesc wire_desc         # of a composite as it travels
@@ -116,6 +118,9 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
                           -1, lock)
     elif facts.element != InvalidOid and not needs_no_shape(type):
         return find_element(shape, facts.element, lock)
+    elif type >= FirstUnpinnedObjectId:
+        shape.kind = SHAPE_WRITTEN
+        shape.wire = BYTEAOID
     return True
 
 

@@ -20,6 +20,8 @@ cdef void prepare_named(Shape *shape) noexcept nogil:
     if shape.kind == SHAPE_ENUM:
         prepare_label(shape)
         return
+    if shape.kind == SHAPE_WRITTEN:
+        get_typlenbyval(shape.type, &shape.length, &shape.by_value)
     for i in range(shape.count):
         prepare_named(&shape.parts[i])
     if shape.kind == SHAPE_DOMAIN:
@@ -41,9 +43,8 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     """For values that show what they are made of, without the type that they were sent from."""
     cdef Oid element = get_element_type(shape.type) if shape.kind == SHAPE_PLAIN else <Oid>InvalidOid
     cdef int i
-    if ((assembly.encoding != GetDatabaseEncoding() and is_plain_text(element))
-            or (assembly.is_for_json and element >= FirstUnpinnedObjectId)):
-        # each element is brought from the other encoding, or becomes JSON
+    if assembly.encoding != GetDatabaseEncoding() and holds_text(element):
+        # each element is brought from the other encoding
         shape.kind = SHAPE_ARRAY
         add_parts(shape, 1)
         set_plain(shape.parts, element)
@@ -56,12 +57,14 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     if shape.kind == SHAPE_ENUM:
         return
     if shape.kind == SHAPE_WRITTEN:
-        shape.target = TEXTOID
+        # of a base type the bytes alone make the value, whatever it is part of
+        if shape.count == 0 and not assembly.is_for_json and not assembly.is_elsewhere and does_type_exist(shape.type):
+            prepare_named(shape)
+        else:
+            shape.target = TEXTOID
         return
     if shape.kind == SHAPE_PLAIN:
         shape.target_typmod = shape.typmod
-        if assembly.is_for_json and shape.type >= FirstUnpinnedObjectId:
-            prepare_written(shape)
         return
     if shape.kind == SHAPE_REFERENCE:
         shape.target = TEXTOID if assembly.is_elsewhere else shape.type
@@ -82,17 +85,6 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
         shape.target_typmod = desc_typmod(shape.desc)
 
 
-cdef void prepare_written(Shape *shape) noexcept nogil:
-    """A base type of somebody's in JSON is its text. Left as it is, it would be what a cast of that moment makes."""
-    cdef Oid function = InvalidOid
-    cdef cbool is_varlena = False
-    shape.is_changed = True
-    shape.target = TEXTOID
-    shape.target_typmod = -1
-    getTypeOutputInfo(shape.type, &function, &is_varlena)
-    fmgr_info(function, &shape.function)
-
-
 cdef bint prepare_cast(Shape *shape) noexcept nogil:
     """Where a session would make JSON by a cast of this type, which is a superuser's and still applies: by that very
     function, as the owner of the type may give it another cast before the next row.
@@ -100,18 +92,15 @@ cdef bint prepare_cast(Shape *shape) noexcept nogil:
     Of arrays and composites a session uses none.
     """
     cdef Oid function
-    if ((shape.kind != SHAPE_ENUM and shape.kind != SHAPE_WRITTEN and shape.kind != SHAPE_PLAIN)
-            or shape.type < FirstUnpinnedObjectId or get_element_type(shape.type) != InvalidOid):
+    if ((shape.kind != SHAPE_ENUM and shape.kind != SHAPE_WRITTEN)
+            or get_element_type(shape.type) != InvalidOid):
         return False
     if not is_shape_in_force(shape, True):
         return False
     function = cast_to_json(shape.type)
     if function == InvalidOid or not may_run(function):
         return False
-    if shape.kind == SHAPE_ENUM:
-        prepare_label(shape)
-    shape.is_named = True
-    shape.is_changed = True
+    prepare_named(shape)
     shape.is_cast = True
     shape.target = JSONOID
     fmgr_info(function, &shape.cast)
@@ -123,13 +112,6 @@ cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:
     cdef int i
     for i in range(shape.count):
         shape.parts[i].name = name_here(shape.parts[i].name, assembly.encoding)
-
-
-cdef char *name_here(const char *name, int encoding) noexcept nogil:
-    """A name from another encoding, as long as names may be; raises 22P05 for one that this database cannot write."""
-    cdef char *here = pg_any_to_server(name, <int>strlen(name), encoding)
-    cdef int length = pg_mbcliplen(here, <int>strlen(here), NAMEDATALEN - 1)
-    return pnstrdup(here, length)
 
 
 cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcept nogil:
@@ -144,23 +126,6 @@ cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcep
 
 
 # ---- values, in the current memory context
-
-cdef Datum text_here(Datum value, int encoding) noexcept nogil:
-    """From the job's encoding; raises 22P05 for what this database's lacks."""
-    cdef char *text = TextDatumGetCString(value)
-    return CStringGetTextDatum(pg_any_to_server(text, <int>strlen(text), encoding))
-
-
-cdef Datum plain_here(Oid type, Datum value, int encoding) noexcept nogil:
-    """A value of a plain type from the job's encoding."""
-    cdef char *name
-    if encoding == GetDatabaseEncoding() or not is_plain_text(type):
-        return value
-    if type == NAMEOID:
-        name = <char *>DatumGetPointer(value)
-        return name_datum(name_here(name, encoding))
-    return text_here(value, encoding)
-
 
 cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_null) noexcept nogil:
     """The value as the reader gets it; a NULL stays one."""
@@ -181,9 +146,7 @@ cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_
         value = InputFunctionCall(&shape.function, TextDatumGetCString(value), shape.function_parameter, -1)
     elif shape.kind == SHAPE_WRITTEN:
         value = written_here(assembly, shape, value)
-    elif shape.kind == SHAPE_PLAIN and not shape.is_cast:
-        if shape.target != shape.type:
-            return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    elif shape.kind == SHAPE_PLAIN:
         return plain_here(shape.type, value, assembly.encoding)
     elif not shape.is_named:
         return text_here(value, assembly.encoding)
@@ -200,17 +163,13 @@ cdef Datum json_by_cast(Shape *shape, Datum value) noexcept nogil:
 cdef Datum written_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
     """The bytes, or the text."""
     cdef varlena *both = whole_value(value)
-    cdef char *bytes = VARDATA_ANY(both)
-    cdef int size = VARSIZE_ANY_EXHDR(both)
-    cdef int length = <int>whole_size(<varlena *>bytes)
-    cdef char *copy
-    if not shape.is_named:
-        return CStringGetTextDatum(pg_any_to_server(pnstrdup(bytes + length, size - length), size - length,
-                                                    assembly.encoding))
-    # aligned as such values are
-    copy = <char *>palloc(length)
-    memcpy(copy, bytes, length)
-    return PointerGetDatum(copy)
+    cdef char *bytes = VARDATA_ANY(both) + sizeof(Size)
+    cdef Size rest = VARSIZE_ANY_EXHDR(both) - sizeof(Size)
+    cdef Size size
+    memcpy(&size, VARDATA_ANY(both), sizeof(Size))
+    if shape.is_named:
+        return value_with_bytes(bytes, size, shape.length, shape.by_value)
+    return CStringGetTextDatum(converted_here(pnstrdup(bytes + size, rest - size), assembly.encoding))
 
 
 cdef Datum reference_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
@@ -219,7 +178,7 @@ cdef Datum reference_here(Assembly *assembly, Shape *shape, Datum value) noexcep
     cdef int size = VARSIZE_ANY_EXHDR(DatumGetPointer(value)) - <int>sizeof(Oid)
     cdef Oid oid = InvalidOid
     if shape.target == TEXTOID:
-        return CStringGetTextDatum(pg_any_to_server(pnstrdup(both + sizeof(Oid), size), size, assembly.encoding))
+        return CStringGetTextDatum(converted_here(pnstrdup(both + sizeof(Oid), size), assembly.encoding))
     memcpy(&oid, both, sizeof(Oid))
     return ObjectIdGetDatum(oid)
 
