@@ -8,6 +8,7 @@ pytest_plugins = (
     "tests.fix_crash",
     "tests.fix_server",
     "tests.fix_db",
+    "tests.fix_encodings",
     "tests.fix_client",
     "tests.fix_notebook",
     "tests.fix_cli",

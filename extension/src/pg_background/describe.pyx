@@ -23,7 +23,9 @@ cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
 
 cdef int32_t typmod_to_declare(SentColumn *sent, Oid type) noexcept nogil:
     """None where text stands for the type, and none of a domain, which says that itself."""
-    return sent.wire.typmod if type == sent.wire.type and (sent.shape == NULL or sent.shape.kind != SHAPE_DOMAIN) else -1
+    if type != sent.wire.type or (sent.shape != NULL and sent.shape.kind == SHAPE_DOMAIN):
+        return -1
+    return sent.wire.typmod
 
 
 cdef void store_description(Description *description, SentColumn *columns, int count) noexcept nogil:

@@ -224,8 +224,7 @@ cdef void raise_job_error(Job *job, int32_t pid) noexcept nogil:
         error.message = pstrdup(end_reason(job))
     if error.cursorpos > 0 and error.internalquery == NULL and job.request != InvalidDsaPointer:
         error.internalpos = error.cursorpos
-        error.internalquery = shown_here(pstrdup(request_sql(<JobRequest *>address(job.request))),
-                                              job.encoding)
+        error.internalquery = shown_here(pstrdup(request_sql(<JobRequest *>address(job.request))), job.encoding)
     error.cursorpos = 0
     if error.context != NULL:
         error.context = psprintf(b"%s\n%s", error.context, place)

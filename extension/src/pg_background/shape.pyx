@@ -10,8 +10,9 @@ cdef enum ShapeKind:
     SHAPE_ARRAY                 # an array of what its one part travels as
     SHAPE_COMPOSITE             # a record of what its fields travel as
     SHAPE_RECORD                # the same, but each value tells the number of its own shape
-    SHAPE_WRITTEN               # travels as its bytes and as text: a base type that is not PostgreSQL's, which only
-                                # this database reads, a range, or an array that has no counterpart
+    # travels as its bytes and as text: a base type that is not PostgreSQL's own, which only its database reads; a range
+    # of such a kind; an array that has no counterpart
+    SHAPE_WRITTEN
     SHAPE_TEXT                  # text that no type reads: of pseudo-types
 
 cdef struct Shape:
