@@ -1,6 +1,6 @@
-# Text from the encoding of one database into that of another. Between many pairs PostgreSQL has no conversion: those go
-# by way of UTF8, with which nearly all have one. SQL_ASCII is no encoding: its bytes are taken as they are, where they
-# are text in the other one.
+# Text from one database's encoding into another's. Between many pairs PostgreSQL has no conversion: those go by way of
+# UTF8, with which nearly all have one. A database of SQL_ASCII knows nothing of its texts: their bytes are taken as they
+# are, where they are text in the other encoding.
 
 cdef Size ascii_length(const char *text, Size size) noexcept nogil:
     """How much of the text, from its beginning, is the same in all encodings of databases."""
