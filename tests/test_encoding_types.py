@@ -18,7 +18,6 @@ TYPES = {
     "int4range": "'[1,2)'",
     "nummultirange": "'{[1.5,2),[3,)}'",
     "path": "'[(1,2),(3,4)]'",
-    "int2vector": "'1 2'",
     "pg_snapshot": "'1:4:2,3'",
 }
 COMPARABLE = ("jsonb", "tsvector", "tsquery", "int4range", "nummultirange")
