@@ -1,6 +1,7 @@
 # Text from one database's encoding into another's. Between many pairs PostgreSQL has no conversion: those go by way of
-# UTF8, with which nearly all have one. A database of SQL_ASCII knows nothing of its texts: their bytes are taken as they
-# are, where they are text in the other encoding.
+# UTF8, with which nearly all have one. A database of SQL_ASCII knows nothing of its texts: their bytes are taken as
+# they are, where they are text in the other encoding.
+
 
 cdef Size ascii_length(const char *text, Size size) noexcept nogil:
     """How much of the text, from its beginning, is the same in all encodings of databases."""
