@@ -9,6 +9,7 @@ pytest_plugins = (
     "tests.fix_server",
     "tests.fix_db",
     "tests.fix_workers",
+    "tests.fix_encodings",
     "tests.fix_client",
     "tests.fix_notebook",
     "tests.fix_cli",

@@ -11,6 +11,7 @@ from .calls import Failure, failure, query, result_error, result_failure, value
 from .fix_db import Connect, Connection
 from .jobs import FOREVER, Handle, launch, result, start, wait
 from .server import Server
+from .waiting import DEADLINE
 
 #: é, which both encodings have, as each writes it; € and 你 are in UTF8 only.
 E_ACUTE = "U&'\\00E9'"
@@ -135,10 +136,10 @@ def test_a_preview_is_cut_between_characters(server: Server, connect: Connect, c
             ((cookie,),) = query(raw, start_there % (sql.encode().hex(), conn.info.dbname))
             shown = "SELECT sql_preview FROM pg_background_jobs WHERE cookie = %s"
             assert value(conn, shown, cookie) == sql[:120]
-            # In a database without an encoding it is what it was, and in others all of it is valid.
+            # In a database without an encoding it is what it was, and in others the valid part of it.
             handle = launch(raw, "SELECT 1 -- é€" + "x" * (110 + pad) + "é")
             preview = value(conn, shown, handle.cookie)
-            assert preview.startswith("SELECT 1 -- ?")
+            assert preview.startswith("SELECT 1 -- é€x")
             assert query(conn, "SELECT convert_from(convert_to(%s, 'UTF8'), 'UTF8')", preview) == [(preview,)]
         raw.close()
     finally:
@@ -225,8 +226,7 @@ def test_start_in_a_database_without_an_encoding(conn: Connection, server: Serve
             "on_full => 'queue') h",
         )
         listed = "SELECT min(label), left(sql_preview, 7) FROM pg_background_list GROUP BY 2"
-        # Its label cannot be told from any other bytes.
-        assert query(conn, listed) == [("100??", "SELECT ")]
+        assert query(conn, listed) == [("100é", "SELECT ")]
         read = [result(conn, Handle(*handle), "n int") for handle in handles]
         assert read == [[(int(str(n) + "0" * (n % 7)),)] for n in range(1, 101)]
     finally:
@@ -300,3 +300,43 @@ def test_a_label_is_compared_in_the_encoding_of_its_reader(conn: Connection, lat
     assert conn.execute("SELECT pg_background_cancel_by_label('%d', 0)").fetchone() == (0,)
     assert conn.execute("SELECT pg_background_cancel_by_label('ç%', 0)").fetchone() == (1,)
     assert wait(conn, handle)
+
+
+def test_texts_without_an_encoding(conn: Connection, server: Server) -> None:
+    """What is text here is shown as that; a ? stands for each other byte, blanks for control characters."""
+    server.execute("CREATE DATABASE bare ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    try:
+        notices: list[str | None] = []
+        conn.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary))
+        raising = "RAISE {} USING MESSAGE = 'é€' || convert_from('\\xe9'::bytea, 'SQL_ASCII'), HINT = 'é'"
+        job = f"DO $$ BEGIN {raising.format('NOTICE')}; {raising.format('EXCEPTION')}; END $$"
+        handle = start(conn, job, database="bare", label="é")
+        wait(conn, handle)
+        shown = "SELECT label, last_error, pg_background_full_sql(pid, cookie) FROM pg_background_list"
+        assert query(conn, shown) == [("é", "é€?", job)]
+        assert value(conn, "SELECT error_message FROM pg_background_outcome(%s, %s)", *handle) == "é€?"
+        assert result_failure(conn, handle) == Failure("P0001", "é€?", None, "é")
+        assert notices == ["é€?"]
+        handle = start(conn, 'SELECT 1 AS "é"', database="bare")
+        assert value(conn, "SELECT name FROM pg_background_describe(%s, %s)", *handle) == "é"
+        handle = start(conn, FOREVER, database="bare", label="é")
+        assert value(conn, "SELECT pg_background_cancel_by_label('é')") == 1
+        assert wait(conn, handle)
+        # Of a session that does not know the encoding, C1 controls of UTF8 are bytes like others.
+        bare = server.connect("bare", autocommit=True, client_encoding="SQL_ASCII")
+        bare.execute("CREATE EXTENSION pg_background")
+        odd = "convert_from('\\x61c29b62e963'::bytea, 'SQL_ASCII')"
+        ((cookie,),) = query(bare, f"SELECT cookie FROM pg_background_launch('SELECT 1', 0, {odd})")
+        assert value(conn, "SELECT label FROM pg_background_jobs WHERE cookie = %s", cookie) == "a  b?c"
+        bare.close()
+    finally:
+        server.execute("DROP DATABASE bare WITH (FORCE)")
+
+
+def test_a_channel_that_grows_by_its_conversion(latin: Connection, conn: Connection) -> None:
+    """It is cut between characters, as the server cuts the name that a session listens to."""
+    query(latin, f"SET pg_background.notify_channel = '{'é' * 40}'")
+    conn.execute(f'LISTEN "{"é" * 40}"'.encode())
+    handle = start(latin, "SELECT 1", database=conn.info.dbname)
+    wait(latin, handle)
+    assert [found.channel for found in conn.notifies(timeout=DEADLINE, stop_after=1)] == ["é" * 31]

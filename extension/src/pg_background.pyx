@@ -26,6 +26,7 @@ include "pg_background/bare_pid.pyx"        # callers that know a job by its pid
 include "pg_background/visibility.pyx"      # who sees what of a job
 include "pg_background/totals.pyx"          # what all jobs of a database and role have come to
 include "pg_background/identity.pyx"        # who a job is, and the rights that this takes
+include "pg_background/encodings.pyx"       # text from one database's encoding into another's
 include "pg_background/job_settings.pyx"    # the settings of the launch point
 include "pg_background/launch.pyx"          # launch, submit
 include "pg_background/start.pyx"           # start
@@ -57,6 +58,7 @@ include "pg_background/deadlock.pyx"        # waits that can never end
 include "pg_background/wait.pyx"            # wait
 include "pg_background/watch.pyx"           # waiting for several jobs together
 include "pg_background/stream.pyx"          # messages out of the queue or the file
+include "pg_background/plain.pyx"           # text in values of PostgreSQL's own types
 include "pg_background/together.pyx"        # values put together again
 include "pg_background/convert.pyx"         # the reader's columns against the job's
 include "pg_background/result.pyx"          # result

@@ -79,6 +79,7 @@ cdef extern from "shim.h" nogil:
     char *OutputFunctionCall(FmgrInfo *flinfo, Datum val)
     Datum FunctionCall1(FmgrInfo *flinfo, Datum arg)
     Datum InputFunctionCall(FmgrInfo *flinfo, char *str, Oid typioparam, int32_t typmod)
+    char *OidOutputFunctionCall(Oid functionId, Datum val)
     Datum OidInputFunctionCall(Oid functionId, char *str, Oid typioparam, int32_t typmod)
 
     # Arrays
@@ -139,8 +140,11 @@ cdef extern from "shim.h" nogil:
     int pg_mblen(const char *mbstr)
     int pg_mbstrlen_with_len(const char *mbstr, int len)
     enum:
-        PG_UTF8, PG_LATIN1, PG_LATIN10, PG_ISO_8859_5, PG_ISO_8859_8
-    char *pg_server_to_any(const char *s, int len, int encoding)
-    char *lossy_to_server(char *text, int encoding)
-    char *pg_any_to_server(const char *s, int len, int encoding)
+        PG_SQL_ASCII, PG_UTF8, PG_LATIN1, PG_LATIN10, PG_ISO_8859_5, PG_ISO_8859_8
+    Oid FindDefaultConversionProc(int32_t for_encoding, int32_t to_encoding)
+    unsigned char *pg_do_encoding_conversion(unsigned char *src, int len, int src_encoding, int dest_encoding)
+    int pg_do_encoding_conversion_buf(Oid proc, int src_encoding, int dest_encoding, unsigned char *src, int srclen,
+                                      unsigned char *dst, int dstlen, cbool noError)
+    cbool pg_verify_mbstr(int encoding, const char *mbstr, int len, cbool noError)
+    int pg_encoding_verifymbchar(int encoding, const char *mbstr, int len)
     void reseed_random(double seed)

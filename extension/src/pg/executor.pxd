@@ -251,5 +251,8 @@ cdef extern from "shim.h" nogil:
         PG_PROTOCOL_LATEST
     void initStringInfo(StringInfo str)
     void escape_json(StringInfo buf, const char *str)
+    void appendStringInfo(StringInfo str, const char *fmt, ...)
+    void appendStringInfoString(StringInfo str, const char *s)
+    void appendStringInfoChar(StringInfo str, char ch)
     void appendBinaryStringInfo(StringInfo str, const void *data, int datalen)
     void pq_parse_errornotice(StringInfo msg, ErrorData *edata)

@@ -1,6 +1,6 @@
 """Types, values made of others, and expressions over them (utils/lsyscache.h, utils/typcache.h, nodes/*.h)."""
 
-from libc.stdint cimport int16_t, int32_t, uint16_t
+from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint32_t
 
 from .base cimport ArrayType, cbool, Datum, FmgrInfo, HeapTupleHeader, MemoryContext, Oid, Size, varlena
 from .executor cimport ExprContext, Node, TupleDesc
@@ -11,6 +11,8 @@ cdef extern from "shim.h" nogil:
         REGCLASSOID, REGTYPEOID, REGPROCOID, REGPROCEDUREOID, REGOPEROID, REGOPERATOROID, REGROLEOID
         REGNAMESPACEOID, REGCONFIGOID, REGDICTIONARYOID, REGCOLLATIONOID, RECORDOID, RECORDARRAYOID
         ANYARRAYOID, TEXTARRAYOID, JSONARRAYOID, TypeRelationId
+        REFCURSOROID, JSONBOID, JSONPATHOID, TSVECTOROID, TSQUERYOID, PATHOID, POLYGONOID
+        INT2VECTOROID, OIDVECTOROID, PG_SNAPSHOTOID, TXID_SNAPSHOTOID, PG_NDISTINCTOID, PG_DEPENDENCIESOID
     ctypedef struct TypeFacts:
         char kind
         Oid owner
@@ -61,8 +63,45 @@ cdef extern from "shim.h" nogil:
     Oid array_element_type(ArrayType *)
     ArrayType *array_like(ArrayType *model, Datum *values, cbool *nulls, Oid element)
     varlena *whole_value(Datum)
-    Size whole_size(varlena *)
+    void get_typlenbyval(Oid typid, int16_t *typlen, cbool *typbyval)
+    char *value_bytes(Datum *value, int16_t length, cbool by_value, Size *size)
+    Datum value_with_bytes(const char *bytes, Size size, int16_t length, cbool by_value)
     Datum name_datum(const char *string)
+
+    # Texts to search, and what is searched for (tsearch/ts_type.h)
+    ctypedef uint16_t WordEntryPos
+    ctypedef struct WordEntry:
+        uint32_t len, pos
+    ctypedef struct TSVectorData:
+        int32_t size
+    ctypedef TSVectorData *TSVector
+    ctypedef struct QueryOperand:
+        uint8_t weight
+        cbool prefix
+        uint32_t length, distance
+    ctypedef struct QueryOperator:
+        int8_t oper
+        int16_t distance
+        uint32_t left
+    ctypedef union QueryItem:
+        int8_t type
+        QueryOperator qoperator
+        QueryOperand qoperand
+    ctypedef struct TSQueryData:
+        int32_t size
+    ctypedef TSQueryData *TSQuery
+    enum:
+        QI_VAL, OP_NOT, OP_AND, OP_PHRASE
+    TSVector vector_of "DatumGetTSVector"(Datum)
+    WordEntry *ARRPTR(TSVector)
+    char *STRPTR(TSVector)
+    int position_count "POSDATALEN"(TSVector, WordEntry *)
+    WordEntryPos *positions_of "POSDATAPTR"(TSVector, WordEntry *)
+    int WEP_GETWEIGHT(WordEntryPos)
+    int WEP_GETPOS(WordEntryPos)
+    TSQuery query_of "DatumGetTSQuery"(Datum)
+    QueryItem *GETQUERY(TSQuery)
+    char *GETOPERAND(TSQuery)
 
     # Settings for the time of a call, and locks until the transaction's end
     int NewGUCNestLevel()

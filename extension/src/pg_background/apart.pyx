@@ -21,14 +21,14 @@ cdef void prepare_apart(Shape *shape) noexcept nogil:
     cdef Oid function = InvalidOid
     cdef cbool is_varlena = False
     cdef int i
+    if shape.kind == SHAPE_PLAIN or shape.kind == SHAPE_WRITTEN:
+        get_typlenbyval(shape.type, &shape.length, &shape.by_value)
     if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_REFERENCE or shape.kind == SHAPE_WRITTEN \
             or shape.kind == SHAPE_TEXT or shape.kind == SHAPE_ANYARRAY:
         getTypeOutputInfo(shape.type, &function, &is_varlena)
         fmgr_info(function, &shape.function)
         return
-    if shape.kind == SHAPE_PLAIN:
-        shape.length = get_typlen(shape.type)
-    elif shape.kind == SHAPE_COMPOSITE or shape.kind == SHAPE_BOXES:
+    if shape.kind == SHAPE_COMPOSITE or shape.kind == SHAPE_BOXES:
         shape.wire_desc = fields_desc(shape, False)
     for i in range(shape.count):
         prepare_apart(&shape.parts[i])
@@ -76,21 +76,36 @@ cdef int begin_stable_form() noexcept nogil:
 
 
 cdef Datum written_value(Shape *shape, Datum value) noexcept nogil:
-    """As the payload of a bytea: its bytes, for who has the types that it is made of as they are, and the text that
-    others read, in a form that does not depend on the job's settings.
+    """As the payload of a bytea: its size and bytes, for who has its type, and the types that it is made of, as they
+    are, and the text that others read.
 
     The bytes hold what the text does not: which object a name meant, and that a word is NULL.
     """
-    cdef varlena *whole = whole_value(value)
-    cdef Size size = whole_size(whole)
-    cdef int level = begin_stable_form()
-    cdef char *written = OutputFunctionCall(&shape.function, value)
+    cdef char *written = written_form(shape, value)
     cdef Size length = strlen(written)
-    cdef char *both = <char *>palloc(size + length)
+    cdef Size size = 0
+    cdef char *bytes = value_bytes(&value, shape.length, shape.by_value, &size)
+    cdef char *both = <char *>palloc(sizeof(Size) + size + length)
+    cdef text *payload
+    memcpy(both, &size, sizeof(Size))
+    memcpy(both + sizeof(Size), bytes, size)
+    memcpy(both + sizeof(Size) + size, written, length)
+    payload = cstring_to_text_with_len(both, <int>(sizeof(Size) + size + length))
+    pfree(both)
+    pfree(written)
+    return PointerGetDatum(payload)
+
+
+cdef char *written_form(Shape *shape, Datum value) noexcept nogil:
+    """Of what is made of other types, a form that does not depend on the job's settings."""
+    cdef char *written
+    cdef int level
+    if shape.count == 0:
+        return OutputFunctionCall(&shape.function, value)
+    level = begin_stable_form()
+    written = OutputFunctionCall(&shape.function, value)
     AtEOXact_GUC(False, level)
-    memcpy(both, whole, size)
-    memcpy(both + size, written, length)
-    return PointerGetDatum(cstring_to_text_with_len(both, <int>(size + length)))
+    return written
 
 
 cdef Datum reference_value(Shape *shape, Datum value) noexcept nogil:
@@ -210,7 +225,6 @@ cdef int tell_record(Oid type, int32_t typmod) noexcept nogil:
         found = find_fields_of(&sent.shape, sent.shape.desc, True)
     if not found:
         raise_error(ERRCODE_UNDEFINED_OBJECT, b"a type within a record does not exist any more")
-    note_away(&sent.shape)
     prepare_apart(&sent.shape)
     initStringInfo(&packed)
     pack_shape(&packed, &sent.shape)
@@ -224,17 +238,3 @@ cdef int tell_record(Oid type, int32_t typmod) noexcept nogil:
     sent_record_count = number + 1
     MemoryContextSwitchTo(old)
     return number
-
-
-cdef void note_away(Shape *shape) noexcept nogil:
-    """What the launcher's database does not know goes there as text."""
-    cdef int i
-    if shape.kind == SHAPE_PLAIN and my_job.identity.is_away and shape.type >= FirstUnpinnedObjectId:
-        shape.kind = SHAPE_TEXT
-        shape.wire = TEXTOID
-    for i in range(shape.count):
-        note_away(&shape.parts[i])
-    if shape.kind == SHAPE_DOMAIN:
-        shape.wire = shape.parts.wire
-    elif shape.kind == SHAPE_ARRAY:
-        shape.wire = get_array_type(shape.parts.wire)

@@ -93,20 +93,6 @@ cdef bint is_column_readable(SentColumn *sent, Oid wanted) noexcept nogil:
     return shape_declared(sent, wanted) != NULL or may_be_text(sent, wanted)
 
 
-cdef bint is_encoding_known(Oid type) noexcept nogil:
-    """Whether the type holds no text, or nothing else: others cannot be brought from one encoding into another."""
-    cdef Oid element = get_element_type(type)
-    return (get_typlen(type) > 0 or is_plain_text(type) or type == NUMERICOID or type == BYTEAOID or type == VARBITOID
-            or type == BITOID or type == INETOID or type == CIDROID
-            or (element != InvalidOid and is_encoding_known(element)))
-
-
-cdef inline bint is_plain_text(Oid type) noexcept nogil:
-    """Whether its output function gives the bytes as they are."""
-    return (type == TEXTOID or type == VARCHAROID or type == BPCHAROID or type == JSONOID or type == XMLOID
-            or type == NAMEOID)
-
-
 cdef void raise_mismatch(const char *detail, const char *hint) noexcept nogil:
     raise_with_detail(ERRCODE_DATATYPE_MISMATCH, detail, hint,
                       b"remote query result rowtype does not match the specified FROM clause rowtype")
@@ -116,68 +102,44 @@ cdef const char *sent_type_name(SentColumn *sent, Job *job) noexcept nogil:
     """As this session writes it, or, where it does not know the type, as the job did."""
     if sent.shape == NULL or (job.identity.database == MyDatabaseId and does_type_exist(sent.wire.type)):
         return type_name(sent.wire.type, sent.wire.typmod if sent.shape == NULL else sent.shape.typmod)
-    return lossy_to_server(<char *>sent.shape.name, job.encoding)
+    return shown_here(sent.shape.name, job.encoding)
 
 
 cdef const char *column_here(SentColumn *sent, int i, Job *job) noexcept nogil:
-    return psprintf(b"Column %d is \"%s\" of type %s", i + 1, lossy_to_server(sent.wire.name, job.encoding),
+    return psprintf(b"Column %d is \"%s\" of type %s", i + 1, shown_here(sent.wire.name, job.encoding),
                     sent_type_name(sent, job))
 
 
-cdef enum Strangeness:
-    KNOWN_HERE = 0
-    OF_ANOTHER_DATABASE         # the job's, which alone has the type
-    OF_ANOTHER_ENCODING         # and nobody knows which bytes of a value are text
-    GONE                        # dropped since, or never committed
+cdef bint can_come_here(Oid type, Job *job) noexcept nogil:
+    """Whether values of a plain type can be brought into this database's encoding."""
+    return job.encoding == GetDatabaseEncoding() or is_encoding_known(type)
 
 
-cdef int strangeness(Oid type, Job *job) noexcept nogil:
-    """Of a plain type, whose bytes its reader must understand."""
-    if job.identity.database != MyDatabaseId and type >= FirstUnpinnedObjectId:
-        return OF_ANOTHER_DATABASE
-    if not does_type_exist(type):
-        return GONE
-    if job.encoding != GetDatabaseEncoding() and not is_encoding_known(type):
-        return OF_ANOTHER_ENCODING
-    return KNOWN_HERE
-
-
-cdef int strangeness_of_shape(Shape *shape, Job *job) noexcept nogil:
-    """Of its first part that means nothing here."""
-    cdef int strange = KNOWN_HERE
+cdef bint can_parts_come_here(Shape *shape, Job *job) noexcept nogil:
+    cdef bint can = True
     cdef int i = 0
     if shape.kind == SHAPE_PLAIN:
-        return strangeness(shape.type, job)
+        return can_come_here(shape.type, job)
     if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_WRITTEN:
-        return KNOWN_HERE
-    while strange == KNOWN_HERE and i < shape.count:
-        strange = strangeness_of_shape(&shape.parts[i], job)
+        return True
+    while can and i < shape.count:
+        can = can_parts_come_here(&shape.parts[i], job)
         i += 1
-    return strange
+    return can
 
 
-cdef void raise_strange(int strange, const char *what) noexcept nogil:
-    if strange == GONE:
-        raise_with_hint(ERRCODE_UNDEFINED_OBJECT, b"Cast it to text in the job.",
-                        b"%s, which does not exist any more", what)
-    if strange == OF_ANOTHER_DATABASE:
-        raise_mismatch(psprintf(b"%s, which only the job's database knows.", what),
-                       "Cast it to text in the job, or read the result in that database.")
-    if strange == OF_ANOTHER_ENCODING:
-        raise_mismatch(psprintf(b"%s in the encoding of another database.", what), "Cast it to text in the job.")
+cdef void raise_of_encoding(const char *what) noexcept nogil:
+    raise_mismatch(psprintf(b"%s in the encoding of another database.", what), "Cast it to text in the job.")
 
 
-cdef int strangeness_of_column(SentColumn *sent, Job *job) noexcept nogil:
-    return strangeness(sent.wire.type, job) if sent.shape == NULL else strangeness_of_shape(sent.shape, job)
+cdef bint can_column_come_here(SentColumn *sent, Job *job) noexcept nogil:
+    return can_come_here(sent.wire.type, job) if sent.shape == NULL else can_parts_come_here(sent.shape, job)
 
 
-cdef void check_known_here(SentColumn *sent, int i, Job *job) noexcept nogil:
-    """Raise for a column that means nothing here, in whatever form it is read."""
-    cdef int strange = strangeness_of_column(sent, job)
-    if strange == GONE:
-        raise_strange(strange, psprintf(b"column %d of the result has type %s", i + 1, sent_type_name(sent, job)))
-    elif strange != KNOWN_HERE:
-        raise_strange(strange, column_here(sent, i, job))
+cdef void check_encoding(SentColumn *sent, int i, Job *job) noexcept nogil:
+    """Raise for a column whose bytes mean nothing here, in whatever form it is read."""
+    if not can_column_come_here(sent, job):
+        raise_of_encoding(column_here(sent, i, job))
 
 
 cdef void raise_only_text(SentColumn *sent, int i, Job *job) noexcept nogil:
@@ -213,7 +175,7 @@ cdef void check_columns(SentColumn *sent, int count, TupleDesc wanted, Job *job)
     if count != wanted_count:
         raise_mismatch(psprintf(b"The query returns %d columns, the column list has %d.", count, wanted_count), NULL)
     for i in range(count):
-        check_known_here(&sent[i], i, job)
+        check_encoding(&sent[i], i, job)
         declared = column(wanted, live[i])
         if is_column_readable(&sent[i], declared.atttypid):
             continue
@@ -256,8 +218,8 @@ cdef void start_conversion(Conversion *conversion, SentColumn *sent, int count, 
 
 cdef void bring_plain(TakenColumn *column, Oid type, Assembly *assembly) noexcept nogil:
     """A column of a plain type from another encoding: text, or an array of it, of which each element is brought."""
-    column.brings_text = is_plain_text(type)
-    if is_plain_text(get_element_type(type)):
+    column.brings_text = holds_text(type)
+    if holds_text(get_element_type(type)):
         column.shape = <Shape *>palloc0(sizeof(Shape))
         set_plain(column.shape, type)
         prepare_parts(column.shape, assembly)
@@ -376,10 +338,11 @@ cdef void note_record(Conversion *conversion, Stream *stream) noexcept nogil:
     cdef MemoryContext old = MemoryContextSwitchTo(conversion.context)
     cdef Shape *shape = <Shape *>palloc(sizeof(Shape))
     unpack_shape(shape, stream.data)
-    if shape.type == ANYARRAYOID and strangeness_of_shape(shape, stream.job) != KNOWN_HERE:
+    if shape.type == ANYARRAYOID and not can_parts_come_here(shape, stream.job):
         # of which the text is left
         shape.count = 1
-    raise_strange(strangeness_of_shape(shape, stream.job), b"a record of the result has a field of a type")
+    if not can_parts_come_here(shape, stream.job):
+        raise_of_encoding(b"A record of the result has a field of a type")
     add_record_shape(&conversion.assembly, <int>stream.count, shape)
     MemoryContextSwitchTo(old)
 

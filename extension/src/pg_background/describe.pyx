@@ -12,7 +12,7 @@ cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
     """The sent type, or text where no column may have it, or this session does not have it as it was sent; InvalidOid:
     it can't be read."""
     cdef bint is_known
-    if strangeness_of_column(sent, job) != KNOWN_HERE:
+    if not can_column_come_here(sent, job):
         return InvalidOid
     if sent.shape == NULL:
         return sent.wire.type
@@ -24,6 +24,13 @@ cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
     return sent.shape.type if is_known else <Oid>TEXTOID
 
 
+cdef int32_t typmod_to_declare(SentColumn *sent, Oid type) noexcept nogil:
+    """None where text stands for the type, and none of a domain, which says that itself."""
+    if type != sent.wire.type or (sent.shape != NULL and sent.shape.kind == SHAPE_DOMAIN):
+        return -1
+    return sent.wire.typmod
+
+
 cdef void store_description(Description *description, SentColumn *columns, int count) noexcept nogil:
     """Each column as a column list is to declare it, under this session's search_path."""
     cdef Oid type
@@ -33,15 +40,10 @@ cdef void store_description(Description *description, SentColumn *columns, int c
     for i in range(count):
         memset(nulls, 0, sizeof(nulls))
         values[0] = Int32GetDatum(i + 1)
-        values[1] = CStringGetTextDatum(lossy_to_server(columns[i].wire.name, description.job.encoding))
+        values[1] = CStringGetTextDatum(shown_here(columns[i].wire.name, description.job.encoding))
         type = type_to_declare(&columns[i], description.job)
         values[2] = ObjectIdGetDatum(type)
-        values[3] = 0
-        nulls[2] = type == InvalidOid
-        nulls[3] = type == InvalidOid
-        if type != InvalidOid:
-            values[3] = CStringGetTextDatum(type_name(type, columns[i].wire.typmod if type == columns[i].wire.wire_type
-                                                      else -1))
+        values[3] = CStringGetTextDatum(type_name(type, typmod_to_declare(&columns[i], type)))
         tuplestore_putvalues(description.store, description.desc, values, nulls)
 
 

@@ -95,14 +95,18 @@ cdef void set_text(Datum *values, cbool *nulls, int i, const char *text) noexcep
 
 cdef void set_job_text(Datum *values, cbool *nulls, int i, Job *copy, const char *text) noexcept nogil:
     """Of a job that may belong to a database of another encoding."""
-    set_text(values, nulls, i, NULL if text == NULL else lossy_to_server(<char *>text, copy.encoding))
+    set_text(values, nulls, i, NULL if text == NULL else shown_here(text, copy.encoding))
+
+
+cdef void set_label(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
+    set_text(values, nulls, i, NULL if copy.label[0] == 0 else entry_text_here(copy.label, copy.encoding))
 
 
 cdef void set_preview(Datum *values, cbool *nulls, int i, Job *copy, Sight sight) noexcept nogil:
     if sight == SEES_PLACE:
         set_text(values, nulls, i, "<insufficient privilege>")
     else:
-        set_job_text(values, nulls, i, copy, copy.preview)
+        set_text(values, nulls, i, entry_text_here(copy.preview, copy.encoding))
 
 
 cdef void set_end(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
@@ -164,7 +168,7 @@ cdef public Datum pgbg_full_sql(FunctionCallInfo fcinfo) noexcept nogil:
     if request == NULL:
         fcinfo.isnull = True
         return 0
-    return CStringGetTextDatum(lossy_to_server(request_sql(<JobRequest *>request), copy.encoding))
+    return CStringGetTextDatum(shown_here(request_sql(<JobRequest *>request), copy.encoding))
 
 
 cdef int32_t process_of(Job *job, uint64_t cookie) noexcept nogil:
@@ -205,7 +209,7 @@ cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept
     set_end(values, nulls, 6, copy)
     set_text(values, nulls, 8, unpack_sql_state(error.sqlerrcode) if error != NULL else NULL)
     set_text(values, nulls, 9, error.message if error != NULL and sight_of(copy) == SEES_ALL else NULL)
-    set_job_text(values, nulls, 10, copy, copy.label if copy.label[0] != 0 else NULL)
+    set_label(values, nulls, 10, copy)
     values[11] = TimestampTzGetDatum(copy.launched_at)
 
 

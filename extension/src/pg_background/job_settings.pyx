@@ -96,15 +96,19 @@ cdef bint goes_elsewhere(Setting *setting) noexcept nogil:
                 or strncmp(setting.name, b"transaction_", 12) == 0)
 
 
+cdef char *put_text(char *to, const char *text) noexcept nogil:
+    cdef Size size = strlen(text) + 1
+    memcpy(to, text, size)
+    return to + size
+
+
 cdef char *put_converted(char *to, char *text, int encoding) noexcept nogil:
     """Raises 22P05 for what that encoding lacks: left out, the job would run with another value."""
-    cdef Size size = strlen(text)
-    cdef char *converted = pg_server_to_any(text, <int>size, encoding)
-    size = strlen(converted) + 1
-    memcpy(to, converted, size)
-    if converted != text:
-        pfree(converted)
-    return to + size
+    cdef char *there = converted_for(text, encoding)
+    to = put_text(to, there)
+    if there != text:
+        pfree(there)
+    return to
 
 
 cdef void pack_own_settings(Launch *launch) noexcept nogil:
@@ -121,7 +125,11 @@ cdef void pack_own_settings(Launch *launch) noexcept nogil:
         if not goes_elsewhere(&setting):
             continue
         to = put_converted(to, setting.name, launch.encoding)
-        to = put_converted(to, setting.value, launch.encoding)
+        if is_named(&setting, b"pg_background.notify_channel"):
+            # it has been cut as long as names may be there, so that it is not refused
+            to = put_text(to, launch.notify_channel)
+        else:
+            to = put_converted(to, setting.value, launch.encoding)
         memcpy(to, setting.rest, setting.end - setting.rest)
         to += setting.end - setting.rest
     if to - packed > setting_job_memory * <int64_t>1024:

@@ -42,7 +42,7 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
     nulls[4] = False
     set_preview(values, nulls, 14, copy, sight)
     if sight > SEES_PLACE:
-        set_job_text(values, nulls, 5, copy, <const char *>copy.label if copy.label[0] != 0 else NULL)
+        set_label(values, nulls, 5, copy)
         set_text(values, nulls, 6, state_name(copy.state))
         set_time(values, nulls, 7, copy.launched_at)
         set_time(values, nulls, 8, copy.started_at)

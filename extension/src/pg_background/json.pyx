@@ -9,7 +9,7 @@ cdef void plan_json(Reading *reading, SentColumn *sent, int count) noexcept nogi
     cdef int32_t typmod
     cdef int i
     for i in range(count):
-        check_known_here(&sent[i], i, reading.job)
+        check_encoding(&sent[i], i, reading.job)
     conversion.assembly.is_for_json = True
     start_conversion(conversion, sent, count, reading.job)
     for i in range(count):

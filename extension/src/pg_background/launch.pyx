@@ -87,17 +87,17 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
 cdef void convert_for_job(Launch *launch) noexcept nogil:
     """Bring the texts into the encoding of the job's database; what needs no conversion stays where it is, the SQL
     without a NUL at its end."""
-    cdef const char *converted
-    snprintf(launch.notify_channel, NAMEDATALEN, b"%s",
-             pg_server_to_any(setting_notify_channel, <int>strlen(setting_notify_channel), launch.encoding))
+    cdef const char *sql
+    cdef const char *channel = converted_for(setting_notify_channel, launch.encoding)
+    copy_clipped(launch.notify_channel, NAMEDATALEN, channel, <int>strlen(channel), NAMEDATALEN, launch.encoding)
     if launch.encoding == GetDatabaseEncoding():
         return
-    converted = pg_server_to_any(launch.sql, <int>launch.sql_size, launch.encoding)
-    if converted != launch.sql:
-        launch.sql = converted
-        launch.sql_size = <uint32_t>strlen(converted)
+    sql = converted(launch.sql, launch.sql_size, GetDatabaseEncoding(), launch.encoding)
+    if sql != launch.sql:
+        launch.sql = sql
+        launch.sql_size = <uint32_t>strlen(sql)
     if launch.label != NULL:
-        launch.label = pg_server_to_any(launch.label, <int>strlen(launch.label), launch.encoding)
+        launch.label = converted_for(launch.label, launch.encoding)
         # one character may have become several
         check_label(launch.label, launch.encoding)
 

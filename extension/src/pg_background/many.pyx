@@ -164,7 +164,7 @@ cdef public Datum pgbg_cancel_by_label(FunctionCallInfo fcinfo) noexcept nogil:
     jobs = own_jobs(WHICH_LIVE, &count)
     # all before the first is canceled: a bad pattern raises
     for i in range(count):
-        if jobs[i].label[0] != 0 and is_like(lossy_to_server(jobs[i].label, jobs[i].encoding), pattern):
+        if jobs[i].label[0] != 0 and is_like(entry_text_here(jobs[i].label, jobs[i].encoding), pattern):
             jobs[matching] = jobs[i]
             matching += 1
     return Int32GetDatum(cancel_jobs(jobs, matching, int_argument(fcinfo, 1)))

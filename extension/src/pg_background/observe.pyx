@@ -67,7 +67,7 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     if sight > SEES_PLACE:
         set_text(values, nulls, 5, state_name(job.state))
         set_text(values, nulls, 7, end_reason(job) if has_failed(job) and sight == SEES_ALL else NULL)
-        set_job_text(values, nulls, 9, job, job.label if job.label[0] != 0 else NULL)
+        set_label(values, nulls, 9, job)
     values[8] = BoolGetDatum(job.reader == READER_READING)
     tuplestore_putvalues(store, desc, values, nulls)
 

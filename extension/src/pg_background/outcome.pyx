@@ -78,7 +78,7 @@ cdef void bring_error_here(ErrorData *error, int encoding) noexcept nogil:
     cdef int n
     for n in range(ERROR_TEXTS):
         if error_text(error, n) != NULL:
-            set_error_text(error, n, lossy_to_server(error_text(error, n), encoding))
+            set_error_text(error, n, shown_here(error_text(error, n), encoding))
 
 
 cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nogil:
@@ -201,7 +201,7 @@ cdef void raise_lost(int32_t pid) noexcept nogil:
 cdef const char *end_reason(Job *job) noexcept nogil:
     """Why a job did not succeed, also where its process ended before it could say so."""
     if job.message[0] != 0:
-        return lossy_to_server(job.message, job.encoding)
+        return shown_here(job.message, job.encoding)
     if job.state == JOB_CANCELED:
         return "terminating background job due to cancel request"
     if job.state == JOB_TIMED_OUT:
@@ -224,8 +224,7 @@ cdef void raise_job_error(Job *job, int32_t pid) noexcept nogil:
         error.message = pstrdup(end_reason(job))
     if error.cursorpos > 0 and error.internalquery == NULL and job.request != InvalidDsaPointer:
         error.internalpos = error.cursorpos
-        error.internalquery = lossy_to_server(pstrdup(request_sql(<JobRequest *>address(job.request))),
-                                              job.encoding)
+        error.internalquery = shown_here(pstrdup(request_sql(<JobRequest *>address(job.request))), job.encoding)
     error.cursorpos = 0
     if error.context != NULL:
         error.context = psprintf(b"%s\n%s", error.context, place)

@@ -5,7 +5,6 @@ cdef void pack_parameters(Launch *launch) noexcept nogil:
     cdef Datum *values = NULL
     cdef cbool *nulls = NULL
     cdef char **texts
-    cdef char *text
     cdef char *place
     cdef int32_t size
     cdef int count = 0
@@ -28,8 +27,7 @@ cdef void pack_parameters(Launch *launch) noexcept nogil:
         launch.parameters_size += sizeof(int32_t)
         if nulls[i]:
             continue
-        text = TextDatumGetCString(values[i])
-        texts[i] = pg_server_to_any(text, <int>strlen(text), launch.encoding)
+        texts[i] = converted_for(TextDatumGetCString(values[i]), launch.encoding)
         launch.parameters_size += <uint32_t>strlen(texts[i]) + 1
     launch.packed_parameters = <char *>palloc(launch.parameters_size + 1)
     place = launch.packed_parameters

@@ -55,16 +55,15 @@ cdef Shape *shape_to_send(Oid type, int32_t typmod) noexcept nogil:
     if not find_shape(shape, type, typmod, True):
         raise_error(ERRCODE_UNDEFINED_OBJECT, b"type of a column of the result does not exist any more")
     shape.name = type_name(type, typmod)
-    note_away(shape)
     prepare_apart(shape)
     return shape
 
 
 cdef int32_t typmod_of(Shape *shape) noexcept nogil:
-    """Of the value as it travels: what a domain says of its base."""
+    """Of the value: what a domain says of its base. The number of a record's own row type means nothing elsewhere."""
     while shape.kind == SHAPE_DOMAIN:
         shape = shape.parts
-    return shape.typmod if shape.kind == SHAPE_PLAIN else -1
+    return -1 if shape.kind == SHAPE_RECORD else shape.typmod
 
 
 cdef void begin_rows() noexcept nogil:

@@ -12,8 +12,10 @@ cdef enum ShapeKind:
     SHAPE_RECORD                # the same, but each value tells the number of its own shape
     SHAPE_BOXES                 # an array whose elements are arrays: each travels in a record, as it has no array type
     SHAPE_ANYARRAY              # an array that tells the number of its own shape, as an anonymous record, and its text
-    SHAPE_WRITTEN               # travels as its bytes and as text: a range
-    SHAPE_TEXT                  # text that no type reads: pseudo-types, and in another database what is unknown there
+    # travels as its bytes and as text: a base type that is not PostgreSQL's own, which only its database reads; a range
+    # of such a kind
+    SHAPE_WRITTEN
+    SHAPE_TEXT                  # text that no type reads: of pseudo-types
 
 cdef struct Shape:
     int32_t kind
@@ -28,7 +30,8 @@ cdef struct Shape:
     int32_t count
     Shape *parts
     # what a side keeps for the values: functions and rows
-    int16_t length              # of a plain one, as in pg_type.typlen
+    int16_t length              # as in pg_type.typlen, of what travels as its bytes
+    cbool by_value              # ... and typbyval
     FmgrInfo function           # output where values are taken apart, input where they are put together
     Oid function_parameter
     TupleDesc wire_desc         # of a composite as it travels
@@ -121,6 +124,9 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
                           -1, lock)
     elif facts.element != InvalidOid and not needs_no_shape(type):
         return find_element(shape, facts.element, lock)
+    elif type >= FirstUnpinnedObjectId:
+        shape.kind = SHAPE_WRITTEN
+        shape.wire = BYTEAOID
     return True
 
 

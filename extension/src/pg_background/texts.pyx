@@ -45,6 +45,17 @@ cdef void blank_controls(char *text, int encoding) noexcept nogil:
         text += size if size > 0 else 1
 
 
+cdef char *entry_text_here(char *text, int encoding) noexcept nogil:
+    """A label or preview, as this database shows it: bytes without an encoding may be control characters of its own.
+
+    Writes into what it is given, which is to be a copy.
+    """
+    text = shown_here(text, encoding)
+    if encoding == PG_SQL_ASCII:
+        blank_controls(text, GetDatabaseEncoding())
+    return text
+
+
 cdef void check_label(const char *label, int encoding) noexcept nogil:
     cdef int size
     cdef int i

@@ -20,6 +20,8 @@ cdef void prepare_named(Shape *shape) noexcept nogil:
     if shape.kind == SHAPE_ENUM:
         prepare_label(shape)
         return
+    if shape.kind == SHAPE_WRITTEN:
+        get_typlenbyval(shape.type, &shape.length, &shape.by_value)
     for i in range(shape.count):
         prepare_named(&shape.parts[i])
     if shape.kind == SHAPE_DOMAIN:
@@ -42,9 +44,8 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     """For values that show what they are made of, without the type that they were sent from."""
     cdef Oid element = get_element_type(shape.type) if shape.kind == SHAPE_PLAIN else <Oid>InvalidOid
     cdef int i
-    if ((assembly.encoding != GetDatabaseEncoding() and is_plain_text(element))
-            or (assembly.is_for_json and element >= FirstUnpinnedObjectId)):
-        # each element is brought from the other encoding, or becomes JSON
+    if assembly.encoding != GetDatabaseEncoding() and holds_text(element):
+        # each element is brought from the other encoding
         shape.kind = SHAPE_ARRAY
         add_parts(shape, 1)
         set_plain(shape.parts, element)
@@ -57,10 +58,15 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     if shape.kind == SHAPE_ENUM:
         return
     if shape.kind == SHAPE_WRITTEN:
-        shape.target = TEXTOID
-        if not assembly.is_elsewhere and is_shape_in_force(shape, True):
-            # under this session's settings
-            shape.is_named = True
+        if assembly.is_elsewhere or not is_shape_in_force(shape, True):
+            shape.target = TEXTOID
+            return
+        prepare_named(shape)
+        # of a base type the bytes alone make the value, whatever it is part of
+        if shape.count > 0 or assembly.is_for_json:
+            # text that is written under this session's settings
+            shape.target = TEXTOID
+            shape.target_typmod = -1
             prepare_output(&shape.function, shape.type)
         return
     if shape.kind == SHAPE_ANYARRAY:
@@ -68,8 +74,6 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
         return
     if shape.kind == SHAPE_PLAIN:
         shape.target_typmod = shape.typmod
-        if assembly.is_for_json and shape.type >= FirstUnpinnedObjectId:
-            prepare_written(shape)
         return
     if shape.kind == SHAPE_REFERENCE:
         shape.target = TEXTOID if assembly.is_elsewhere else shape.type
@@ -94,14 +98,6 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
         shape.target_typmod = desc_typmod(shape.desc)
 
 
-cdef void prepare_written(Shape *shape) noexcept nogil:
-    """A base type of somebody's in JSON is its text. Left as it is, it would be what a cast of that moment makes."""
-    shape.is_changed = True
-    shape.target = TEXTOID
-    shape.target_typmod = -1
-    prepare_output(&shape.function, shape.type)
-
-
 cdef void prepare_output(FmgrInfo *output, Oid type) noexcept nogil:
     cdef Oid function = InvalidOid
     cdef cbool is_varlena = False
@@ -116,18 +112,15 @@ cdef bint prepare_cast(Shape *shape) noexcept nogil:
     Of arrays and composites a session uses none.
     """
     cdef Oid function
-    if ((shape.kind != SHAPE_ENUM and shape.kind != SHAPE_WRITTEN and shape.kind != SHAPE_PLAIN)
-            or shape.type < FirstUnpinnedObjectId or get_element_type(shape.type) != InvalidOid):
+    if ((shape.kind != SHAPE_ENUM and shape.kind != SHAPE_WRITTEN)
+            or get_element_type(shape.type) != InvalidOid):
         return False
     if not is_shape_in_force(shape, True):
         return False
     function = cast_to_json(shape.type)
     if function == InvalidOid or not may_run(function):
         return False
-    if shape.kind == SHAPE_ENUM:
-        prepare_label(shape)
-    shape.is_named = True
-    shape.is_changed = True
+    prepare_named(shape)
     shape.is_cast = True
     shape.target = JSONOID
     fmgr_info(function, &shape.cast)
@@ -139,13 +132,6 @@ cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:
     cdef int i
     for i in range(shape.count):
         shape.parts[i].name = name_here(shape.parts[i].name, assembly.encoding)
-
-
-cdef char *name_here(const char *name, int encoding) noexcept nogil:
-    """A name from another encoding, as long as names may be; raises 22P05 for one that this database cannot write."""
-    cdef char *here = pg_any_to_server(name, <int>strlen(name), encoding)
-    cdef int length = pg_mbcliplen(here, <int>strlen(here), NAMEDATALEN - 1)
-    return pnstrdup(here, length)
 
 
 cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcept nogil:
@@ -162,23 +148,6 @@ cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcep
 
 
 # ---- values, in the current memory context
-
-cdef Datum text_here(Datum value, int encoding) noexcept nogil:
-    """From the job's encoding; raises 22P05 for what this database's lacks."""
-    cdef char *text = TextDatumGetCString(value)
-    return CStringGetTextDatum(pg_any_to_server(text, <int>strlen(text), encoding))
-
-
-cdef Datum plain_here(Oid type, Datum value, int encoding) noexcept nogil:
-    """A value of a plain type from the job's encoding."""
-    cdef char *name
-    if encoding == GetDatabaseEncoding() or not is_plain_text(type):
-        return value
-    if type == NAMEOID:
-        name = <char *>DatumGetPointer(value)
-        return name_datum(name_here(name, encoding))
-    return text_here(value, encoding)
-
 
 cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_null) noexcept nogil:
     """The value as the reader gets it; a NULL stays one."""
@@ -203,9 +172,7 @@ cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_
         value = written_here(assembly, shape, value)
         if shape.is_named and shape.target == TEXTOID:
             return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
-    elif shape.kind == SHAPE_PLAIN and not shape.is_cast:
-        if shape.target != shape.type:
-            return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    elif shape.kind == SHAPE_PLAIN:
         return plain_here(shape.type, value, assembly.encoding)
     elif not shape.is_named:
         return text_here(value, assembly.encoding)
@@ -238,17 +205,13 @@ cdef Datum json_of(Shape *shape, FmgrInfo *output, Datum value) noexcept nogil:
 cdef Datum written_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
     """The bytes, or the text."""
     cdef varlena *both = whole_value(value)
-    cdef char *bytes = VARDATA_ANY(both)
-    cdef int size = VARSIZE_ANY_EXHDR(both)
-    cdef int length = <int>whole_size(<varlena *>bytes)
-    cdef char *copy
-    if not shape.is_named:
-        return CStringGetTextDatum(pg_any_to_server(pnstrdup(bytes + length, size - length), size - length,
-                                                    assembly.encoding))
-    # aligned as such values are
-    copy = <char *>palloc(length)
-    memcpy(copy, bytes, length)
-    return PointerGetDatum(copy)
+    cdef char *bytes = VARDATA_ANY(both) + sizeof(Size)
+    cdef Size rest = VARSIZE_ANY_EXHDR(both) - sizeof(Size)
+    cdef Size size
+    memcpy(&size, VARDATA_ANY(both), sizeof(Size))
+    if shape.is_named:
+        return value_with_bytes(bytes, size, shape.length, shape.by_value)
+    return CStringGetTextDatum(converted_here(pnstrdup(bytes + size, rest - size), assembly.encoding))
 
 
 cdef Datum reference_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
@@ -257,7 +220,7 @@ cdef Datum reference_here(Assembly *assembly, Shape *shape, Datum value) noexcep
     cdef int size = VARSIZE_ANY_EXHDR(DatumGetPointer(value)) - <int>sizeof(Oid)
     cdef Oid oid = InvalidOid
     if shape.target == TEXTOID:
-        return CStringGetTextDatum(pg_any_to_server(pnstrdup(both + sizeof(Oid), size), size, assembly.encoding))
+        return CStringGetTextDatum(converted_here(pnstrdup(both + sizeof(Oid), size), assembly.encoding))
     memcpy(&oid, both, sizeof(Oid))
     return ObjectIdGetDatum(oid)
 

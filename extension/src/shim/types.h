@@ -206,9 +206,31 @@ array_like(ArrayType *model, Datum *values, bool *nulls, Oid element)
 #define array_of(datum) DatumGetArrayTypeP(datum)
 #define array_element_type(array) ARR_ELEMTYPE(array)
 
-/* The value's bytes, whole and neither compressed nor elsewhere. */
 #define whole_value(datum) PG_DETOAST_DATUM(datum)
-#define whole_size(value) VARSIZE(value)
+
+/* The value's bytes, whole and neither compressed nor elsewhere; those of one that is passed by value take its place. */
+static inline char *
+value_bytes(Datum *value, int16 length, bool by_value, Size *size)
+{
+	char	   *bytes = by_value ? (char *) value : DatumGetPointer(*value);
+
+	if (by_value)
+		store_att_byval(value, *value, length);
+	else if (length < 0)
+		bytes = (char *) PG_DETOAST_DATUM(*value);
+	*size = length < 0 ? VARSIZE(bytes) : length;
+	return bytes;
+}
+
+/* The value that has these bytes, which lie anywhere. */
+static inline Datum
+value_with_bytes(const char *bytes, Size size, int16 length, bool by_value)
+{
+	char	   *aligned = palloc(size);
+
+	memcpy(aligned, bytes, size);
+	return fetch_att(aligned, by_value, length);
+}
 
 /* ---- settings for the time of a call; AtEOXact_GUC(false, level) takes them back, as an error does */
 static inline void
