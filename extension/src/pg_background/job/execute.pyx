@@ -79,14 +79,6 @@ cdef void start_worker_timeout(Job *job, int32_t timeout) noexcept nogil:
         enable_timeout_at(job_timeout, job.started_at + <TimestampTz>timeout * 1000)
 
 
-cdef void stop_cancels() noexcept nogil:
-    """The job has committed or failed: a cancel that comes now must neither undo that nor hit the next job."""
-    global running_cookie, QueryCancelPending
-    running_cookie = 0
-    disable_timeout(job_timeout, False)
-    QueryCancelPending = 0
-
-
 cdef void clean_up_after_error() noexcept nogil:
     """What the server does after an error in a session, in its order."""
     global debug_query_string

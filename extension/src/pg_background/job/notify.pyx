@@ -1,9 +1,5 @@
 # Telling the end of a job to sessions that listen: NOTIFY, where the launcher's pg_background.notify_channel says so.
 
-cdef cbool is_channel(char **value, void **extra, int source) noexcept nogil:
-    return strlen(value[0]) < NAMEDATALEN
-
-
 cdef char due_channel[64]
 
 

@@ -33,6 +33,7 @@ cdef void reset_body(void *arg) noexcept nogil:
 cdef void reset_session() noexcept nogil:
     """Leave nothing of the last job; a process that cannot be cleaned ends."""
     end_session()
+    forget_pins()
     forget_security_context()
     SetUserIdAndSecContext(my_worker.identity.login, 0)
     if catch_error(reset_body, NULL, True) != NULL:

@@ -16,43 +16,6 @@ cdef int job_timeout                # id of the timer for pg_background.worker_t
 cdef MemoryContext job_context      # all that a job allocates outside of its transactions
 
 
-# ---- signals
-
-cdef void on_sigint(int sig) noexcept nogil:
-    """pg_cancel_backend: between jobs there is nothing to cancel, and an idle worker would die of it.
-
-    The server's own timeouts send this signal too, after they have set their indicator.
-    """
-    global cancel_seen
-    if running_cookie == 0:
-        return
-    if not get_timeout_indicator(STATEMENT_TIMEOUT, False) and not get_timeout_indicator(LOCK_TIMEOUT, False):
-        cancel_seen = 1
-    request_statement_cancel()
-
-
-cdef void on_sigusr2(int sig) noexcept nogil:
-    """A cancel by cookie: one that comes late finds another cookie here and hits nobody."""
-    global cancel_seen, cancel_binds
-    if running_cookie == 0 or my_worker == NULL:
-        return
-    if my_worker.terminate_cookie == running_cookie:
-        die(SIGTERM)
-    elif my_worker.cancel_cookie == running_cookie:
-        cancel_seen = 1
-        cancel_binds = 1
-        request_statement_cancel()
-
-
-cdef void on_worker_timeout() noexcept nogil:
-    global cancel_seen, cancel_binds, timeout_seen
-    if running_cookie != 0:
-        cancel_seen = 1
-        cancel_binds = 1
-        timeout_seen = 1
-        request_statement_cancel()
-
-
 # ---- coming and going
 
 cdef bint check_in(Datum main_arg) noexcept nogil:

@@ -1,10 +1,5 @@
 # launch, submit and start: check, copy the request into shared memory, hand it to a worker.
 
-cdef enum OnFull:
-    FULL_IS_ERROR = 0
-    FULL_WAITS                  # the call waits for a worker
-    FULL_QUEUES                 # the job waits for a worker
-
 cdef struct Launch:
     const char *sql
     uint32_t sql_size
@@ -32,25 +27,6 @@ cdef struct Launch:
     bint each_statement
     OnFull on_full
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
-
-
-cdef struct Start:
-    # a process that was, or is to be, asked for
-    Hold hold                   # of its place, where that is reserved for a launch
-    Worker *worker              # NULL: there is no place
-    uint32_t generation
-    BackgroundWorkerHandle *handle      # NULL: the postmaster has no slot, or was not asked
-
-
-cdef struct Pending:
-    # a launch in hand
-    Hold hold                   # of the job, while it has no worker
-    Start start
-    ShownWait wait
-    Launch *launch
-    Job *job                    # once a worker has it, it may end, and the entry be reused
-    uint64_t cookie
-    int32_t pid                 # of the worker that got it, 0 while none has
 
 
 cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
@@ -218,14 +194,6 @@ cdef void accept_job(Pending *pending) noexcept nogil:
     raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                     b"Read or detach finished jobs, or increase pg_background.max_jobs.",
                     b"too many tracked jobs")
-
-
-cdef void raise_session_limit() noexcept nogil:
-    raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                      psprintf(b"This session runs %d jobs; pg_background.max_workers is %d.",
-                               my_session.active, setting_max_workers),
-                      b"Wait for a job to finish, or increase pg_background.max_workers.",
-                      b"too many background workers")
 
 
 cdef void abandon_job(void *what) noexcept nogil:

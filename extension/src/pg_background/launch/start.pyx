@@ -1,15 +1,5 @@
 # start: the one full launcher, for named arguments.
 
-cdef cbool bool_argument(FunctionCallInfo fcinfo, int n) noexcept nogil:
-    """A NULL is false."""
-    return not arg_isnull(fcinfo, n) and arg_bool(fcinfo, n)
-
-
-cdef int32_t int_argument(FunctionCallInfo fcinfo, int n) noexcept nogil:
-    """A NULL is 0."""
-    return 0 if arg_isnull(fcinfo, n) else arg_int32(fcinfo, n)
-
-
 cdef OnFull on_full_argument(FunctionCallInfo fcinfo, int n) noexcept nogil:
     cdef const char *value
     if arg_isnull(fcinfo, n):

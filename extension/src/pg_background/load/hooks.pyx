@@ -5,12 +5,6 @@ cdef ProcessUtility_hook_type previous_utility
 cdef ExecutorStart_hook_type previous_executor_start
 
 
-cdef void end_if_cancel_was_swallowed() noexcept nogil:
-    """Once a cancel was thrown, only SQL that caught it gets here: it ends with its process."""
-    if my_worker != NULL and running_cookie != 0 and cancel_binds and not QueryCancelPending:
-        raise_fatal(ERRCODE_QUERY_CANCELED, b"terminating background job that ignored its cancel")
-
-
 cdef const char *template_of(List *options) noexcept nogil:
     cdef int i
     cdef DefElem *option

@@ -161,7 +161,7 @@ cdef void wait_for_output(Stream *stream) noexcept nogil:
         return
     if WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, nap,
                  PG_WAIT_EXTENSION) & WL_TIMEOUT and nap == DeadlockTimeout:
-        check_for_endless_wait()
+        check_deadlock()
     ResetLatch(MyLatch)
     CHECK_FOR_INTERRUPTS()
     enforce_deadline(stream)

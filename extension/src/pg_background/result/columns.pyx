@@ -5,10 +5,6 @@ cdef void raise_bad_columns(const char *definitions) noexcept nogil:
                     b"invalid column definitions: \"%s\"", definitions)
 
 
-cdef inline bint is_space(char c) noexcept nogil:
-    return c == c' ' or c == c'\t' or c == c'\n' or c == c'\r' or c == c'\f'
-
-
 cdef inline bint is_name_start(char c) noexcept nogil:
     return c'a' <= c <= c'z' or c'A' <= c <= c'Z' or c == c'_' or <unsigned char>c >= 0x80
 

@@ -12,20 +12,6 @@ cdef struct Reading:
     bint as_json                # one value a row, whatever the columns
 
 
-cdef Tuplestorestate *materialized(FunctionCallInfo fcinfo, TupleDesc *wanted) noexcept nogil:
-    """An empty result in the form that the caller declared; raises 0A000 outside of FROM."""
-    cdef ReturnSetInfo *info = result_set_info(fcinfo)
-    cdef MemoryContext old
-    if info == NULL or (info.allowedModes & SFRM_Materialize) == 0 or info.expectedDesc == NULL:
-        raise_with_hint(ERRCODE_FEATURE_NOT_SUPPORTED,
-                        b"Call the function in the FROM clause, with a column definition list.",
-                        b"function returning record called in context that cannot accept type record")
-    old = MemoryContextSwitchTo(per_query_memory(info))
-    wanted[0] = CreateTupleDescCopy(info.expectedDesc)
-    MemoryContextSwitchTo(old)
-    return open_rows(info, wanted[0])
-
-
 cdef inline bint is_one_text(TupleDesc wanted) noexcept nogil:
     return wanted.natts == 1 and column(wanted, 0).atttypid == TEXTOID
 

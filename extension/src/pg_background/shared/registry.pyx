@@ -166,84 +166,15 @@ cdef inline bint is_same_job(Job *job, uint64_t cookie) noexcept nogil:
     return job.cookie == cookie
 
 
-# ---- taking and retiring entries
-
-cdef Job *take_entry(Garbage *garbage) noexcept nogil:
-    """A free entry, else the oldest of the history with what it held as garbage, else NULL; under the lock."""
-    cdef Job *job
-    if registry.free_head >= 0:
-        job = &registry.jobs[registry.free_head]
-        registry.free_head = job.next
-        return job
-    if registry.history_head < 0:
-        return NULL
-    job = &registry.jobs[registry.history_head]
-    registry.history_head = job.next
-    if registry.history_head < 0:
-        registry.history_tail = -1
-    give_up_memory(job, garbage)
-    return job
+cdef void wake_keeper() noexcept nogil:
+    cdef PGPROC *keeper = registry.keeper
+    if keeper != NULL:
+        SetLatch(proc_latch(keeper))
 
 
-cdef void free_entry(Job *job) noexcept nogil:
-    """Give back a live entry that has no worker, reader or memory; under the lock."""
-    tell_watchers(job)
-    set_cookie(job, 0)
-    job.next = registry.free_head
-    registry.free_head = job_index(job)
-
-
-cdef void settle(Job *job, Garbage *garbage) noexcept nogil:
-    """Once a job is final and no one will read it, free its output and make it history; under the lock.
-
-    Called wherever one of its conditions may have become true: end, consumption, detach, a reader letting go.
-    """
-    if not is_final(job.state) or job.reader != READER_NONE or job.in_history:
-        return
-    if job.tracked and not job.submitted:
-        return
-    if not job.tracked:
-        give_up_memory(job, garbage)
-    job.in_history = True
-    job.next = -1
-    if registry.history_tail >= 0:
-        registry.jobs[registry.history_tail].next = job_index(job)
-    else:
-        registry.history_head = job_index(job)
-    registry.history_tail = job_index(job)
-
-
-cdef void forget_job(Job *job, Garbage *garbage) noexcept nogil:
-    """Stop tracking it: its output is freed as soon as it has ended and nobody reads it; under the lock."""
-    job.tracked = False
-    if job.in_history:
-        give_up_memory(job, garbage)
-    else:
-        settle(job, garbage)
-
-
-cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
-    """Move what the entry holds to garbage; under the lock."""
-    garbage.request = job.request
-    garbage.error = job.error
-    garbage.ring = job.ring
-    garbage.bytes = job.request_size + job.error_size + job.ring_size
-    garbage.file_number = job.file_number
-    garbage.file_tablespace = job.file_tablespace
-    job.request = InvalidDsaPointer
-    job.error = InvalidDsaPointer
-    job.ring = InvalidDsaPointer
-    job.request_size = 0
-    job.error_size = 0
-    job.ring_size = 0
-    job.file_number = 0
-
-
-cdef void wake_waiters(Job *job, PGPROC *reader) noexcept nogil:
-    """Tell those who wait for a change of this job; never under the lock."""
-    ConditionVariableBroadcast(&job.changed)
-    if reader != NULL:
-        SetLatch(proc_latch(reader))
-    if job.orphaned_at != 0:
-        # its retention begins with its end, and goes on when a reader or mover lets go of it
-        wake_keeper()
+cdef int32_t pid_that_runs(int32_t index, uint64_t cookie) noexcept nogil:
+    """The process that runs this job, or 0; under the lock."""
+    cdef Job *job = &registry.jobs[index]
+    if is_same_job(job, cookie) and job.worker >= 0:
+        return registry.workers[job.worker].pid
+    return 0

@@ -63,7 +63,6 @@ cdef void end_session() noexcept nogil:
             any_left = True
     my_session.id = 0
     my_session.waits_for = 0
-    forget_pins()
     unlock_registry()
     my_session = NULL
     if any_left:
@@ -77,6 +76,11 @@ cdef void leave_sessions(int code, Datum arg) noexcept nogil:
 
 
 # ---- what this session waits for
+
+# Raises 40P01 where the wait can never end; those who wait call it every deadlock_timeout. The search knows more of
+# workers and jobs than a wait needs to.
+cdef void (*check_deadlock)() noexcept nogil
+
 
 cdef struct ShownWait:
     Hold hold
@@ -102,3 +106,7 @@ cdef void start_waiting(ShownWait *wait, Job *job, uint64_t cookie) noexcept nog
 cdef void stop_waiting(void *what) noexcept nogil:
     cdef ShownWait *wait = <ShownWait *>what
     show_wait(wait.outer_job, wait.outer_cookie)
+
+
+cdef inline bint is_listed(int32_t i) noexcept nogil:
+    return registry.cookies[i] != 0 and registry.jobs[i].session_id == my_session.id and registry.jobs[i].tracked

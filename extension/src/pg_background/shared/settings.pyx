@@ -1,5 +1,9 @@
 # The pg_background.* settings. Their defaults are set where they are defined, never by an initialiser.
 
+cdef cbool is_channel(char **value, void **extra, int source) noexcept nogil:
+    return strlen(value[0]) < NAMEDATALEN
+
+
 cdef int setting_max_workers
 cdef int setting_default_queue_size
 cdef int setting_worker_timeout

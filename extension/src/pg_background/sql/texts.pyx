@@ -69,3 +69,7 @@ cdef void check_label(const char *label, int encoding) noexcept nogil:
     for i in range(size):
         if control_size(label + i, encoding) > 0:
             raise_error(ERRCODE_INVALID_PARAMETER_VALUE, b"label must not contain control characters")
+
+
+cdef inline bint is_space(char c) noexcept nogil:
+    return c == c' ' or c == c'\t' or c == c'\n' or c == c'\r' or c == c'\f'

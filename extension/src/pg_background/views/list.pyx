@@ -72,10 +72,6 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     tuplestore_putvalues(store, desc, values, nulls)
 
 
-cdef inline bint is_listed(int32_t i) noexcept nogil:
-    return registry.cookies[i] != 0 and registry.jobs[i].session_id == my_session.id and registry.jobs[i].tracked
-
-
 cdef int by_launch(const void *a, const void *b) noexcept nogil:
     cdef TimestampTz first = (<Job *>a).launched_at
     cdef TimestampTz second = (<Job *>b).launched_at

@@ -79,14 +79,6 @@ cdef void add_blockers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     add_edges(graph, waiter, safe_snapshot_blocking_pids(waiter.pid))
 
 
-cdef int32_t pid_that_runs(int32_t index, uint64_t cookie) noexcept nogil:
-    """The process that runs this job, or 0; under the lock."""
-    cdef Job *job = &registry.jobs[index]
-    if is_same_job(job, cookie) and job.worker >= 0:
-        return registry.workers[job.worker].pid
-    return 0
-
-
 cdef Session *session_of_pid(int32_t pid) noexcept nogil:
     """Under the lock."""
     cdef int32_t i
@@ -235,7 +227,7 @@ cdef int32_t worker_that_waits_for_me() noexcept nogil:
     return found
 
 
-cdef void check_for_endless_wait() noexcept nogil:
+cdef void check_for_deadlock() noexcept nogil:
     """Raise 40P01 when what this session waits for waits for what this session holds."""
     # the search, and what it asks of the server, leaves some 15 kB, and a wait may take a thousand a second
     cdef MemoryContext context = create_context(CurrentMemoryContext, "pg_background deadlock check")

@@ -35,7 +35,7 @@ cdef void wait_body(void *arg) noexcept nogil:
                 and wait.looks_for_cycles):
             # the search takes locks that wake through the same latch
             ConditionVariableCancelSleep()
-            check_for_endless_wait()
+            check_deadlock()
             ConditionVariablePrepareToSleep(&wait.job.changed)
     wait.finished = True
 

@@ -166,18 +166,6 @@ cdef void stop_watching(void *what) noexcept nogil:
     dispose(&garbage)
 
 
-cdef void tell_watchers(Job *job) noexcept nogil:
-    """Wake those that watch a job which has just ended, and forget them; under the lock."""
-    cdef Watch *watch
-    cdef dsa_pointer piece = job.watches
-    job.watches = InvalidDsaPointer
-    while piece != InvalidDsaPointer:
-        watch = <Watch *>address(piece)
-        piece = watch.next
-        watch.job = WATCH_ENDED
-        SetLatch(proc_latch(watch.waiter))
-
-
 # ---- waiting
 
 cdef bint is_set_done(WaitForSet *wait) noexcept nogil:
@@ -216,7 +204,7 @@ cdef void wait_for_set_body(void *arg) noexcept nogil:
             ResetLatch(MyLatch)
             CHECK_FOR_INTERRUPTS()
         else:
-            check_for_endless_wait()
+            check_deadlock()
             looked = GetCurrentTimestamp()
 
 

@@ -73,6 +73,14 @@ cdef bint is_in_backlog(Job *job, uint64_t cookie) noexcept nogil:
     return queued
 
 
+cdef void raise_session_limit() noexcept nogil:
+    raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                      psprintf(b"This session runs %d jobs; pg_background.max_workers is %d.",
+                               my_session.active, setting_max_workers),
+                      b"Wait for a job to finish, or increase pg_background.max_workers.",
+                      b"too many background workers")
+
+
 cdef void enter_backlog(Job *job) noexcept nogil:
     """Put a job there that this backend has looked for a worker for."""
     lock_registry()
@@ -245,7 +253,7 @@ cdef void wait_for_worker(Pending *pending) noexcept nogil:
             nap = left if left < nap else nap
         if ConditionVariableTimedSleep(&job.changed, nap, PG_WAIT_EXTENSION) and nap == DeadlockTimeout:
             ConditionVariableCancelSleep()
-            check_for_endless_wait()
+            check_deadlock()
             ConditionVariablePrepareToSleep(&job.changed)
     ConditionVariableCancelSleep()
     release_holds(pending.wait.hold.outer)

@@ -8,12 +8,6 @@ cdef Start keeper_starts[32]
 cdef int keeper_starts_count
 
 
-cdef void wake_keeper() noexcept nogil:
-    cdef PGPROC *keeper = registry.keeper
-    if keeper != NULL:
-        SetLatch(proc_latch(keeper))
-
-
 cdef void keeper_exit(int code, Datum arg) noexcept nogil:
     registry.keeper = NULL
 

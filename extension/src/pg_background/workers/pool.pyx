@@ -4,6 +4,31 @@
 # registry is taken before the postmaster is asked for the process, and belongs to that process only while the
 # generation agrees.
 
+cdef enum OnFull:
+    FULL_IS_ERROR = 0
+    FULL_WAITS                  # the call waits for a worker
+    FULL_QUEUES                 # the job waits for a worker
+
+
+cdef struct Start:
+    # a process that was, or is to be, asked for
+    Hold hold                   # of its place, where that is reserved for a launch
+    Worker *worker              # NULL: there is no place
+    uint32_t generation
+    BackgroundWorkerHandle *handle      # NULL: the postmaster has no slot, or was not asked
+
+
+cdef struct Pending:
+    # a launch in hand
+    Hold hold                   # of the job, while it has no worker
+    Start start
+    ShownWait wait
+    Launch *launch
+    Job *job                    # once a worker has it, it may end, and the entry be reused
+    uint64_t cookie
+    int32_t pid                 # of the worker that got it, 0 while none has
+
+
 cdef bint fits(Worker *worker, Job *job) noexcept nogil:
     """Whether it may take the job; the last word has take_over."""
     if not is_same_identity(&worker.identity, &job.identity):

@@ -1,0 +1,69 @@
+# What all jobs of a database and role have come to, counted.
+
+cdef int32_t totals_of(Oid database, Oid user, TimestampTz now) noexcept nogil:
+    """Where the jobs of this database and role are counted; under the lock.
+
+    Where there is no room, the counts that have been idle the longest go to those of all others, so that a server with
+    many short-lived roles shows those of today.
+    """
+    cdef Totals *totals
+    cdef int32_t oldest = -1
+    cdef int32_t i
+    for i in range(TOTALS_SIZE - 1):
+        totals = &registry.totals[i]
+        if totals.database == database and totals.user == user:
+            break
+        if totals.database == InvalidOid:
+            begin_totals(totals, database, user)
+            break
+        if not has_unfinished(totals) and (oldest < 0 or totals.last_launch < registry.totals[oldest].last_launch):
+            oldest = i
+    else:
+        i = TOTALS_SIZE - 1
+        if oldest >= 0:
+            add_totals(&registry.totals[i], &registry.totals[oldest])
+            i = oldest
+            begin_totals(&registry.totals[i], database, user)
+    registry.totals[i].last_launch = now
+    return i
+
+
+cdef void begin_totals(Totals *totals, Oid database, Oid user) noexcept nogil:
+    memset(totals, 0, sizeof(Totals))
+    totals.database = database
+    totals.user = user
+
+
+cdef void add_totals(Totals *to, Totals *more) noexcept nogil:
+    cdef int i
+    to.launched += more.launched
+    for i in range(8):
+        to.ended[i] += more.ended[i]
+    to.execution_ms += more.execution_ms
+    to.queue_ms += more.queue_ms
+
+
+cdef bint has_unfinished(Totals *totals) noexcept nogil:
+    """Whether a job that is yet to be counted there has not ended."""
+    cdef int64_t ended = 0
+    cdef int i
+    for i in range(8):
+        ended += totals.ended[i]
+    return ended < totals.launched
+
+
+cdef Totals *totals_of_ended(Job *job) noexcept nogil:
+    """Where the end of this job is counted by now; under the lock."""
+    cdef Totals *totals = &registry.totals[job.totals]
+    if totals.database != job.identity.database or totals.user != job.identity.user:
+        return &registry.totals[TOTALS_SIZE - 1]
+    return totals
+
+
+cdef void count_end(Job *job) noexcept nogil:
+    """Of a job that has just become final; under the lock."""
+    cdef Totals *totals = &registry.totals[job.totals]
+    totals.ended[job.state] += 1
+    if job.started_at != 0:
+        totals.execution_ms += <double>(job.finished_at - job.started_at) / 1000.0
+        totals.queue_ms += <double>(job.started_at - job.launched_at) / 1000.0

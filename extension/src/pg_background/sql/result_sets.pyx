@@ -1,0 +1,51 @@
+# Rows as results of SQL functions.
+
+cdef TupleDesc row_type(FunctionCallInfo fcinfo) noexcept nogil:
+    """The composite type that the function is declared to return."""
+    cdef TupleDesc desc = NULL
+    if get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE:
+        raise_error(ERRCODE_DATATYPE_MISMATCH, b"return type must be a row type")
+    return BlessTupleDesc(desc)
+
+
+cdef Datum row_datum(FunctionCallInfo fcinfo, Datum *values, cbool *nulls) noexcept nogil:
+    return HeapTupleGetDatum(heap_form_tuple(row_type(fcinfo), values, nulls))
+
+
+cdef Tuplestorestate *open_rows(ReturnSetInfo *info, TupleDesc desc) noexcept nogil:
+    """An empty result of such rows, both of which must live as long as the query."""
+    cdef MemoryContext old = MemoryContextSwitchTo(per_query_memory(info))
+    cdef Tuplestorestate *store = tuplestore_begin_heap((info.allowedModes & SFRM_Materialize_Random) != 0, False,
+                                                        work_mem)
+    info.returnMode = SFRM_Materialize
+    info.setResult = store
+    info.setDesc = desc
+    MemoryContextSwitchTo(old)
+    return store
+
+
+cdef Tuplestorestate *rows_of_declared_type(FunctionCallInfo fcinfo, TupleDesc *desc) noexcept nogil:
+    """An empty result of the rows that the function is declared to return, in FROM or elsewhere."""
+    cdef ReturnSetInfo *info = result_set_info(fcinfo)
+    cdef MemoryContext old
+    if info == NULL or (info.allowedModes & SFRM_Materialize) == 0:
+        raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
+                    b"set-valued function called in context that cannot accept a set")
+    old = MemoryContextSwitchTo(per_query_memory(info))
+    desc[0] = CreateTupleDescCopy(row_type(fcinfo))
+    MemoryContextSwitchTo(old)
+    return open_rows(info, desc[0])
+
+
+cdef Tuplestorestate *materialized(FunctionCallInfo fcinfo, TupleDesc *wanted) noexcept nogil:
+    """An empty result in the form that the caller declared; raises 0A000 outside of FROM."""
+    cdef ReturnSetInfo *info = result_set_info(fcinfo)
+    cdef MemoryContext old
+    if info == NULL or (info.allowedModes & SFRM_Materialize) == 0 or info.expectedDesc == NULL:
+        raise_with_hint(ERRCODE_FEATURE_NOT_SUPPORTED,
+                        b"Call the function in the FROM clause, with a column definition list.",
+                        b"function returning record called in context that cannot accept type record")
+    old = MemoryContextSwitchTo(per_query_memory(info))
+    wanted[0] = CreateTupleDescCopy(info.expectedDesc)
+    MemoryContextSwitchTo(old)
+    return open_rows(info, wanted[0])
