@@ -5,6 +5,7 @@ The text of others is as it is: who sends it to a terminal makes it `visible`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .client.model import FINAL, JobInfo, JobState, in_words
@@ -97,11 +98,7 @@ def size(value: int | None) -> str:
     """Return an amount of bytes, as `37 kB`; of none nothing."""
     if not value:
         return ""
-    amount = float(value)
-    for unit in _UNITS:
-        if amount < 999.5 or unit == _UNITS[-1]:
-            break
-        amount /= 1024
+    amount, unit = _scaled(value, 1024, _UNITS)
     return f"{amount:.0f} {unit}" if unit == "B" or amount >= 9.95 else f"{amount:.1f} {unit}"
 
 
@@ -109,14 +106,20 @@ def count(value: int | None) -> str:
     """Return a number of rows in at most five characters, as `12.3k`; of none nothing."""
     if value is None:
         return ""
-    amount = float(value)
-    if amount < 99999.5:
+    if value < 99999.5:
         return f"{value}"
-    for unit in "kMGT":
-        amount /= 1000
-        if amount < 999.5 or unit == "T":
-            break
+    amount, unit = _scaled(value / 1000, 1000, "kMGT")
     return f"{amount:.0f}{unit}" if amount >= 99.5 else f"{amount:.1f}{unit}"
+
+
+def _scaled(amount: float, step: int, units: Sequence[str]) -> tuple[float, str]:
+    """Return it in the first unit that leaves at most three digits before the point, or in the last."""
+    *smaller, last = units
+    for unit in smaller:
+        if amount < 999.5:
+            return amount, unit
+        amount /= step
+    return amount, last
 
 
 def rows(job: JobInfo) -> str:

@@ -86,11 +86,9 @@ def _chosen(client: Client[Any], label: str | None) -> Sequence[Handle]:
 
 def _like(pattern: str) -> re.Pattern[str]:
     """Return what SQL's LIKE means, as for pg_background_cancel_by_label()."""
-    made = ""
-    for escaped, character in re.findall(r"(\\?)(.)", pattern, re.DOTALL):
-        made += (
-            {"%": ".*", "_": "."}.get(character, re.escape(character))
-            if not escaped
-            else re.escape(character)
-        )
-    return re.compile(made, re.DOTALL)
+    wildcards = {"%": ".*", "_": "."}
+    parts = [
+        wildcards.get(part) or re.escape(part.removeprefix("\\") or part)
+        for part in re.findall(r"\\?.", pattern, re.DOTALL)
+    ]
+    return re.compile("".join(parts), re.DOTALL)

@@ -1,3 +1,6 @@
+# The tasks of Django 6 and the package for earlier versions exclude each other: one is never found.
+# pyright: reportMissingImports=false
+
 """A backend of Django's tasks whose tasks run in the database; docs/frameworks.md is the guide.
 
 A task is a function that returns SQL. It is called when the task is enqueued; what it returns runs as a job.
@@ -102,7 +105,8 @@ class PgBackgroundBackend(BaseTaskBackend):  # type: ignore[misc]
         result = self._result(task, args, kwargs, id="", enqueued_at=timezone.now())
         query, params = _statement(task, task.call(*args, **kwargs))
         note = signing.dumps([task.module_path, result.args, result.kwargs, task.queue_name], salt=_SALT)
-        comment = f"\n/* task: {note} */"
+        # What is signed is base64, which can't end a comment.
+        comment: Any = f"\n/* task: {note} */"
         noted = query + sql.SQL(comment) if isinstance(query, sql.Composable) else query + comment
         job = self._client().submit(noted, params, label=task.name[:_LABEL_LENGTH], **self._launch)
         object.__setattr__(result, "id", f"{job.pid}.{job.cookie}")

@@ -39,6 +39,7 @@ class Source(Protocol):
         Raises:
             SourceError: the server does not answer, or refuses.
         """
+        ...
 
     async def inspect(self, handle: Handle) -> Inspection:
         """Return all of a job's SQL and error.
@@ -46,6 +47,7 @@ class Source(Protocol):
         Raises:
             SourceError: the server does not know the job, does not answer, or refuses.
         """
+        ...
 
     async def cancel(self, handle: Handle, grace: float) -> None:
         """Cancel a job; with a grace period, in seconds, end its process after that, and wait for it.
