@@ -20,7 +20,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench-quick lint clean
+.PHONY: help build demo test coverage bench-quick lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,10 +34,18 @@ demo: build ## Start a server and walk through what the extension is for
 test: $(BIN)/.with-dev build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
 	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
+# Not through a plugin of pytest: that would begin after the package's own plugin is loaded.
+coverage: $(BIN)/.with-dev build ## Run the tests as `make test` does, and say which lines of Python none has run
+	@mkdir -p build/coverage
+	@$(BIN)/coverage erase
+	@status=0; \
+	PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/coverage run -m pytest $(PARALLEL) $(TESTS) || status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && exit $$status
+
 bench-quick: $(BIN)/.with-dev build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
 
-lint: $(BIN)/.with-dev ## Run the linters and the type checker
+lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling check
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/python -m tools.async_to_sync --check
@@ -47,7 +55,9 @@ lint: $(BIN)/.with-dev ## Run the linters and the type checker
 	@$(BIN)/basedpyright --level error
 	@# It looks for pycodestyle in PATH.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint extension/src
+	@$(BIN)/python -m tools.check_layers
 	@$(BIN)/python -m tools.check_contract
+	@$(BIN)/codespell
 
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
