@@ -110,7 +110,9 @@ def test_example_of_settings(server: Server, db: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda p: str(p.relative_to(ROOT))
+    "page",
+    [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "extension").rglob("*.md")],
+    ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_links(page: Path) -> None:
     """Those to files lead somewhere, and to headings that are there."""
