@@ -10,6 +10,7 @@ from pg_background.cli.signals import Terminated, held
 
 
 def test_signal_waits_for_the_end_of_the_block() -> None:
+    before = signal.getsignal(signal.SIGINT)
     begun: list[int] = []
 
     def begin() -> None:
@@ -20,7 +21,7 @@ def test_signal_waits_for_the_end_of_the_block() -> None:
     with pytest.raises(KeyboardInterrupt):
         begin()
     assert begun
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_second_signal_ends_the_block() -> None:

@@ -21,7 +21,7 @@ from .fix_client import Place
 AnyClient = AsyncClient[TupleRow]
 
 #: Longer than it takes to be told of the end by NOTIFY only: both loops listen.
-LONG = "SELECT pg_sleep(0.5), 7"
+LONG = "SELECT pg_sleep(2), 7"
 
 
 def in_two_loops(client: AnyClient) -> list[Any]:
@@ -93,7 +93,7 @@ import os, sys, asyncio, traceback
 import psycopg, psycopg_pool, sqlalchemy
 import pg_background as bg
 
-LONG = "SELECT pg_sleep(0.5), 7"
+LONG = "SELECT pg_sleep(2), 7"
 dsn, url = sys.argv[1:]
 
 def in_child(function):
@@ -151,7 +151,7 @@ FORKS = {
         client = bg.Client(connection)
         assert client.run("SELECT 1").value() == 1
         def child():
-            fails(lambda: client.run("SELECT 1"), "was forked", "of its own")
+            fails(lambda: client.run("SELECT 1"), "was forked", "a new connection")
             fails(lambda: client.launch("SELECT 1"), "was forked")
             client.close()
         end(in_child(child))

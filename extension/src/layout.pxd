@@ -83,7 +83,7 @@ cdef struct Job:
     # - All others have a pointer and the cookie, and compare the cookie under the lock before they act: who waits, has
     #   looked it up, cancels it, or copies its memory piece by piece. Another cookie means that the job has ended.
     #
-    # In builds for servers that check assertions checks.pyx looks whether that is so, after each change.
+    # In builds for servers that check assertions shared/checks.pyx looks whether that is so, after each change.
     uint64_t cookie             # [L] 0 while the entry is free
     int32_t next_in_bucket      # [L] the next one whose cookie ends in the same bits
     int32_t next                # [B] in the free list, the backlog or the history

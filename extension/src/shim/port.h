@@ -6,7 +6,7 @@
  * give them another source: emit_log_hook must not change the message. So a worker has one of its own. What else the
  * server does with a Port, on 14 to 18:
  *
- * - the functions of the protocol read and write its socket: ours (output.pyx) replace them, and COPY is refused;
+ * - the functions of the protocol read and write its socket: ours (output/stream_write.pyx) replace them, and COPY is refused;
  * - the settings tcp_keepalives_... and tcp_user_timeout are set on the socket unless laddr is a Unix socket: so it is;
  * - client_connection_check_interval is armed by the loop that reads a session's commands only;
  * - statistics of the connection are taken as the process connects, before it is set, and start-up options then too;

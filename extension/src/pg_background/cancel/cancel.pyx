@@ -1,4 +1,4 @@
-# cancel and detach: what can be done to a job from outside. Nothing is ever signalled by pid alone: the signal says
+# cancel. Nothing is ever signalled by pid alone: the signal says
 # "look", and the worker acts only if the cookie noted in its place is that of the job it runs.
 
 cdef bint signal_locked(Job *job, bint terminate) noexcept nogil:

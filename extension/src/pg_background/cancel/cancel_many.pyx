@@ -1,6 +1,4 @@
-# Several jobs in one call: wait_any and drain by their handles, the others over the jobs of this session.
-
-# ---- the jobs of this session
+# cancel_all, cancel_by_label, detach_all and purge: over the jobs of this session.
 
 cdef enum Which:
     WHICH_ALL = 0

@@ -1,5 +1,11 @@
 # How a cancel reaches the running job: what the worker's signal handlers note, and how it is acted on.
 
+cdef uint64_t running_cookie        # of the job that this worker runs, 0 between jobs
+cdef int cancel_seen                # a cancel or timeout was delivered to the running job
+cdef int timeout_seen               # ... by pg_background.worker_timeout
+cdef int cancel_binds               # ... by us: SQL that swallows it is not let go on
+
+
 cdef void on_sigint(int sig) noexcept nogil:
     """pg_cancel_backend: between jobs there is nothing to cancel, and an idle worker would die of it.
 

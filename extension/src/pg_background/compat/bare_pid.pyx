@@ -1,8 +1,4 @@
-# Callers that know jobs by a pid alone: the cast of a handle to int4, which pins, and the look-up by pid.
-#
-# A worker gives the same pid to one job after the other. So once a caller has a handle as a bare pid, this session's
-# launches leave that worker alone until the job is consumed or detached: each such job has a pid of its own. What the
-# worker ran before for a caller with handles may be unread still; nobody means that by the pid.
+# The cast of a handle to int4, for callers that know jobs by a pid alone: it pins the job's worker.
 
 cdef public Datum pgbg_pid(FunctionCallInfo fcinfo) noexcept nogil:
     """The cast of a handle to int4."""

@@ -1,4 +1,4 @@
-# How a job ended: its final state, and the error where there is one.
+# The end of a job, in its worker: its final state, and the error where there is one.
 
 cdef int final_state(ErrorData *error) noexcept nogil:
     if error == NULL:

@@ -3,10 +3,6 @@
 cdef Worker *my_worker              # this process's place, if it is a worker
 cdef uint32_t my_generation
 cdef Job *my_job                    # being run
-cdef uint64_t running_cookie        # of that job; the signal handlers read it
-cdef int cancel_seen                # a cancel or timeout was delivered to the running job
-cdef int timeout_seen               # ... by pg_background.worker_timeout
-cdef int cancel_binds               # ... by us: SQL that swallows it is not let go on
 cdef bint is_connected
 cdef int32_t refusal_sqlstate       # why this process could not connect, 0 if it does not know
 cdef char refusal[512]

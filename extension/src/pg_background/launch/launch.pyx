@@ -1,4 +1,5 @@
-# launch, submit and start: check, copy the request into shared memory, hand it to a worker.
+# launch and submit, and what start has in common with them: check, copy the request into shared memory, hand it to a
+# worker.
 
 cdef struct Launch:
     const char *sql

@@ -1,4 +1,4 @@
-# What a job is told: its SQL and parameters, and the settings and libraries of the launch point.
+# Writing what a job is told: its SQL and parameters, and the settings and libraries of the launch point.
 
 cdef char *settings_buffer
 cdef Size settings_capacity

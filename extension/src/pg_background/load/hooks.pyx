@@ -1,5 +1,5 @@
 # Hooks into other sessions' statements: idle workers must not stand in the way of DROP DATABASE and the like, and a
-# job that swallowed its cancel starts no further statement.
+# job that swallowed its cancel (cancel/signals.pyx) starts no further statement.
 
 cdef ProcessUtility_hook_type previous_utility
 cdef ExecutorStart_hook_type previous_executor_start

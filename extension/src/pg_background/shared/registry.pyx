@@ -1,4 +1,4 @@
-# The registry in shared memory: who may be found, which entry a launch gets, when an entry becomes history.
+# The registry in shared memory, and its entries by their cookies.
 #
 # One LWLock guards it, held for some hundred nanoseconds. Nothing under it may raise, wait or touch a file.
 

@@ -1,4 +1,4 @@
-# Handles as arguments and results of SQL functions, and who may use one.
+# Handles as arguments and results of SQL functions.
 
 cdef struct Handle:
     int32_t pid
