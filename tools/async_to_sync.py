@@ -32,13 +32,13 @@ INPUTS = (
     "src/pg_background/client/source_async.py",
     "src/pg_background/client/watch_async.py",
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
-    "tests/test_client_async.py",
-    "tests/test_client_lists_async.py",
-    "tests/test_client_pooler_async.py",
-    "tests/test_client_rows_async.py",
-    "tests/test_client_sources_async.py",
-    "tests/test_client_waiting_async.py",
-    "tests/test_sqlalchemy_async.py",
+    "tests/client/test_client_async.py",
+    "tests/client/test_client_lists_async.py",
+    "tests/client/test_client_pooler_async.py",
+    "tests/client/test_client_rows_async.py",
+    "tests/client/test_client_sources_async.py",
+    "tests/client/test_client_waiting_async.py",
+    "tests/ext/test_sqlalchemy_async.py",
 )
 
 #: Beside the rules that `AsyncName` becomes `Name`, and `name_async` `name`.

@@ -50,9 +50,9 @@ def errors_of(promise: Promise, tests: Path) -> Iterator[str]:
         yield f'"{promise.text}" has no test'
     for name in names:
         part, _, test = name.partition("::")
-        path = tests / f"test_{part}.py"
-        if not path.is_file():
-            yield f"`{name}`: there is no {path.name}"
+        path = next(tests.rglob(f"test_{part}.py"), None)
+        if path is None:
+            yield f"`{name}`: there is no test_{part}.py"
         elif f"test_{test}" not in tests_in(path):
             yield f"`{name}`: {path.name} has no test_{test}"
 

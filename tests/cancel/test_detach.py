@@ -1,0 +1,143 @@
+"""Detach: the handle is gone, the job is not."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import errors as e
+
+from ..support.fix_db import Connect, Connection
+from ..support.jobs import (
+    Handle,
+    cancel,
+    closed_gate,
+    detach,
+    has_ended,
+    launch,
+    progress,
+    result,
+    state,
+    submit,
+    wait,
+)
+from ..support.registry import registry
+from ..support.waiting import wait_until
+
+START = [launch, submit]
+
+
+@pytest.fixture
+def kept(conn: Connection) -> Connection:
+    """A session, and a table that jobs write to."""
+    conn.execute("CREATE TABLE kept (a int)")
+    return conn
+
+
+def count(conn: Connection) -> int:
+    """Count the rows of the table."""
+    row = conn.execute("SELECT count(*) FROM kept").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_running_job_goes_on(kept: Connection, submitted: bool) -> None:
+    with closed_gate(kept) as gate:
+        handle = START[submitted](kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        detach(kept, handle)
+        assert state(kept, handle) is None
+        assert count(kept) == 0
+    wait_until(lambda: count(kept) == 1, what="the row")
+
+
+def test_the_handle_is_unknown_afterwards(kept: Connection) -> None:
+    with closed_gate(kept) as gate:
+        handle = launch(kept, gate.sql)
+        detach(kept, handle)
+        for use in (wait, cancel, detach, has_ended):
+            with pytest.raises(e.UndefinedObject, match=f"PID {handle.pid} is not attached to this session"):
+                use(kept, handle)
+        with pytest.raises(e.UndefinedObject):
+            result(kept, handle)
+        assert progress(kept, handle) == (None, None)
+
+
+def test_a_finished_job_frees_its_output(conn: Connection) -> None:
+    before = registry(conn)
+    handle = launch(conn, "SELECT repeat('x', 1000) FROM generate_series(1, 1000)")
+    assert wait(conn, handle)
+    detach(conn, handle)
+    after = registry(conn)
+    assert after[:3] == before[:3]
+    assert after.area_bytes <= before.area_bytes
+    assert after.spill_bytes == before.spill_bytes
+
+
+def test_a_failed_job(conn: Connection) -> None:
+    handle = launch(conn, "SELECT 1 / 0")
+    assert wait(conn, handle)
+    detach(conn, handle)
+    with pytest.raises(e.UndefinedObject):
+        result(conn, handle)
+
+
+def test_a_running_job_stops_filling_the_disk(conn: Connection) -> None:
+    before = registry(conn)
+    with closed_gate(conn) as gate:
+        handle = launch(
+            conn, f"SELECT repeat('x', 1000) FROM generate_series(1, 20000), ({gate.sql}) AS gate"
+        )
+        detach(conn, handle)
+    wait_until(lambda: registry(conn).live == before.live, what="its end")
+    after = registry(conn)
+    assert after[:3] == before[:3]
+    assert after.spill_bytes == before.spill_bytes
+
+
+def test_twice_is_an_error(conn: Connection) -> None:
+    handle = launch(conn, "SELECT 1")
+    detach(conn, handle)
+    with pytest.raises(e.UndefinedObject):
+        detach(conn, handle)
+
+
+def test_with_another_cookie_changes_nothing(conn: Connection) -> None:
+    handle = launch(conn, "SELECT 1")
+    with pytest.raises(e.ObjectNotInPrerequisiteState, match="cookie mismatch"):
+        detach(conn, Handle(handle.pid, handle.cookie ^ 1))
+    assert result(conn, handle, "a int") == [(1,)]
+
+
+def test_from_another_session(conn: Connection, connect: Connect) -> None:
+    handle = launch(conn, "SELECT 1")
+    detach(connect(), handle)
+    assert state(conn, handle) is None
+    with pytest.raises(e.UndefinedObject):
+        result(conn, handle)
+
+
+def test_in_a_transaction_that_rolls_back(conn: Connection, connect: Connect) -> None:
+    """It is no transaction's matter."""
+    handle = launch(conn, "SELECT 1")
+    other = connect(autocommit=False)
+    detach(other, handle)
+    other.rollback()
+    with pytest.raises(e.UndefinedObject):
+        result(conn, handle)
+
+
+def test_in_the_same_statement(kept: Connection) -> None:
+    for _ in range(100):
+        kept.execute("SELECT pg_background_detach(pg_background_launch('INSERT INTO kept VALUES (1)'))")
+        wait_until(lambda: kept.execute("SELECT (pg_background_stats()).workers_active").fetchone() == (0,))
+    assert count(kept) == 100
+
+
+def test_handles_in_one_table_of_results(conn: Connection) -> None:
+    """Of two jobs of one worker, each has its own handle."""
+    first = launch(conn, "SELECT 1")
+    assert wait(conn, first)
+    second = launch(conn, "SELECT 2")
+    assert wait(conn, second)
+    assert first.pid == second.pid
+    detach(conn, first)
+    assert result(conn, second, "a int") == [(2,)]

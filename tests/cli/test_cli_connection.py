@@ -1,0 +1,70 @@
+"""The connection, as psql takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..support.fix_cli import Cli
+from ..support.fix_client import Place
+
+WHERE = "SELECT current_database() AS d, session_user AS u"
+
+
+@pytest.fixture
+def address(place: Place) -> dict[str, str]:
+    """Where the server is, as variables of libpq."""
+    running = place.server.cluster.postmaster()
+    return {"PGHOST": running.socket_directory, "PGPORT": str(running.port), "PGUSER": "postgres"}
+
+
+def test_each_way_to_name_it(cli: Cli, place: Place, address: dict[str, str], tmp_path: Path) -> None:
+    host, port = address["PGHOST"], address["PGPORT"]
+    services = tmp_path / "services.conf"
+    services.write_text(f"[test]\nhost={host}\nport={port}\nuser=postgres\ndbname={place.database}\n")
+    variables = {"PGSERVICEFILE": str(services)}
+    uri = f"postgresql://postgres@/{place.database}?host={host}&port={port}"
+    for words, environment in (
+        (["-d", place.database], address),
+        (["-d", uri], {}),
+        ([], {"PG_BACKGROUND_DSN": uri}),
+        ([], {**address, "PGDATABASE": place.database}),
+        (["-h", host, "-p", port, "-U", "postgres", "-d", place.database], {}),
+        (["--dbname", "service=test"], variables),
+        ([], {**variables, "PGSERVICE": "test"}),
+    ):
+        done = cli.inside("run", "--csv", WHERE, *words, **environment)
+        assert (done.code, done.output) == (0, f"d,u\n{place.database},postgres\n"), (words, done.errors)
+        assert cli.inside("ps", *words, **environment).code == 0
+    assert cli.inside("ps", uri).code == 0
+
+
+def test_what_wins(cli: Cli, place: Place, address: dict[str, str]) -> None:
+    """Options over the DSN, the DSN over variables, as for psql."""
+    named = {**address, "PGPORT": "1"}
+    dsn = f"dbname={place.database} port={address['PGPORT']}"
+    assert cli.inside("run", "SELECT 1", "-d", dsn, **named).code == 0
+    done = cli.inside("run", "SELECT 1", "-d", dsn, "-p", "1", **address)
+    assert done.code == 3
+    assert cli.inside("ps", dsn, "-d", "dbname=nosuch", **address).code == 0
+
+
+def test_exit_codes(cli: Cli, address: dict[str, str]) -> None:
+    done = cli.inside("run", "SELECT 1", "-d", "nosuch", **address)
+    assert done.code == 3
+    assert 'database "nosuch" does not exist' in done.errors
+    done = cli.inside("run", "SELECT 1", "-d", "colour=blue")
+    assert done.code == 2
+    assert "this is not a DSN" in done.errors
+    done = cli.inside("run", "SELECT 1", "-d", "template1", **address)
+    assert done.code == 6
+    assert '"template1" does not have the extension' in done.errors
+
+
+def test_completion(cli: Cli) -> None:
+    done = cli("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert done.returncode == 0
+    assert "_pg_background_completion" in done.stdout.replace("-", "_")
+    done = cli(COMP_WORDS="pg-background de", COMP_CWORD="1", _PG_BACKGROUND_COMPLETE="complete_bash")
+    assert done.stdout.split() == ["detach"]

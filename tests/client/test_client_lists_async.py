@@ -1,0 +1,194 @@
+"""Jobs that were found, launched from lists, or left by their block; and what they had to say."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.errors import Diagnostic
+from psycopg.rows import TupleRow
+
+from pg_background import AsyncClient, AsyncListedJob, ConnectionLost, JobCancelled, JobInfo, JobLost
+
+from ..support.fix_client import Place
+from ..support.fix_db import Connection, MakeRole
+from ..support.jobs import FOREVER, closed_gate
+from ..support.waiting import wait_until_sql
+
+AnyClient = AsyncClient[TupleRow]
+
+NOTICES = """
+DO $$BEGIN
+    RAISE NOTICE 'first' USING HINT = 'a hint', DETAIL = 'a detail', ERRCODE = 'U0001';
+    RAISE WARNING 'second';
+END$$
+"""
+
+
+async def find(aclient: AnyClient, label: str) -> AsyncListedJob:
+    (found,) = [job for job in await aclient.jobs() if job.label == label]
+    return found
+
+
+async def test_a_job_of_the_list(aclient: AnyClient, place: Place) -> None:
+    label = f"listed in {place.schema}"
+    await aclient.launch("SELECT 1 AS a", label=label)
+    job = await find(aclient, label)
+    assert isinstance(job, JobInfo)
+    assert await job.wait()
+    assert await job.exception() is None
+    assert await job.result() is await job.result()
+    assert (await job.result()).to_dicts() == [{"a": 1}]
+    assert job.job.name == label
+    assert type(pickle.loads(pickle.dumps(job))) is JobInfo
+    assert pickle.loads(pickle.dumps(job)).handle == job.handle
+
+
+async def test_a_job_of_the_list_is_cancelled_and_detached(aclient: AnyClient, place: Place) -> None:
+    endless, forgotten = (f"{word} in {place.schema}" for word in ("endless", "forgotten"))
+    await aclient.launch(FOREVER, label=endless)
+    job = await find(aclient, endless)
+    await job.cancel()
+    assert isinstance(await job.exception(), JobCancelled)
+    launched = await aclient.launch("SELECT 1", label=forgotten)
+    await (await find(aclient, forgotten)).detach()
+    with pytest.raises(JobLost):
+        await aclient.attach(launched.handle).detach()
+
+
+async def test_a_job_of_another_role(aclient: AnyClient, place: Place, make_role: MakeRole) -> None:
+    role = make_role("LOGIN", member_of=("pgbackground_role",))
+    job = await aclient.launch(FOREVER)
+    async with await AsyncClient.connect(place.dsn(user=role)) as other:
+        seen = [listed for listed in await other.jobs() if listed.pid == job.pid][-1]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"the job with PID {job.pid} is"):
+            await seen.cancel()
+    await job.discard()
+
+
+@pytest.mark.parametrize("query", [NOTICES, f"{NOTICES}; SELECT 1"])
+async def test_notices(aclient: AnyClient, query: str) -> None:
+    heard: list[tuple[str | None, str | None]] = []
+
+    def hear(notice: Diagnostic) -> None:
+        heard.append((notice.severity, notice.message_primary))
+
+    aclient.add_notice_handler(hear)
+    result = await aclient.run(query)
+    assert heard == [("NOTICE", "first"), ("WARNING", "second")]
+    first, second = result.notices
+    assert first[:5] == ("NOTICE", "U0001", "first", "a detail", "a hint")
+    assert "RAISE" in (first.context or "")
+    assert (second.severity, second.message) == ("WARNING", "second")
+    aclient.remove_notice_handler(hear)
+    assert len((await aclient.run(query)).notices) == 2
+    assert len(heard) == 2
+    with pytest.raises(ValueError, match="not in list"):
+        aclient.remove_notice_handler(hear)
+
+
+async def test_notices_over_somebody_elses_connection(place: Place) -> None:
+    """They are heard while the client works, and no longer."""
+    async with await psycopg.AsyncConnection.connect(place.dsn(), autocommit=True) as connection:
+        client = AsyncClient(connection)
+        heard: list[str | None] = []
+        client.add_notice_handler(lambda notice: heard.append(notice.message_primary))
+        await client.run(NOTICES)
+        await connection.execute("DO $$BEGIN RAISE NOTICE 'of the connection'; END$$")
+        assert heard == ["first", "second"]
+
+
+async def test_notices_of_a_job_that_fails(aclient: AnyClient) -> None:
+    heard: list[str | None] = []
+    aclient.add_notice_handler(lambda notice: heard.append(notice.message_primary))
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await aclient.run(f"{NOTICES}; SELECT 1/0")
+    assert heard == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("query", "params", "rows"),
+    [
+        ("SELECT %s * 2", [1, 2], [2, 4]),
+        ("SELECT %s || '!'", ["one", "two"], ["one!", "two!"]),
+        ("SELECT %s::int IS NULL", [None, 1], [True, False]),
+        ("SELECT %s", [b"\x00", b"\xff"], [b"\x00", b"\xff"]),
+        ("SELECT %s + %s", [(1, 2), [3, 4]], [3, 7]),
+        ("SELECT %(a)s + 1", [{"a": 1}], [2]),
+        ("SELECT array_length(%s, 1)", [[[1, 2, 3]]], [3]),
+    ],
+)
+async def test_map_takes_single_values(aclient: AnyClient, query: str, params: Any, rows: list[Any]) -> None:
+    assert [result.value() async for result in aclient.map(query, params)] == rows
+
+
+async def test_map_waits_for_a_free_worker(place: Place, side: Connection) -> None:
+    """On a server whose only worker for the session is taken."""
+    async with await AsyncClient.connect(place.dsn()) as client:
+        async with client._session() as connection:
+            await connection.execute("SET pg_background.max_workers = 1")
+        endless = await client.launch(FOREVER)
+        with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+            await client.launch("SELECT 1")
+
+        def values() -> Iterator[int]:
+            yield 1
+            yield 2
+            side.execute("SELECT pg_background_cancel(%s, %s)", [*endless.handle])
+            yield 3
+
+        doubled = [result.value() async for result in client.map("SELECT %s * 2", values(), concurrency=3)]
+        assert doubled == [2, 4, 6]
+        # Whoever wants the error gets it.
+        endless = await client.launch(FOREVER)
+        with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+            assert [result async for result in client.map("SELECT %s", [1], on_full="error")]
+        await endless.discard()
+
+
+async def test_the_state_after_an_interrupted_block(aclient: AnyClient) -> None:
+    with pytest.raises(LookupError):
+        async with await aclient.launch(FOREVER) as job:
+            raise LookupError("on purpose")
+    assert await job.state == "canceled"
+    assert await job.done()
+    # The server keeps no output for it.
+    with pytest.raises(JobLost):
+        await aclient.attach(job.handle).detach()
+    job = await aclient.launch("SELECT 1")
+    await job.wait()
+    with pytest.raises(LookupError):
+        async with job:
+            raise LookupError("on purpose")
+    assert await job.state == "stopped"
+
+
+@pytest.mark.crashes
+async def test_what_is_known_when_the_server_stops(fresh_server: Any) -> None:
+    """Nothing: its jobs may have ended with it."""
+    server = fresh_server()
+    async with await AsyncClient.connect(server.dsn()) as client:
+        job = await client.launch(FOREVER)
+        server.cluster.stop("immediate")
+        with pytest.raises(ConnectionLost, match="whether the job goes on is not known") as caught:
+            await job.result()
+        assert caught.value.job_continues is None
+        with pytest.raises(ConnectionLost) as caught:
+            await job.cancel()
+        assert caught.value.job_continues is None
+
+
+async def test_what_is_known_when_only_the_session_ends(place: Place, side: Connection) -> None:
+    async with await psycopg.AsyncConnection.connect(place.dsn()) as connection:
+        client = AsyncClient(connection)
+        with closed_gate(side) as gate:
+            job = await client.launch(gate.sql)
+            await connection.execute("SET idle_in_transaction_session_timeout = 10")
+            ended = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+            wait_until_sql(side, ended, [connection.info.backend_pid], expected=0)
+            with pytest.raises(ConnectionLost, match="the job goes on in the server") as caught:
+                await job.done()
+            assert caught.value.job_continues

@@ -1,0 +1,208 @@
+"""Threads, Ctrl-C, and the executor of concurrent.futures."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import signal
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow, dict_row
+
+from pg_background import Client, Executor, Job, JobCancelled, JobFuture, Result
+
+from ..support.fix_client import Place
+from ..support.fix_db import Connection
+from ..support.jobs import FOREVER, closed_gate
+from ..support.waiting import DEADLINE, wait_until, wait_until_sql
+
+AnyClient = Client[TupleRow]
+
+
+def wait_for_state(side: Connection, job: Job[TupleRow], expected: str) -> None:
+    wait_until_sql(side, "SELECT state FROM pg_background_outcome(%s, %s)", [*job.handle], expected=expected)
+
+
+def launched(future: JobFuture[TupleRow]) -> Job[TupleRow]:
+    job = wait_until(lambda: future.job)
+    assert job is not None
+    return job
+
+
+@pytest.fixture
+def executor(place: Place) -> Iterator[Executor[TupleRow]]:
+    """Runs two at a time."""
+    with Executor(place.dsn(), max_workers=2) as made:
+        yield made
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c_when_it_runs(side: Connection, job: Job[TupleRow]) -> Thread:
+    def press() -> None:
+        wait_for_state(side, job, "running")
+        # Not before it waits: what the test does until then would be interrupted.
+        wait_until(lambda: job._watch is not None)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = Thread(target=press)
+    thread.start()
+    return thread
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+def test_ctrl_c_in_result_cancels_the_job(client: AnyClient, side: Connection) -> None:
+    job = client.launch(FOREVER)
+    thread = press_ctrl_c_when_it_runs(side, job)
+    with pytest.raises(KeyboardInterrupt):
+        job.result()
+    thread.join()
+    wait_for_state(side, job, "canceled")
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+def test_ctrl_c_in_the_block_cancels_the_job(client: AnyClient, side: Connection) -> None:
+    job = client.launch(FOREVER)
+
+    def wait_in_the_block() -> None:
+        with job:
+            job.wait()
+
+    thread = press_ctrl_c_when_it_runs(side, job)
+    with pytest.raises(KeyboardInterrupt):
+        wait_in_the_block()
+    thread.join()
+    wait_for_state(side, job, "canceled")
+
+
+def test_threads_share_one_client(client: AnyClient) -> None:
+    def double(n: int) -> int:
+        value: int = client.run("SELECT 2 * %s", [n], on_full="queue").value()
+        return value
+
+    with concurrent.futures.ThreadPoolExecutor(20) as threads:
+        assert list(threads.map(double, range(100))) == [2 * n for n in range(100)]
+
+
+def test_one_job_for_many_threads(client: AnyClient) -> None:
+    job = client.launch("SELECT pg_sleep(0.02), 1 AS one")
+    with concurrent.futures.ThreadPoolExecutor(10) as threads:
+        results = list(threads.map(lambda _: job.result(), range(10)))
+    assert all(result is results[0] for result in results)
+
+
+def test_executor(executor: Executor[TupleRow]) -> None:
+    futures = [executor.submit("SELECT %s", [n]) for n in range(10)]
+    ended = list(concurrent.futures.as_completed(futures, timeout=DEADLINE))
+    assert sorted([future.result().value() for future in ended]) == list(range(10))
+    done, not_done = concurrent.futures.wait(futures)
+    assert (len(done), len(not_done)) == (10, 0)
+    assert [result.value() for result in executor.map("SELECT %s", [[1], [2]])] == [1, 2]
+
+
+def test_executor_errors(executor: Executor[TupleRow]) -> None:
+    future = executor.submit("SELECT 1/0")
+    assert isinstance(future.exception(DEADLINE), psycopg.errors.DivisionByZero)
+    assert isinstance(executor.submit("SELECT %s", []).exception(DEADLINE), psycopg.ProgrammingError)
+    with pytest.raises(ValueError, match="greater than 0"):
+        Executor("dbname=none", max_workers=0)
+
+
+def test_executor_map(executor: Executor[TupleRow]) -> None:
+    """As concurrent.futures has it: single values, sets of them, or an iterable for each placeholder."""
+
+    def values(*results: Result[TupleRow]) -> list[Any]:
+        return [result.value() for result in results]
+
+    assert values(*executor.map("SELECT %s * 2", [1, 2, 3])) == [2, 4, 6]
+    assert values(*executor.map("SELECT %s + %s", [(1, 2), (3, 4)])) == [3, 7]
+    assert values(*executor.map("SELECT %s + %s", [1, 2, 3], [10, 20], timeout=60, chunksize=2)) == [11, 22]
+
+
+def test_what_an_executor_does_not_run(executor: Executor[TupleRow]) -> None:
+    untyped: Any = executor
+    with pytest.raises(TypeError, match="the server runs SQL, not Python: <built-in function print>"):
+        untyped.submit(print)
+    with pytest.raises(TypeError, match="a query must be str, bytes or of psycopg.sql, not int"):
+        untyped.submit(5)
+    with pytest.raises(TypeError, match="params must be a sequence or a mapping, not int"):
+        untyped.submit("SELECT %s", 5)
+    with pytest.raises(TypeError, match="not Python"):
+        untyped.map(print, [1])
+
+
+def test_executor_limit(executor: Executor[TupleRow], side: Connection) -> None:
+    with closed_gate(side) as gate:
+        first, second, third = (executor.submit(gate.sql) for _ in range(3))
+        wait_until(lambda: first.running() and second.running())
+        assert not third.running()
+        assert third.job is None
+        assert third.cancel()
+    assert [first.result(DEADLINE).rowcount, second.result(DEADLINE).rowcount] == [1, 1]
+    with pytest.raises(concurrent.futures.CancelledError):
+        third.result(DEADLINE)
+
+
+def test_executor_cancel_while_it_runs(executor: Executor[TupleRow], side: Connection) -> None:
+    future = executor.submit(FOREVER)
+    job = launched(future)
+    assert future.cancel()
+    assert future.cancelled()
+    done, _ = concurrent.futures.wait([future], DEADLINE)
+    assert done == {future}
+    wait_for_state(side, job, "canceled")
+    finished = executor.submit("SELECT 1")
+    assert finished.result(DEADLINE) == [(1,)]
+    assert not finished.cancel()
+
+
+def test_executor_job_cancelled_by_another(executor: Executor[TupleRow], side: Connection) -> None:
+    future = executor.submit(FOREVER)
+    job = launched(future)
+    side.execute("SELECT pg_background_cancel(%s, %s)", job.handle)
+    assert isinstance(future.exception(DEADLINE), JobCancelled)
+
+
+def test_executor_shutdown(place: Place, side: Connection) -> None:
+    executor = Executor(place.dsn(), max_workers=1, row_factory=dict_row)
+    with closed_gate(side) as gate:
+        held_up = executor.submit(gate.sql)
+        waiting = executor.submit("SELECT 1 AS a")
+        wait_until(held_up.running)
+        executor.shutdown(wait=False, cancel_futures=True)
+        with pytest.raises(RuntimeError):
+            executor.submit("SELECT 1")
+    assert held_up.result(DEADLINE).rowcount == 1
+    assert waiting.cancelled()
+    # Its connection is closed by whoever comes last.
+    wait_until_sql(
+        side,
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_background' "
+        "AND backend_type = 'client backend' AND datname = current_database()",
+        expected=0,
+    )
+
+
+def test_an_exception_in_the_executors_block_cancels_its_jobs(place: Place, side: Connection) -> None:
+    executor = Executor(place.dsn())
+    future = executor.submit(FOREVER)
+    job = launched(future)
+
+    def fail_in_the_block() -> None:
+        with executor:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail_in_the_block()
+    assert future.cancelled()
+    wait_for_state(side, job, "canceled")

@@ -1,0 +1,221 @@
+# Made from test_client_waiting_async.py by tools/async_to_sync.py: edit that one.
+"""Waiting for jobs, one or very many, takes up nothing: neither in the server nor of the client."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from pg_background import Client, Job
+from pg_background.client import watch as watching
+
+from ..support.fix_client import Place
+from ..support.fix_db import Connection
+from ..support.fix_server import FreshServer
+from ..support.jobs import closed_gate
+from ..support.waiting import wait_until_sql
+
+AnyClient = Client[TupleRow]
+
+#: The client's sessions.
+SESSIONS = """
+FROM pg_stat_activity AS a WHERE application_name = 'pg_background' AND backend_type = 'client backend'
+AND datname = current_database()
+"""
+
+#: Those at work, or with a snapshot or a lock: none, but for the moment of a question.
+AT_WORK = f"""
+SELECT count(*) {SESSIONS}
+AND (state <> 'idle' OR backend_xmin IS NOT NULL OR EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = a.pid))
+"""
+
+
+def test_a_thousand_jobs_over_one_connection(fresh_server: FreshServer) -> None:
+    server = fresh_server({"pg_background.max_jobs": 1100})
+    with Client.connect(server.dsn()) as client:
+        with server.connect() as side, closed_gate(side) as gate:
+            jobs = [
+                client.launch(f"SELECT {n} FROM ({gate.sql}) AS gate", on_full="queue") for n in range(1000)
+            ]
+            assert client.wait_any(jobs, 0.05) is None
+            wait_until_sql(side, AT_WORK, expected=0)
+            # One that works, one that listens.
+            wait_until_sql(side, f"SELECT count(*) <= 2 {SESSIONS}")
+            assert jobs[-1].state == "queued"
+        ended = list(client.as_completed(jobs))
+        assert len(set(ended)) == 1000
+        assert sorted([(job.result()).value() for job in ended]) == list(range(1000))
+
+
+@pytest.fixture
+def sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients listen soon, and then rely on notices alone."""
+    monkeypatch.setattr(watching, "LATE", 0.002)
+    monkeypatch.setattr(watching, "SAFE", 3600.0)
+
+
+def listening(client: AnyClient, job: Job[TupleRow]) -> None:
+    """Wait until the client hears of a job's end."""
+    while not client._watcher.listening:
+        assert not job.wait(0.01)
+
+
+@pytest.mark.usefixtures("sleepless")
+def test_finished_jobs_announce_themselves(client: AnyClient, side: Connection) -> None:
+    with closed_gate(side) as gate:
+        jobs = [client.launch(f"{gate.sql}; SELECT 1 / {n}") for n in range(3)]
+        listening(client, jobs[0])
+    assert client.wait_all(jobs)
+    assert [job.state for job in jobs] == ["error", "stopped", "stopped"]
+
+
+@pytest.mark.usefixtures("sleepless")
+def test_what_gives_no_notice_is_asked_for(client: AnyClient, side: Connection) -> None:
+    """Jobs of other databases notify there; those of others may not notify at all."""
+    with closed_gate(side) as gate:
+        near = client.launch(gate.sql)
+        listening(client, near)
+        far = client.launch("SELECT pg_sleep(0.05)", database="postgres")
+        assert (far.result()).rowcount == 1
+        row = side.execute("SELECT pid, cookie FROM pg_background_launch('SELECT pg_sleep(0.05)')").fetchone()
+        assert row is not None
+        assert client.attach(*row).wait()
+
+
+def test_a_listener_that_is_lost(
+    client: AnyClient, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "LATE", 0.002)
+    with closed_gate(side) as gate:
+        job = client.launch(gate.sql)
+        listening(client, job)
+        side.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS} AND query LIKE 'LISTEN%'".encode())
+        while client._watcher.listening:
+            assert not job.wait(0.01)
+    assert job.wait()
+
+
+@pytest.mark.parametrize("statement", ["CREATE INDEX CONCURRENTLY ON t (a)", "REINDEX TABLE CONCURRENTLY t"])
+def test_what_waits_for_all_snapshots(client: AnyClient, side: Connection, statement: str) -> None:
+    side.execute("CREATE TABLE t AS SELECT generate_series(1, 100) AS a")
+    result = client.run(statement)
+    assert result.statusmessage == statement.split(" TABLE")[0].split(" CONC")[0]
+
+
+def test_the_same_over_a_connection_that_begins_transactions(place: Place) -> None:
+    with psycopg.Connection.connect(place.dsn()) as connection:
+        connection.execute("CREATE TABLE t AS SELECT generate_series(1, 100) AS a")
+        connection.commit()
+        with Client(connection) as client:
+            assert (client.run("CREATE INDEX CONCURRENTLY ON t (a)")).statusmessage == "CREATE INDEX"
+
+
+def test_a_wait_in_a_transaction_that_holds_the_job_up(place: Place) -> None:
+    with psycopg.Connection.connect(place.dsn()) as connection:
+        connection.execute("CREATE TABLE t (a int)")
+        connection.commit()
+        connection.execute("LOCK TABLE t")
+        client = Client(connection)
+        job = client.launch("SELECT count(*) FROM t")
+        with pytest.raises(psycopg.errors.DeadlockDetected, match="open transaction"):
+            job.wait()
+        connection.rollback()
+        assert job.result() == [(0,)]
+
+
+def test_the_client_works_while_it_waits(client: AnyClient, side: Connection) -> None:
+    with closed_gate(side) as gate:
+        held_up = client.launch(gate.sql)
+        assert [result.value() for result in client.map("SELECT %s", [[n] for n in range(20)])] == list(
+            range(20)
+        )
+        assert not held_up.done()
+    assert held_up.wait()
+
+
+def test_as_completed_takes_them_as_they_end(client: AnyClient, side: Connection) -> None:
+    with closed_gate(side) as gate:
+        last = client.launch(gate.sql, label="last")
+        first = client.launch("SELECT 1", label="first")
+        ends = client.as_completed([last, first])
+        assert next(ends) is first
+    assert next(ends) is last
+    assert list(client.as_completed([last, first])) == [last, first]
+    none: list[Job[TupleRow]] = []
+    assert list(client.as_completed(none)) == []
+
+
+def test_time_limits_of_waits_for_many(client: AnyClient, side: Connection) -> None:
+    with closed_gate(side) as gate:
+        held_up = client.launch(gate.sql)
+        quick = client.launch("SELECT 1")
+        assert client.wait_any([held_up, quick]) is quick
+        assert client.wait_any([held_up], 0.01) is None
+        assert not client.wait_all([held_up, quick], 0.01)
+        with pytest.raises(TimeoutError, match=r"1 of 2 jobs have not ended in 0.01 s, and go on"):
+            _ = list(client.as_completed([held_up, quick], timeout=0.01))
+    assert client.wait_all([held_up, quick])
+    with pytest.raises(ValueError, match="no jobs"):
+        client.wait_any([])
+
+
+def test_map_keeps_the_order_and_the_limit(client: AnyClient, side: Connection) -> None:
+    side.execute("CREATE TABLE seen (n int)")
+    query = """
+        WITH busy AS MATERIALIZED (
+            SELECT count(*) AS jobs FROM pg_stat_activity WHERE backend_type = 'pg_background'
+            AND state = 'active' AND datname = current_database() AND query LIKE '%%only here%%'
+        )
+        SELECT %(n)s, jobs, pg_sleep(CASE WHEN %(n)s = 0 THEN 0.05 ELSE 0 END) FROM busy
+    """
+    params = [{"n": n} for n in range(12)]
+    results = [result.one() for result in client.map(query, params, concurrency=3)]
+    assert [row[0] for row in results] == list(range(12))
+    assert max(row[1] for row in results) <= 3
+    with pytest.raises(ValueError, match="at least 1"):
+        client.map(query, params, concurrency=0)
+
+
+def test_map_stops_at_the_first_error(client: AnyClient, side: Connection) -> None:
+    results = client.map("SELECT pg_sleep(%s), 1 / %s", [(0, 1), (0, 0), (3600, 1)], concurrency=3)
+    assert (next(results)).one()[1] == 1
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        next(results)
+    wait_until_sql(
+        side,
+        "SELECT count(*) FROM pg_background_jobs WHERE database = current_database() "
+        "AND state = 'running' AND sql_preview LIKE 'SELECT pg_sleep(($1%%'",
+        expected=0,
+    )
+
+
+def test_leaving_map_cancels_what_runs(client: AnyClient, side: Connection) -> None:
+    results = client.map("SELECT pg_sleep(%s)", [[0], [3600], [3600]], concurrency=3)
+    next(results)
+    results.close()
+    wait_until_sql(
+        side,
+        "SELECT count(*) FROM pg_background_jobs WHERE database = current_database() "
+        "AND state = 'running' AND sql_preview LIKE 'SELECT pg_sleep(($1%%'",
+        expected=0,
+    )
+
+
+def test_closing_tells_who_waits(place: Place, side: Connection) -> None:
+    client = Client.connect(place.dsn())
+    with closed_gate(side) as gate:
+        job = client.launch(gate.sql)
+        assert not job.wait(0)
+        client.close()
+        with pytest.raises(RuntimeError, match="the client was closed"):
+            job.wait()
+        with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
+            client.run("SELECT 1")
+
+
+def test_no_notice_is_missed(client: AnyClient) -> None:
+    """Jobs that end at about the time when the listener comes."""
+    for n in range(20):
+        job = client.launch("SELECT pg_sleep(%s)", [n / 400])
+        assert job.wait()

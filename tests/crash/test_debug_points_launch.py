@@ -1,0 +1,173 @@
+"""A launching session ends, or its statement is canceled, at each step of a launch."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import errors as e
+
+from ..support.calls import query, value, wait_until_in_extension
+from ..support.jobs import launch, run
+from ..support.points import ERROR, FATAL, PAUSE, Scene
+from ..support.registry import registry
+from ..support.waiting import wait_until
+
+JOB = "INSERT INTO ran VALUES (1)"
+
+END_WORKERS = (
+    "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity "
+    "WHERE backend_type = 'pg_background' AND datname = current_database()"
+)
+
+#: Steps after which a job is still nobody's, and one after which it is a worker's.
+BEFORE = ("launch_before_accept", "launch_before_register", "launch_before_checkin")
+AFTER = "launch_before_return"
+
+
+def make_warm(scene: Scene) -> None:
+    """Have an idle worker, so that a launch needs no process."""
+    assert run(scene.waiter, "SELECT 1", "a int") == [(1,)]
+    wait_until(lambda: registry(scene.watcher).idle_workers == 1)
+
+
+def settled(scene: Scene) -> None:
+    wait_until(lambda: registry(scene.watcher).live == 0)
+
+
+@pytest.mark.parametrize("name", [*BEFORE, AFTER])
+def test_error(scene: Scene, name: str) -> None:
+    """A launch that fails before it has a worker never happened; after that its job runs."""
+    accepted = int(name == AFTER)
+    with scene.point(name, ERROR), pytest.raises(e.InternalError_):
+        launch(scene.launcher, JOB)
+    settled(scene)
+    assert scene.ran() == accepted
+    row = scene.launcher.execute(
+        "SELECT workers_launched, workers_completed, workers_active FROM pg_background_stats()"
+    ).fetchone()
+    assert row == (accepted, accepted, 0)
+    assert registry(scene.watcher).unread == accepted
+    scene.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("name", BEFORE[1:])
+def test_a_cancel_before_there_is_a_worker(scene: Scene, name: str) -> None:
+    """Whoever finds the job can cancel it then: it never begins."""
+    with scene.point(name) as point, scene.calls() as call:
+        launching = call(launch, scene.launcher, JOB)
+        point.reached()
+        ((cookie,),) = query(scene.watcher, "SELECT cookie FROM pg_background_jobs WHERE state = 'starting'")
+        query(scene.watcher, "SELECT pg_background_cancel(0, %s)", cookie)
+        point.open()
+        handle = launching.result()
+    settled(scene)
+    assert scene.ran() == 0
+    assert query(scene.watcher, "SELECT state FROM pg_background_outcome(%s, %s)", *handle) == [("canceled",)]
+
+
+@pytest.mark.parametrize("name", BEFORE[1:])
+def test_errors_one_after_the_other(scene: Scene, name: str) -> None:
+    """The same session's next launches have all places to themselves."""
+    for _ in range(4):
+        with scene.point(name, ERROR), pytest.raises(e.InternalError_):
+            launch(scene.launcher, JOB)
+        # A process that came all the same would be there for the next launch, which then needs no other.
+        wait_until(lambda: registry(scene.watcher).busy_workers == 0)
+        query(scene.watcher, END_WORKERS)
+        wait_until(lambda: registry(scene.watcher).idle_workers == 0)
+    assert run(scene.launcher, JOB) == [("INSERT 0 1",)]
+    scene.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("name", [*BEFORE, AFTER])
+def test_fatal_error(scene: Scene, name: str) -> None:
+    with scene.point(name, FATAL), pytest.raises(psycopg.Error):
+        launch(scene.launcher, JOB)
+    assert scene.launcher.closed
+    settled(scene)
+    assert scene.ran() == (name == AFTER)
+    scene.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("what", ["terminate", "cancel"])
+@pytest.mark.parametrize(
+    ("name", "warm"),
+    [
+        *((name, False) for name in (*BEFORE, AFTER)),
+        # Where a launch comes that needs no process.
+        ("launch_before_accept", True),
+        (AFTER, True),
+    ],
+)
+def test_interrupt(scene: Scene, name: str, what: str, warm: bool) -> None:
+    """It comes before the launch has returned, so the client is told; what it was told holds."""
+    if warm:
+        make_warm(scene)
+    with scene.point(name, PAUSE) as point, scene.calls() as call:
+        launching = call(launch, scene.launcher, JOB)
+        assert point.reached() == scene.launcher.info.backend_pid
+        if what == "terminate":
+            scene.terminate(scene.launcher)
+        else:
+            scene.launcher.cancel()
+        point.open()
+        failed = launching.failure()
+    assert failed.sqlstate == {"terminate": "57P01", "cancel": "57014"}[what]
+    settled(scene)
+    if warm or name == AFTER:
+        assert scene.ran() == 1
+    elif what == "cancel":
+        launched = value(scene.launcher, "SELECT workers_launched FROM pg_background_stats()")
+        assert scene.ran() == launched
+    scene.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("name", [*BEFORE, AFTER])
+def test_held_launch_holds_nobody_else_up(scene: Scene, name: str) -> None:
+    with scene.calls() as call:
+        with scene.point(name) as point:
+            launching = call(launch, scene.launcher, JOB)
+            point.reached()
+            assert registry(scene.watcher).live <= 1
+            point.open()
+            assert run(scene.waiter, "SELECT 'other'") == [("other",)]
+        launching.result()
+    settled(scene)
+    assert scene.ran() == 1
+    scene.assert_nothing_is_left()
+
+
+def test_worker_that_ends_while_its_launch_is_held(scene: Scene) -> None:
+    """It has checked in and died before the launch looks: that one takes another, or is refused."""
+    with scene.point("launch_before_checkin") as point, scene.calls() as call:
+        with scene.point("worker_before_connect", FATAL) as connecting:
+            launching = call(launch, scene.launcher, JOB)
+            point.reached()
+            connecting.reached()
+            wait_until(lambda: registry(scene.watcher).busy_workers == 0)
+        point.open()
+        try:
+            launching.result()
+            ran = 1
+        except e.InsufficientResources:
+            ran = 0
+    settled(scene)
+    assert scene.ran() == ran
+    scene.assert_nothing_is_left()
+
+
+def test_drain_does_not_wait_for_a_launch_that_was_given_up(scene: Scene) -> None:
+    with scene.calls() as call, scene.point("worker_before_checkin") as point:
+        launching = call(launch, scene.launcher, JOB)
+        point.reached()
+        draining = call(query, scene.waiter, "SELECT running FROM pg_background_drain_server(3600000)")
+        try:
+            wait_until_in_extension(scene.watcher, scene.waiter)
+            scene.launcher.cancel()
+            assert launching.failure().sqlstate == "57014"
+            assert draining.result() == [(0,)]
+        finally:
+            query(scene.watcher, "SELECT pg_background_resume_server()")
+    settled(scene)
+    assert scene.ran() == 0
+    scene.assert_nothing_is_left()

@@ -1,0 +1,248 @@
+"""A job is a transaction of its own, whatever its launcher's does."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import errors as e
+
+from ..support.fix_db import Connect, Connection
+from ..support.jobs import (
+    Handle,
+    closed_gate,
+    has_ended,
+    launch,
+    result,
+    run,
+    state,
+    submit,
+    wait,
+    wait_until_asleep,
+    wait_until_gone,
+)
+from ..support.waiting import wait_until
+
+
+@pytest.fixture
+def kept(conn: Connection) -> Connection:
+    """A session, and a table that jobs write to."""
+    conn.execute("CREATE TABLE kept (a int)")
+    return conn
+
+
+def count(conn: Connection) -> int:
+    """Count the rows of the table."""
+    row = conn.execute("SELECT count(*) FROM kept").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_commits_while_its_launcher_rolls_back(kept: Connection, connect: Connect) -> None:
+    launcher = connect(autocommit=False)
+    launcher.execute("CREATE TABLE not_kept (a int)")
+    handle = launch(launcher, "INSERT INTO kept VALUES (1)")
+    assert wait(launcher, handle)
+    assert count(kept) == 1
+    launcher.rollback()
+    assert count(kept) == 1
+    assert result(launcher, handle) == [("INSERT 0 1",)]
+
+
+def test_goes_on_when_its_launcher_rolls_back(kept: Connection, connect: Connect) -> None:
+    launcher = connect(autocommit=False)
+    with closed_gate(kept) as gate:
+        handle = launch(launcher, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        launcher.rollback()
+        assert not has_ended(launcher, handle)
+        launcher.rollback()
+    assert wait(launcher, handle)
+    assert count(kept) == 1
+
+
+def test_goes_on_when_its_savepoint_is_rolled_back(kept: Connection) -> None:
+    with closed_gate(kept) as gate, kept.transaction():
+        kept.execute("SAVEPOINT s")
+        handle = launch(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        kept.execute("ROLLBACK TO s")
+    assert wait(kept, handle)
+    assert count(kept) == 1
+
+
+def test_goes_on_after_an_error_in_its_launcher(kept: Connection) -> None:
+    with pytest.raises(e.DivisionByZero):
+        kept.execute("SELECT pg_background_submit('INSERT INTO kept VALUES (1)'), 1 / (random() * 0)::int")
+    with pytest.raises(e.RaiseException):
+        kept.execute(
+            "DO $$ BEGIN PERFORM pg_background_submit('INSERT INTO kept VALUES (2)'); RAISE 'no'; END $$"
+        )
+    wait_until(lambda: count(kept) == 2, what="both rows")
+
+
+@pytest.mark.parametrize("statement", ["DISCARD ALL", "RESET ALL", "SELECT 1"])
+def test_its_handle_outlives(kept: Connection, connect: Connect, statement: str) -> None:
+    with closed_gate(connect()) as gate:
+        handle = launch(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        kept.execute(statement.encode())
+        assert not has_ended(kept, handle)
+    assert wait(kept, handle)
+    assert state(kept, handle) == "stopped"
+    assert count(kept) == 1
+
+
+def test_goes_on_when_its_launcher_disconnects(kept: Connection, connect: Connect) -> None:
+    launcher = connect()
+    backend = launcher.info.backend_pid
+    with closed_gate(kept) as gate:
+        launch(launcher, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        submit(launcher, f"{gate.sql}; INSERT INTO kept VALUES (2)")
+        launcher.close()
+        wait_until_gone(kept, backend)
+        assert count(kept) == 0
+    wait_until(lambda: count(kept) == 2, what="both rows")
+
+
+def test_does_not_see_what_its_launcher_has_not_committed(kept: Connection, connect: Connect) -> None:
+    launcher = connect(autocommit=False)
+    launcher.execute("INSERT INTO kept VALUES (1)")
+    assert run(launcher, "SELECT count(*) FROM kept", "n bigint") == [(0,)]
+    launcher.commit()
+    assert run(launcher, "SELECT count(*) FROM kept", "n bigint") == [(1,)]
+
+
+def test_is_not_seen_by_a_launcher_with_an_older_snapshot(kept: Connection) -> None:
+    with kept.transaction():
+        kept.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        assert count(kept) == 0
+        assert run(kept, "INSERT INTO kept VALUES (1)") == [("INSERT 0 1",)]
+        assert count(kept) == 0
+    assert count(kept) == 1
+
+
+def test_an_error_undoes_all_of_it(kept: Connection) -> None:
+    values = ("1", "1 / 0", "2")
+    handle = launch(kept, "; ".join(f"INSERT INTO kept VALUES ({value})" for value in values))
+    with pytest.raises(e.DivisionByZero):
+        result(kept, handle)
+    assert count(kept) == 0
+
+
+def test_a_syntax_error_at_the_end_undoes_all_of_it(kept: Connection) -> None:
+    with pytest.raises(e.SyntaxError):
+        run(kept, "INSERT INTO kept VALUES (1); SELEKT")
+    assert count(kept) == 0
+
+
+def test_each_statement_sees_those_before(kept: Connection) -> None:
+    kept.execute("INSERT INTO kept VALUES (0)")
+    tags = run(kept, "; ".join(["UPDATE kept SET a = a + 1"] * 3))
+    assert tags == [("UPDATE 1",)] * 3
+    assert kept.execute("SELECT a FROM kept").fetchone() == (3,)
+
+
+def test_each_statement_sees_tables_made_before(conn: Connection) -> None:
+    rows = run(
+        conn,
+        "CREATE TABLE made (a int PRIMARY KEY, b text DEFAULT 'x');"
+        "INSERT INTO made SELECT generate_series(1, 3);"
+        "ALTER TABLE made ADD c int DEFAULT 7; DELETE FROM made WHERE a = 2; SELECT * FROM made ORDER BY a",
+        "a int, b text, c int",
+    )
+    assert rows == [(1, "x", 7), (3, "x", 7)]
+
+
+def test_now_is_one_moment(conn: Connection) -> None:
+    rows = run(
+        conn,
+        "CREATE TABLE moments AS SELECT now() AS t; SELECT pg_sleep(0.01); SELECT t = now() FROM moments",
+        "same bool",
+    )
+    assert rows == [(True,)]
+
+
+def test_a_deferred_constraint_fails_the_job_at_commit(conn: Connection) -> None:
+    conn.execute(
+        "CREATE TABLE parent (a int PRIMARY KEY);"
+        "CREATE TABLE child (a int CONSTRAINT has_parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"
+    )
+    handle = launch(conn, "INSERT INTO child VALUES (1) RETURNING a")
+    assert wait(conn, handle)
+    assert state(conn, handle) == "error"
+    with pytest.raises(e.ForeignKeyViolation) as caught:
+        result(conn, handle, "a int")
+    assert caught.value.diag.constraint_name == "has_parent"
+    assert conn.execute("SELECT count(*) FROM child").fetchone() == (0,)
+    ok = launch(conn, "INSERT INTO child VALUES (1); INSERT INTO parent VALUES (1)")
+    assert result(conn, ok) == [("INSERT 0 1",), ("INSERT 0 1",)]
+
+
+def test_a_serializable_launcher_has_serializable_jobs(conn: Connection) -> None:
+    conn.execute("SET default_transaction_isolation = 'serializable'")
+    assert run(conn, "SHOW transaction_isolation") == [("serializable",)]
+
+
+def test_a_launcher_in_a_serializable_transaction(kept: Connection) -> None:
+    with kept.transaction():
+        kept.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        kept.execute("SELECT count(*) FROM kept")
+        assert run(kept, "INSERT INTO kept VALUES (1)") == [("INSERT 0 1",)]
+    assert count(kept) == 1
+    # Nor does the next job's transaction keep anything of it.
+    assert run(kept, "SHOW transaction_isolation") == [("read committed",)]
+
+
+def test_a_launcher_in_a_read_only_transaction(kept: Connection) -> None:
+    """Only the setting of the session holds for its jobs, as for its next transactions."""
+    with kept.transaction():
+        kept.execute("SET TRANSACTION READ ONLY")
+        handle = launch(kept, "SELECT 1")
+        assert result(kept, handle, "a int") == [(1,)]
+    kept.execute("SET default_transaction_read_only = on")
+    with pytest.raises(e.ReadOnlySqlTransaction):
+        run(kept, "INSERT INTO kept VALUES (1)")
+    kept.execute("SET default_transaction_read_only = off")
+    assert run(kept, "INSERT INTO kept VALUES (1)") == [("INSERT 0 1",)]
+
+
+def test_notify_is_delivered_when_the_job_commits(kept: Connection, connect: Connect) -> None:
+    listener = connect()
+    listener.execute("LISTEN news")
+    with closed_gate(kept) as gate:
+        committed = launch(kept, f"NOTIFY news, 'sent'; {gate.sql}")
+        failed = launch(kept, "NOTIFY news, 'undone'; SELECT 1 / 0")
+        assert wait(kept, failed)
+        wait_until_asleep(kept, committed.pid, "advisory")
+        assert list(listener.notifies(timeout=0.1)) == []
+    assert wait(kept, committed)
+    (notification,) = listener.notifies(timeout=20, stop_after=1)
+    assert (notification.payload, notification.pid) == ("sent", committed.pid)
+
+
+def test_a_launch_in_an_aborted_transaction_is_refused(connect: Connect) -> None:
+    launcher = connect(autocommit=False)
+    with pytest.raises(e.DivisionByZero):
+        launcher.execute("SELECT 1 / 0")
+    with pytest.raises(e.InFailedSqlTransaction):
+        launch(launcher, "SELECT 1")
+
+
+def test_a_job_may_launch_jobs(kept: Connection) -> None:
+    rows = run(
+        kept,
+        "SELECT r.a FROM pg_background_launch('INSERT INTO kept VALUES (5) RETURNING a') h,"
+        " LATERAL pg_background_result(h.pid, h.cookie) AS r (a int)",
+        "a int",
+    )
+    assert rows == [(5,)]
+    assert count(kept) == 1
+
+
+def test_a_job_of_a_job_outlives_it(kept: Connection) -> None:
+    with closed_gate(kept) as gate:
+        inner = gate.sql.replace("'", "''")
+        ((pid, cookie),) = run(
+            kept,
+            f"SELECT (h).* FROM pg_background_submit('{inner}; INSERT INTO kept VALUES (1)') h",
+            "pid int, cookie bigint",
+        )
+        assert not has_ended(kept, Handle(pid, cookie))
+    assert wait(kept, Handle(pid, cookie))
+    assert count(kept) == 1
