@@ -5,7 +5,7 @@
 PG ?= 18
 # Path of a pg_config, to use that server instead.
 PG_CONFIG ?=
-# Passed on to pytest: make test TESTS='tests/test_wait.py -x'
+# Passed on to pytest: make test TESTS='tests/waiting -x'
 TESTS ?=
 # Test processes at once, each with servers of its own. Tests mostly wait, so there may be more than processors;
 # with 1 they run in pytest's own process, as --pdb and -s need it.

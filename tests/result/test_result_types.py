@@ -181,7 +181,7 @@ def test_values_that_only_the_server_makes(conn: Connection) -> None:
 def test_values_that_no_column_can_be_declared_for(
     conn: Connection, expression: str, text: str | None
 ) -> None:
-    """R20: these are read as text."""
+    """These are read as text."""
     query(conn, "CREATE TABLE s AS SELECT 7 AS a FROM generate_series(1, 100)")
     query(conn, "ANALYZE s")
     assert run(conn, f"SELECT {expression}, 1", "a text, b int") == [(text, 1)]
@@ -208,7 +208,6 @@ def test_a_record_declared_as_one(conn: Connection) -> None:
 
 
 def test_relacl(conn: Connection) -> None:
-    """R20."""
     job = "SELECT relname, relacl, relkind, reloptions, relpartbound FROM pg_class ORDER BY oid"
     columns = 'a name, b aclitem[], c "char", d text[], e pg_node_tree'
     assert read(conn, job, columns, "r::text") == query(conn, f"SELECT r::text FROM ({job}) AS r")

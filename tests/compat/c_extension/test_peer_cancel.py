@@ -1,4 +1,4 @@
-"""R6: a cancel with a short grace period ends the worker, and never the server."""
+"""A cancel with a short grace period ends the worker, and never the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R5: a column list that does not fit the list of jobs is an error, never a crash."""
+"""A column list that does not fit the list of jobs is an error, never a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R22: a job's SQL is in the server's log, in auto_explain and in the views, like any session's."""
+"""A job's SQL is in the server's log, in auto_explain and in the views, like any session's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R25, R26, R27: no job is lost and nothing is kept, whichever side is first."""
+"""No job is lost and nothing is kept, whichever side is first."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def count(conn: Connection, expected: int) -> None:
 
 @pytest.mark.parametrize("verb", ["launch", "submit", "launch_v2", "submit_v2"])
 def test_psql_exits_at_once(done: Connection, server: Server, db: str, verb: str) -> None:
-    """R25."""
     for _ in range(10):
         server.psql(f"SELECT pg_background_{verb}('{INSERT}')", db)
     count(done, 10)
@@ -45,7 +44,7 @@ def test_psql_exits_at_once(done: Connection, server: Server, db: str, verb: str
 
 @pytest.mark.parametrize("verb", ["launch", "submit"])
 def test_detach_at_once(done: Connection, verb: str) -> None:
-    """R25: a thousand times, in one transaction each."""
+    """A thousand times, in one transaction each."""
     for _ in range(1000):
         query(
             done,
@@ -101,7 +100,7 @@ def test_the_launcher_goes_away(done: Connection, connect: Connect, way: str) ->
 
 
 def test_ten_thousand_launches_in_one_transaction(conn: Connection) -> None:
-    """R26: read, so that each is gone before the next."""
+    """Read, so that each is gone before the next."""
     run(conn, "SELECT 1", "a int")
     with nothing_is_left(conn):
         entries = registry(conn).entries
@@ -120,7 +119,7 @@ def test_ten_thousand_launches_in_one_transaction(conn: Connection) -> None:
 
 @pytest.mark.parametrize("queue_size", [64, 65536, 2 << 20])
 def test_memory_of_many_queues_comes_back(conn: Connection, queue_size: int) -> None:
-    """R26: of sizes with segments of their own too."""
+    """Of sizes with segments of their own too."""
     with nothing_is_left(conn):
         for n in range(100):
             handle = launch(conn, "SELECT repeat('x', 1000)", queue_size=queue_size)
@@ -132,7 +131,7 @@ def test_memory_of_many_queues_comes_back(conn: Connection, queue_size: int) -> 
 
 
 def test_dsm_segments_do_not_add_up(conn: Connection) -> None:
-    """R26: neither do those that the server knows by name."""
+    """Neither do those that the server knows by name."""
     query(conn, "SET pg_background.max_workers = 1000")
     handles = [launch(conn, "SELECT 1") for _ in range(10)]
     for _ in range(300):
@@ -153,7 +152,7 @@ def test_dsm_segments_do_not_add_up(conn: Connection) -> None:
 @pytest.mark.parametrize("job", ["SELECT 'x'", "SELECT 1/0", "CREATE TABLE made ()", ""])
 @pytest.mark.parametrize("idle_timeout", ["0", "3s"])
 def test_the_worker_is_first(conn: Connection, server: Server, job: str, idle_timeout: str) -> None:
-    """R27: the job, and its process too, are gone before anybody looks."""
+    """The job, and its process too, are gone before anybody looks."""
     with server.alter_system({"pg_background.worker_idle_timeout": idle_timeout}):
         handle = launch(conn, job)
         wait_for_state(conn, handle, "error" if "/0" in job else "stopped")
@@ -166,7 +165,7 @@ def test_the_worker_is_first(conn: Connection, server: Server, job: str, idle_ti
 
 
 def test_a_thousand_quick_jobs_are_all_read(conn: Connection) -> None:
-    """R27: with and without a wait between."""
+    """With and without a wait between."""
     found = []
     for n in range(1000):
         handle = launch(conn, f"SELECT {n}")

@@ -1,4 +1,4 @@
-"""R30: warm workers stand in nobody's way, and outlive what happens around them."""
+"""Warm workers stand in nobody's way, and outlive what happens around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R2, R3: a job ends whatever the size of its output, read or not."""
+"""A job ends whatever the size of its output, read or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R13: a call that can't read a result does not take it away."""
+"""A call that can't read a result does not take it away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R28: a worker that can't start is a prompt, clear error of the launch, and costs nothing."""
+"""A worker that can't start is a prompt, clear error of the launch, and costs nothing."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_our_own_cap(fresh_server: FreshServer) -> None:
 
 
 def test_refusals_do_not_fill_log_or_history(fresh_server: FreshServer) -> None:
-    """R30: neither when slots are short for long."""
+    """Neither when slots are short for long."""
     server = fresh_server({"max_worker_processes": 3, "pg_background.max_total_workers": 3})
     with server.connect() as holder, server.connect() as conn:
         query(conn, "SET log_min_messages = 'fatal'")
@@ -158,7 +158,7 @@ def test_refusals_do_not_fill_log_or_history(fresh_server: FreshServer) -> None:
 
 
 def test_end_of_a_process_that_still_connects(fresh_server: FreshServer) -> None:
-    """R30: its job is lost, its place comes back, nobody hangs."""
+    """Its job is lost, its place comes back, nobody hangs."""
     server = fresh_server({"pg_background.worker_idle_timeout": "0"})
     with server.connect() as blocker, server.connect() as conn, server.connect() as watcher:
         run(conn, "SELECT 'before'")

@@ -1,4 +1,4 @@
-"""R1: each statement of a job sees the effects of those before it, as with psql's `-c`."""
+"""Each statement of a job sees the effects of those before it, as with psql's `-c`."""
 
 from __future__ import annotations
 

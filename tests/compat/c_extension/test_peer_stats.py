@@ -1,4 +1,4 @@
-"""R9 to R12, R16: what the counters, the list and the limits say about jobs is true."""
+"""What the counters, the list and the limits say about jobs is true."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ def last_error(conn: Connection, handle: Handle) -> str | None:
 
 @pytest.mark.parametrize("severity", ["debug", "log", "info", "notice", "warning"])
 def test_a_notice_is_no_failure(conn: Connection, severity: str) -> None:
-    """R9."""
     query(conn, "SET client_min_messages = debug1")
     tags(conn, f"DO $$ BEGIN RAISE {severity} 'hello'; END $$")
     assert counters(conn) == {"launched": 1, "completed": 1}
@@ -56,7 +55,7 @@ def test_an_error_that_the_job_catches_is_no_failure(conn: Connection) -> None:
 
 @pytest.mark.parametrize("start", [launch, submit])
 def test_a_failure_is_counted_as_one(conn: Connection, start: type) -> None:
-    """R10: read, detached, or neither."""
+    """Read, detached, or neither."""
     handle = start(conn, "SELECT 1/0")
     wait(conn, handle)
     assert counters(conn) == {"launched": 1, "failed": 1}
@@ -72,7 +71,7 @@ def test_a_failure_after_detach_is_counted(conn: Connection, connect: Connect) -
 
 
 def test_run_time_ends_with_the_job(conn: Connection) -> None:
-    """R11: however long its result stays unread. The session's clock bounds the job's."""
+    """However long its result stays unread. The session's clock bounds the job's."""
     handle = launch(conn, "SELECT 1")
     wait(conn, handle)
     query(conn, "SELECT pg_sleep(1.5)")
@@ -95,7 +94,6 @@ def test_run_time_is_an_average(conn: Connection) -> None:
 
 
 def test_cancel_after_the_end_is_no_cancel(conn: Connection) -> None:
-    """R11."""
     finished, failed = launch(conn, "SELECT 1"), launch(conn, "SELECT 1/0")
     for handle in finished, failed:
         wait(conn, handle)
@@ -116,7 +114,7 @@ def test_a_cancel_is_counted_once(conn: Connection) -> None:
 
 
 def test_a_timeout_is_counted_as_one(conn: Connection) -> None:
-    """R11: neither a cancel nor a failure."""
+    """Neither a cancel nor a failure."""
     query(conn, "SET pg_background.worker_timeout = '50ms'")
     handle = launch(conn, FOREVER)
     wait(conn, handle)
@@ -125,7 +123,6 @@ def test_a_timeout_is_counted_as_one(conn: Connection) -> None:
 
 
 def test_a_failed_job_is_listed_as_one_before_it_is_read(conn: Connection) -> None:
-    """R12."""
     handle = launch(conn, "SELECT 1/0")
     wait_for_state(conn, handle, "error")
     assert last_error(conn, handle) == "division by zero"
@@ -160,7 +157,6 @@ def test_states_on_the_way(conn: Connection, connect: Connect) -> None:
 
 @pytest.mark.parametrize("start", [launch, submit])
 def test_finished_jobs_do_not_count_against_the_limit(conn: Connection, start: type) -> None:
-    """R16."""
     for _ in range(40):
         wait(conn, start(conn, "SELECT 1"))
     assert counters(conn) == {"launched": 40, "completed": 40}

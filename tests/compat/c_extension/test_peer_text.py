@@ -1,4 +1,4 @@
-"""R14, R15, R21: the job's text goes in whole, and errors come out as they were."""
+"""The job's text goes in whole, and errors come out as they were."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXT = "€ 你好 ß 𝄞"
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "EUC_JP", "SJIS", "UTF8"])
 def test_narrow_client_encoding(connect: Connect, encoding: str) -> None:
-    """R14: nothing of the text leaves the server, so what the client can read is of no matter."""
+    """Nothing of the text leaves the server, so what the client can read is of no matter."""
     conn = connect()
     query(conn, f"CREATE TABLE source (t text); INSERT INTO source VALUES ('{TEXT}')")
     query(conn, f"SET client_encoding = '{encoding}'")
@@ -54,7 +54,7 @@ def test_client_encoding_in_a_job(connect: Connect, client: str) -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 3, 8, 100, 126, 127, 128, 200, 2_000, 100_000])
 def test_sql_from_a_table(conn: Connection, length: int) -> None:
-    """R15: stored short, long, compressed and out of line."""
+    """Stored short, long, compressed and out of line."""
     job = f"SELECT '{'x' * length}'"
     query(conn, "CREATE TABLE jobs (q text)")
     query(conn, "INSERT INTO jobs VALUES (%s)", job)
@@ -81,7 +81,6 @@ def test_long_sql(conn: Connection, megabytes: int) -> None:
 
 
 def test_position_is_in_the_jobs_sql(conn: Connection) -> None:
-    """R21."""
     job = "SELECT 1 AS first;\nSELECT nothing FROM pg_class"
     diag = result_error(conn, launch(conn, job)).diag
     assert (diag.sqlstate, diag.message_primary) == ("42703", 'column "nothing" does not exist')

@@ -1,4 +1,4 @@
-"""R17: a wait for a job that waits for the session itself ends with 40P01, and no other wait does."""
+"""A wait for a job that waits for the session itself ends with 40P01, and no other wait does."""
 
 from __future__ import annotations
 
