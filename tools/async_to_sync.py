@@ -22,15 +22,15 @@ ROOT = Path(__file__).parents[1]
 
 #: Each makes the file beside it whose name lacks the `_async`.
 INPUTS = (
-    "src/pg_background/client/asking_async.py",
-    "src/pg_background/client/calls_async.py",
+    "src/pg_background/client/_asking_async.py",
+    "src/pg_background/client/_calls_async.py",
     "src/pg_background/client/client_async.py",
     "src/pg_background/client/job_async.py",
-    "src/pg_background/client/listed_async.py",
-    "src/pg_background/client/many_async.py",
-    "src/pg_background/client/reading_async.py",
-    "src/pg_background/client/source_async.py",
-    "src/pg_background/client/watch_async.py",
+    "src/pg_background/client/_listed_async.py",
+    "src/pg_background/client/_many_async.py",
+    "src/pg_background/client/_reading_async.py",
+    "src/pg_background/client/_source_async.py",
+    "src/pg_background/client/_watch_async.py",
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
     "tests/client/test_client_async.py",
     "tests/client/test_client_lists_async.py",

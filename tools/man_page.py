@@ -14,9 +14,9 @@ from typing import Any
 import typer
 
 from pg_background.cli import app
-from pg_background.cli.exits import Exit
+from pg_background.cli.commands.variables import found
+from pg_background.cli.errors.exits import Exit
 from pg_background.cli.group import COMMANDS, load
-from pg_background.cli.variables import found
 
 PAGE = Path(__file__).parents[1] / "docs" / "pg-background.1"
 

@@ -231,7 +231,7 @@ def test_interrupted_right_after_the_launch(
         yield
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pg_background.cli.run.held", held)
+    monkeypatch.setattr("pg_background.cli.commands.sql.run.held", held)
     done = bg("run", "--label", "just launched", FOREVER)
     assert done.code == 130
     assert side.execute(STATE, ["just launched"]).fetchone() == ("canceled",)

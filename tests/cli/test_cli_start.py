@@ -10,8 +10,8 @@ import pytest
 import typer
 
 import pg_background
+from pg_background.cli.commands.variables import found
 from pg_background.cli.group import COMMANDS, load
-from pg_background.cli.variables import found
 
 from ..support.fix_cli import Cli, OnPlace
 

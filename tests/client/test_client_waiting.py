@@ -8,7 +8,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import Client, Job
-from pg_background.client import watch as watching
+from pg_background.client import _watch as watching
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection

@@ -7,7 +7,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, AsyncJob
-from pg_background.client import watch_async as watching
+from pg_background.client import _watch_async as watching
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection

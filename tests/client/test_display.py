@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from pg_background import display
-from pg_background.cli.handles import parse, text_of
-from pg_background.cli.listing import lines_of_jobs
+from pg_background.cli.options.handles import parse, text_of
+from pg_background.cli.output.listing import lines_of_jobs
 from pg_background.client.model import Handle
 from pg_background.facts import error_facts, facts
 from pg_background.inspection import JobError

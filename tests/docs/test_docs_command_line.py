@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pg_background.cli.exits import Exit
+from pg_background.cli.errors.exits import Exit
 from pg_background.cli.group import COMMANDS, load
 
 from ..support.fix_client import Place

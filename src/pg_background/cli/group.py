@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .failures import told
+from .errors.failures import told
 from .page import PlainCommand, write_epilog
 
 #: By heading: each command, with the first sentence of its help. Its module has its name.
@@ -40,12 +40,19 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+#: Of `commands`, by heading.
+_FOLDER_OF_HEADING = {"Run SQL": ".sql", "Jobs": ".jobs", "Servers": ".servers", "Help": ""}
+_FOLDERS = {
+    name: f"commands{_FOLDER_OF_HEADING[heading]}"
+    for heading, commands in COMMANDS.items()
+    for name in commands
+}
 _SUMMARIES = {name: summary for commands in COMMANDS.values() for name, summary in commands.items()}
 
 
 def load(name: str) -> Any:
     """Return the command of this name, with its options."""
-    module = import_module(f".{name}", __package__)
+    module = import_module(f".{_FOLDERS[name]}.{name}", __package__)
     if isinstance(made := getattr(module, "app", None), typer.Typer):
         return typer.main.get_command(made)
     function = getattr(module, name)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from .exits import Exit
+from .errors.exits import Exit
 
 #: Set by the script that makes a shell complete.
 _COMPLETES = "_PG_BACKGROUND_COMPLETE"
@@ -34,7 +34,7 @@ def _flushed(code: str | int | None) -> str | int | None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        from .output import drop
+        from .output.console import drop
 
         drop(sys.stdout)
         return Exit.PIPE

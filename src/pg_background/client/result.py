@@ -10,9 +10,9 @@ from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
-from .encodings import decoded
-from .names import unique
-from .variables import Row
+from ._encodings import decoded
+from ._names import unique
+from ._variables import Row
 
 if TYPE_CHECKING:
     import pandas
@@ -87,7 +87,7 @@ class Result(Sequence[Row], Generic[Row]):
         return f"<Result: {self.statusmessage or 'no statement'}{f' ({names})' if names else ''}>"
 
     def _repr_html_(self) -> str:
-        from .notebook import table_of
+        from ._notebook import table_of
 
         return table_of(self)
 
@@ -197,19 +197,19 @@ class Result(Sequence[Row], Generic[Row]):
 
         docs/client.md tells which type becomes what.
         """
-        from .arrow import table_of
+        from ._arrow import table_of
 
         return table_of(self)
 
     def to_polars(self) -> polars.DataFrame:
         """Return a polars DataFrame, which shares the memory of the Arrow table; needs the extra `polars`."""
-        from .arrow import polars_of
+        from ._arrow import polars_of
 
         return polars_of(self)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a pandas DataFrame on the memory of the Arrow table; needs the extra `pandas`."""
-        from .arrow import pandas_of
+        from ._arrow import pandas_of
 
         return pandas_of(self)
 

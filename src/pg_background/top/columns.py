@@ -10,7 +10,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from .. import display
-from ..cli.terminal import visible
+from ..cli.output.terminal import visible
 from ..client.model import JobInfo
 
 #: Jobs to look at first, first.

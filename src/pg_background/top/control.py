@@ -6,7 +6,7 @@ from textual import work
 from textual.app import App
 
 from .. import display
-from ..cli.terminal import visible
+from ..cli.output.terminal import visible
 from ..client.model import Handle, JobInfo
 from .question import Question
 from .source import Source, SourceError

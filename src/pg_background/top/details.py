@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from .. import display
-from ..cli.terminal import visible
+from ..cli.output.terminal import visible
 from ..client.model import JobInfo
 from ..facts import NAME_WIDTH, error_facts, facts
 from ..inspection import Inspection

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from .. import display
-from ..cli.terminal import visible
+from ..cli.output.terminal import visible
 from ..client.model import JobInfo, in_words
 from .source import Sight, SourceError, SourceLost
 

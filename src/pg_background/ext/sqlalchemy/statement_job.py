@@ -11,10 +11,10 @@ from psycopg.rows import tuple_row
 from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import InvalidRequestError
 
-from ...client.acompat import Interrupted, shielded
+from ...client._acompat import Interrupted, shielded
+from ...client._variables import TypeVar
 from ...client.client import Client
 from ...client.job import Job
-from ...client.variables import TypeVar
 from .cursors import OPTION, Give, Take, Taken
 
 if TYPE_CHECKING:

@@ -1,0 +1,127 @@
+"""`pg-background show`: all that the server knows of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ...options.database import DatabaseGiven, now_of, schema_of_extension
+from ...options.given import command
+from ...options.handles import HandleCommand, HandleGiven
+from ...output.console import note
+from ...output.formats import Format, FormatGiven, print_rows
+from ...output.sink import opened
+from ...output.tables import Column
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ....client.client import Client
+    from ....client.model import Handle, JobColumn, JobInfo
+    from ....inspection import Inspection
+    from ...options.database import Connection
+
+
+@command("show 4711:8612345678901234567", "show --json 4711:8612345678901234567", kind=HandleCommand)
+def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> None:
+    """Show all that is known of a job: its state, what it waits for, its SQL, error and columns.
+
+    Of a job that was read or detached the server keeps less, and for a while only: its state, and the
+    beginning of its SQL.
+    """
+    from .... import display
+    from ....client.errors import JobLost
+    from ....facts import NAME_WIDTH
+
+    with database.client_and_session() as (client, session):
+        job = _job(client, session, handle)
+        try:
+            found = _inspect(session, handle)
+        except JobLost:
+            found = None
+        columns = () if display.is_live(job) else _columns(client, handle)
+        now = now_of(session)
+    if format is Format.TABLE:
+        with opened() as sink:
+            sink.lines(f"{name:<{NAME_WIDTH}} {text}" for name, text in _lines(job, found, columns, now))
+        if found is None:
+            note("it was read or detached: its whole SQL and its rows are gone")
+        return
+    from ...output.listing import as_dict, json_text
+
+    values = as_dict(job) | {
+        "sql": None if found is None else found.sql,
+        "error": None if found is None or found.error is None else asdict(found.error),
+        "columns": [{"name": column.name, "type": column.type_name} for column in columns],
+    }
+    texts = [json_text(value) for value in values.values()]
+    print_rows(format, [Column(name) for name in values], [texts])
+
+
+def _job(client: Client[Any], session: Connection, handle: Handle) -> JobInfo:
+    from ....client._reading import unknown
+    from ...options.access import refusal
+
+    # Of jobs that this role may look at but not cancel the cookie is hidden.
+    hidden = None
+    for job in client.jobs():
+        if job.handle == handle:
+            return job
+        if job.cookie is None and job.pid == handle.pid:
+            hidden = job
+    if error := refusal(session, handle):
+        raise error
+    if hidden is not None and _is_known(session, handle):
+        return hidden
+    raise unknown(handle)
+
+
+def _is_known(session: Connection, handle: Handle) -> bool:
+    from ...options.access import state_of
+
+    return state_of(session, handle) is not None
+
+
+def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
+    """Return the columns of a job that has ended; of another the server would wait for them."""
+    from psycopg import errors
+
+    from ....client.errors import JobLost
+
+    try:
+        return client.attach(handle).describe()
+    except (errors.FeatureNotSupported, errors.InsufficientPrivilege, JobLost):
+        # It was submitted, or its result was read, or is another role's: its columns are of no use.
+        return ()
+
+
+def _inspect(session: Connection, handle: Handle) -> Inspection:
+    from psycopg import errors
+
+    from ....client._reading import telling_unknown
+    from ....client._statements import identifier
+    from ....inspection import NOTHING, inspection, query
+
+    statement = query(identifier(schema_of_extension(session)))
+    try:
+        with telling_unknown(handle):
+            row = session.execute(statement, handle).fetchone()
+    except errors.InsufficientPrivilege:
+        # It may look at the job, but at nothing that may have data in it.
+        return NOTHING
+    assert row is not None
+    return inspection(row)
+
+
+def _lines(
+    job: JobInfo, found: Inspection | None, columns: tuple[JobColumn, ...], now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say, by name."""
+    from ....facts import error_facts, facts
+
+    yield from facts(job, now)
+    if columns:
+        yield "columns", ", ".join(f"{column.name} {column.type_name}" for column in columns)
+    yield from error_facts(job, None if found is None else found.error)
+    yield "sql", (found and found.sql) or job.sql_preview or ""

@@ -1,0 +1,122 @@
+"""`pg-background install`: put the extension into a PostgreSQL that is there already."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ....server.errors import DatabaseError
+from ...options.database import Database, DatabaseGiven, session
+from ...options.given import command
+from ...output.console import note, step
+
+if TYPE_CHECKING:
+    from ....doctor.preloading import Configured
+    from ....server import Installation
+
+PgConfigOption = Annotated[
+    str,
+    typer.Option(
+        "--pg-config",
+        metavar="PATH",
+        envvar="PG_BACKGROUND_PG_CONFIG",
+        help="The server's program pg_config, or its name in PATH.",
+    ),
+]
+
+
+@command(
+    "install",
+    "install --pg-config /usr/lib/postgresql/17/bin/pg_config --dry-run",
+    "install --data /etc/postgresql/18/main",
+)
+def install(
+    database: DatabaseGiven,
+    pg_config: PgConfigOption = "pg_config",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            envvar="PGDATA",
+            help="Data directory of the server, or the folder of its postgresql.conf, to see what it "
+            "preloads. If the server is named as for psql, it is asked instead.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            envvar="PG_BACKGROUND_DRY_RUN",
+            help="Build, and say what would be installed.",
+        ),
+    ] = False,
+) -> None:
+    """Build the extension for a PostgreSQL, and install it there.
+
+    Prints each file that was changed, and does only what is not done yet. A running server keeps what it has
+    until it is restarted. What is left to do is printed at the end, with the setting to be made if the server
+    is named, as for psql or by --data.
+    """
+    from ....server import Installation, NotWritableError, build
+    from ....server import install as installing
+    from ...next_steps import next_steps
+
+    installation = Installation.from_pg_config(pg_config)
+    # Asked first: a server that can't be used is worth no build.
+    installation.program("postgres")
+    try:
+        if not dry_run:
+            installing.require_writable(installation)
+        with step(f"Building the extension for PostgreSQL {installation.version} …"):
+            extension = build(installation)
+        todo = (installing.plan if dry_run else installing.install)(installation, extension)
+    except NotWritableError as error:
+        where = [] if data is None else ["--data", str(data)]
+        hint = with_sudo("install", installation, *where) or error.hint
+        raise NotWritableError(error.message, hint=hint) from None
+    for _, target in todo.copies:
+        typer.echo(f"{target}")
+    for path in todo.removals:
+        typer.echo(f"{path} (removed)")
+    if dry_run:
+        note("nothing was changed" if todo else "it is installed; there is nothing to do")
+    else:
+        note("installed" if todo else "it is installed already")
+    note(next_steps(_configured(installation, database, data)))
+
+
+def _configured(installation: Installation, database: Database, data: Path | None) -> Configured | None:
+    """Return what the server preloads; None if nobody says which server, or it can't be asked."""
+    from ....doctor.preloading import Configured, configured
+    from ....preload import SETTING
+
+    if database.is_given:
+        try:
+            with session(database) as connection:
+                return configured(connection)
+        except DatabaseError as error:
+            note(f"can't ask the server what it preloads: {error.message}")
+            return None
+    if data is None:
+        return None
+    value = installation.configured(SETTING, data)
+    if value is None:
+        note(f'can\'t see what the server preloads: in "{data}" there is no postgresql.conf that can be read')
+        return None
+    return Configured(value, by_command_line=False)
+
+
+def with_sudo(command: str, installation: Installation, *options: str) -> str:
+    """Return the command that would work; as root there is none."""
+    if os.geteuid() == 0:
+        return ""
+    # sudo has a PATH of its own, without virtual environments, and drops the variables.
+    program = Path(sys.argv[0]).absolute()
+    return shlex.join(["sudo", str(program), command, "--pg-config", str(installation.pg_config), *options])

@@ -1,0 +1,53 @@
+"""`pg-background uninstall`: take the extension out of a PostgreSQL again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...options.given import command
+from ...output.console import note
+from .install import PgConfigOption, with_sudo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BEFORE = """\
+Before the server is restarted:
+  1. in each database that has it: DROP EXTENSION pg_background
+  2. take pg_background out of shared_preload_libraries: without its library the server would not start"""
+
+
+@command("uninstall --dry-run", "uninstall --pg-config /usr/lib/postgresql/17/bin/pg_config")
+def uninstall(
+    pg_config: PgConfigOption = "pg_config",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", envvar="PG_BACKGROUND_DRY_RUN", help="Say what would be removed."),
+    ] = False,
+) -> None:
+    """Remove the extension's files from a PostgreSQL.
+
+    Prints each file. A server that runs keeps the library that it has loaded; databases keep the extension
+    until DROP EXTENSION.
+    """
+    from ....server import Installation, NotWritableError
+    from ....server import install as installing
+
+    installation = Installation.from_pg_config(pg_config)
+    files: list[Path] = installing.installed(installation)
+    try:
+        if not dry_run:
+            installing.uninstall(installation, files)
+    except NotWritableError as error:
+        raise NotWritableError(
+            error.message, hint=with_sudo("uninstall", installation) or error.hint
+        ) from None
+    for path in files:
+        typer.echo(f"{path}")
+    if not files:
+        note("it is not installed")
+    else:
+        note("nothing was changed" if dry_run else "removed")
+        note(_BEFORE)

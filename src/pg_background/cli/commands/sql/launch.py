@@ -1,0 +1,32 @@
+"""`pg-background launch`: start a job, and print its handle."""
+
+from __future__ import annotations
+
+import typer
+
+from ...options.database import DatabaseGiven
+from ...options.given import command
+from ...options.handles import text_of
+from ...options.launching import EachStatementOption, LaunchGiven, start
+from ...options.params import ParamsGiven
+from ...options.sql_given import SqlCommand, SqlGiven
+
+
+@command(
+    'launch --label report "SELECT * FROM report()"',
+    kind=SqlCommand,
+)
+def launch(
+    sql: SqlGiven,
+    param: ParamsGiven,
+    database: DatabaseGiven,
+    launch: LaunchGiven,
+    each_statement: EachStatementOption = False,
+) -> None:
+    """Start a job and print its handle, which `result` and the other commands take.
+
+    Its rows are kept until `result` reads them, for as long as pg_background.result_retention says after this
+    command has ended.
+    """
+    with database.client() as client:
+        typer.echo(text_of(start(client, sql, param, launch, each_statement=each_statement).handle))

@@ -1,0 +1,161 @@
+"""What `run` and `result` print: the rows of a job, in the form that was chosen."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..options.given import Given
+from ..page import OUTPUT
+from .console import note
+from .formats import CsvOption, Format, JsonLinesOption, JsonOption, chosen, write_objects
+from .pager import write_paged
+from .sink import Sink, opened
+from .tables import Column, table
+from .terminal import screen_size
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ...client.client import Client
+    from ...client.model import Handle
+    from ..reading import Rows
+
+#: From so many bytes on CSV is written, if not at its end.
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True)
+class ResultOutput:
+    """Where the rows of a job go, and in which form."""
+
+    format: Format
+    expanded: bool
+    pages: bool
+    file: Path | None
+
+    def open(self) -> AbstractContextManager[Sink]:
+        """Open it, before anything is run or read that could not be written."""
+        return opened(self.file)
+
+    def write(
+        self, sink: Sink, client: Client[Any], connection: psycopg.Connection[Any], handle: Handle
+    ) -> None:
+        """Write the result of a job that has succeeded."""
+        from ..options.database import schema_of_extension
+        from ..reading import rows_of, without_columns
+
+        rows = rows_of(client, connection, handle)
+        if rows is not None:
+            sink.encoding = rows.encoding
+            self._write_rows(sink, rows)
+            return
+        found = without_columns(connection, schema_of_extension(connection), handle)
+        if isinstance(found, list):
+            self.write_tags(sink, found)
+        else:
+            self._write_empty_rows(sink, found)
+
+    def write_tags(self, sink: Sink, tags: list[str]) -> None:
+        """Write the command tags of statements without rows; they are no data."""
+        if self.format is Format.TABLE:
+            sink.lines(tags)
+            return
+        for tag in tags:
+            note(tag)
+        if self.format is Format.JSON:
+            sink.write("[]\n")
+
+    def _write_rows(self, sink: Sink, rows: Rows) -> None:
+        if self.format is Format.CSV:
+            _write_csv(sink, rows)
+        elif self.format is Format.TABLE:
+            self._write_table(sink, rows.columns, rows.texts())
+        else:
+            from .json_rows import objects
+
+            names = [column.name for column in rows.columns]
+            pieces = rows.pieces(words=True)
+            write_objects(
+                sink,
+                self.format,
+                lambda between: objects(names, rows.types, pieces, encoding=rows.encoding, between=between),
+            )
+
+    def _write_table(self, sink: Sink, columns: Any, texts: Any) -> None:
+        size = screen_size() if sink.is_screen else None
+        lines = table(columns, texts, expanded=self.expanded, room=size and size[0])
+        if size is not None and self.pages:
+            write_paged(sink, lines, size[1])
+        else:
+            sink.lines(lines)
+
+    def _write_empty_rows(self, sink: Sink, count: int) -> None:
+        """Write rows without columns, of which there is nothing to show but how many they are."""
+        columns: list[Column] = []
+        if self.format is Format.TABLE:
+            # Nothing at all is what an empty string of SQL gives.
+            if count:
+                self._write_table(sink, columns, [()] * count)
+        elif self.format is not Format.CSV:
+            write_objects(sink, self.format, lambda between: [between.join(["{}"] * count)] if count else [])
+
+
+def _write_csv(sink: Sink, rows: Rows) -> None:
+    some: list[bytes | memoryview] = []
+    size = 0
+    for piece in rows.csv():
+        some.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            sink.write_bytes(b"".join(some))
+            some, size = [], 0
+    sink.write_bytes(b"".join(some))
+
+
+def _output(
+    ctx: typer.Context,
+    as_json: JsonOption = False,
+    as_jsonl: JsonLinesOption = False,
+    as_csv: CsvOption = False,
+    expanded: Annotated[
+        bool,
+        typer.Option(
+            "--expanded",
+            "-x",
+            envvar="PG_BACKGROUND_EXPANDED",
+            help="Print a line for each column of a row. A terminal gets that too where rows are wider.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            envvar="PG_BACKGROUND_OUTPUT",
+            help="Write the rows into this file.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    no_pager: Annotated[
+        bool,
+        typer.Option(
+            "--no-pager",
+            envvar="PG_BACKGROUND_NO_PAGER",
+            help="Never show a long table in a pager. It is $PSQL_PAGER, else $PAGER, else less.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+) -> ResultOutput:
+    format = chosen(ctx, as_json=as_json, as_jsonl=as_jsonl, as_csv=as_csv)
+    return ResultOutput(format, expanded, not no_pager, output)
+
+
+OutputGiven = Annotated[ResultOutput, Given(_output)]

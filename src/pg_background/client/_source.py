@@ -1,0 +1,304 @@
+# Made from _source_async.py by tools/async_to_sync.py: edit that one.
+"""Where a client's connections come from: a DSN, a connection, a pool or an engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from ._acompat import Lock
+from ._statements import NOTIFY_ENDS
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+    from sqlalchemy import Engine
+
+Connection = psycopg.Connection[Any]
+
+Lending = AbstractContextManager[Connection]
+
+#: What a client is made from.
+Origin: TypeAlias = "str | Connection | ConnectionPool[Any] | Engine"
+
+
+class Source(Protocol):
+    """Lends connections."""
+
+    #: whether it can open one when another broke
+    reconnects: bool
+
+    #: whether a connection can be had that nobody else uses meanwhile
+    has_private: bool
+
+    #: whether one may be kept that only listens, and jobs tell it when they end
+    can_listen: bool
+
+    @property
+    def is_closed_here(self) -> bool:
+        """Whether what it lends was closed on this side, which has nothing to do with the server's state."""
+        ...
+
+    def shared(self) -> Lending:
+        """Lend a connection for a few short statements."""
+        ...
+
+    def private(self) -> Lending:
+        """Lend one for as long as the block takes, beside which the client goes on working."""
+        ...
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether there is an open transaction, somebody's own, whose locks may hold up jobs."""
+        ...
+
+    def found(self, *, through_pooler: bool) -> None:
+        """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
+
+    def move(self, *, forked: bool) -> None:
+        """Go on in a forked process, or else in another event loop, the one before being closed.
+
+        Raises:
+            RuntimeError: what it lends can't.
+        """
+
+    def close(self) -> None:
+        """Close what this opened, and nothing else."""
+
+
+#: Connections of the processes that this one was forked from. They stay, as closing one ends a session there.
+_of_parents: list[Connection] = []
+
+
+class DsnSource:
+    """Opens connections: one for statements, and others beside it for a while."""
+
+    reconnects = True
+    is_in_transaction = False
+    is_closed_here = False
+    has_private = True
+
+    def __init__(self, dsn: str, **parameters: Any) -> None:
+        self._dsn = dsn
+        self._parameters = {"fallback_application_name": "pg_background", **parameters, "autocommit": True}
+        self._connection: Connection | None = None
+        self._lock = Lock()
+        self._closed = False
+        self.can_listen = False
+
+    def found(self, *, through_pooler: bool) -> None:
+        """See `Source`."""
+        assert self._connection is not None
+        if through_pooler:
+            # The session that has the statement prepared may be another one the next time.
+            self._parameters["prepare_threshold"] = None
+            self._connection.prepare_threshold = None
+        else:
+            self.can_listen = True
+            self._connection.execute(NOTIFY_ENDS)
+
+    @contextmanager
+    def shared(self) -> Iterator[Connection]:
+        """See `Source`."""
+        with self._lock:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._open()
+                if self.can_listen:
+                    self._connection.execute(NOTIFY_ENDS)
+            yield self._connection
+
+    @contextmanager
+    def private(self) -> Iterator[Connection]:
+        """See `Source`."""
+        connection = self._open()
+        process = os.getpid()
+        try:
+            yield connection
+        finally:
+            # In a forked child this would end the parent's session.
+            if process == os.getpid():
+                connection.close()
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        if self._connection is not None:
+            if forked:
+                _of_parents.append(self._connection)
+            else:
+                self._connection.pgconn.finish()
+        self._connection = None
+        self._lock = Lock()
+
+    def _open(self) -> Connection:
+        if self._closed:
+            raise psycopg.InterfaceError("the client is closed")
+        connection: Connection = psycopg.Connection.connect(self._dsn, **self._parameters)
+        return connection
+
+
+class ConnectionSource:
+    """Lends the one connection that it was given, and leaves it open."""
+
+    reconnects = False
+    has_private = False
+    can_listen = False
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = Lock()
+
+    @contextmanager
+    def shared(self) -> Iterator[Connection]:
+        """See `Source`."""
+        with self._lock, unharmed(self._connection):
+            yield self._connection
+
+    # Nobody asks: has_private is False.
+    private = shared
+
+    @property
+    def is_closed_here(self) -> bool:
+        """See `Source`."""
+        return self._connection.closed and not self._connection.broken
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """See `Source`."""
+        return self._connection.info.transaction_status == TransactionStatus.INTRANS
+
+    def found(self, *, through_pooler: bool) -> None:
+        """See `Source`."""
+
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        if forked:
+            raise RuntimeError(
+                "the client's connection belongs to the process that this one was forked from: "
+                "make a new client here, from a DSN or a new connection"
+            )
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """See `Source`."""
+
+
+class PoolSource:
+    """Borrows from a psycopg_pool, for each call."""
+
+    reconnects = True
+    is_in_transaction = False
+    is_closed_here = False
+    has_private = True
+    can_listen = False
+
+    def __init__(self, pool: ConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    @contextmanager
+    def shared(self) -> Iterator[Connection]:
+        """See `Source`."""
+        with self._pool.connection() as connection, unharmed(connection):
+            yield connection
+
+    private = shared
+
+    def found(self, *, through_pooler: bool) -> None:
+        """See `Source`."""
+
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        # Its own threads or tasks, which open connections, are not here.
+        where = "the process that this one was forked from" if forked else "an event loop that is closed"
+        raise RuntimeError(f"the client's pool belongs to {where}: make a pool and a client here")
+
+    def close(self) -> None:
+        """See `Source`."""
+
+
+class EngineSource:
+    """Borrows from an SQLAlchemy engine, for each call."""
+
+    reconnects = True
+    is_in_transaction = False
+    is_closed_here = False
+    has_private = True
+    can_listen = False
+
+    def __init__(self, engine: Engine) -> None:
+        if engine.dialect.driver not in ("psycopg", "psycopg"):
+            raise TypeError(
+                f"the engine's driver is {engine.dialect.driver}: make one of postgresql+psycopg://…"
+            )
+        self._engine = engine
+
+    @contextmanager
+    def shared(self) -> Iterator[Connection]:
+        """See `Source`."""
+        with self._engine.connect() as borrowed:
+            raw = borrowed.connection
+            connection = raw.driver_connection
+            assert isinstance(connection, psycopg.Connection)
+            with unharmed(connection):
+                yield connection
+
+    private = shared
+
+    def found(self, *, through_pooler: bool) -> None:
+        """See `Source`."""
+
+    def move(self, *, forked: bool) -> None:
+        """See `Source`."""
+        if forked:
+            # What the engine has at hand is the parent's, and stays open there.
+            self._engine.dispose(close=False)
+
+    def close(self) -> None:
+        """See `Source`."""
+
+
+@contextmanager
+def unharmed(connection: Connection) -> Iterator[None]:
+    """Leave somebody's connection in the transaction in which it was, or in none, also after an error."""
+    if connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE:
+        yield
+    else:
+        with connection.transaction():
+            yield
+
+
+def source_of(origin: Any, **parameters: Any) -> Source:
+    """Return the source that fits.
+
+    Args:
+        origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine, synchronous ones.
+        parameters: for a DSN, libpq's and psycopg's.
+
+    Raises:
+        TypeError: it is none of them.
+    """
+    if isinstance(origin, str):
+        return DsnSource(origin, **parameters)
+    if parameters:
+        raise TypeError("connection parameters can be given only beside a DSN")
+    if isinstance(origin, psycopg.Connection):
+        return ConnectionSource(origin)
+    # By their names, so that neither library has to be there.
+    families = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(origin).__mro__}
+    if "psycopg_pool.ConnectionPool" in families:
+        return PoolSource(origin)
+    if "sqlalchemy.Engine" in families:
+        return EngineSource(origin)
+    raise TypeError(
+        "a client is made from a DSN, a psycopg.Connection, a psycopg_pool.ConnectionPool "
+        f"or an sqlalchemy Engine, not from {type(origin).__name__}"
+    )

@@ -1,0 +1,154 @@
+"""The SQL that a client sends: no name or operator in it is looked up through a search_path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from ._functions import call, in_schema
+from .model import JobColumn
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
+
+#: Finds the extension. A pooler between shows by the pid, which it makes up when a client connects.
+LOOK = """
+SELECT n.nspname, pg_catalog.pg_backend_pid()
+FROM (VALUES (1)) AS always(here)
+LEFT JOIN (pg_catalog.pg_extension e
+           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace)
+  ON e.extname OPERATOR(pg_catalog.=) 'pg_background'
+"""
+
+#: So that jobs which are launched from then on tell when they end …
+NOTIFY_ENDS = "SET pg_background.notify_channel = 'pg_background'"
+#: … a session that has sent this. All clients have one channel: with one for each, workers would have another
+#: setting to change from job to job, and the payload tells whose job it was.
+LISTEN = "LISTEN pg_background"
+#: Wakes those who listen, to no end.
+NUDGE = "NOTIFY pg_background"
+
+_START = call("pg_background_start")
+
+#: It refers to the setting's new value, so that it comes after that was set.
+_START_DURING = _START.replace("%s", "(CASE WHEN s.during IS NOT NULL THEN %s END)", 1)
+
+#: Handles, h, that are given as two arrays.
+_ARRAYS = "ROWS FROM (pg_catalog.unnest(%s::pg_catalog.int4[]), pg_catalog.unnest(%s::pg_catalog.int8[]))"
+_HANDLES = f"{_ARRAYS} AS h(pid, cookie)"
+
+#: The handle of one job, h.
+HANDLE = "(VALUES (%s::pg_catalog.int4, %s::pg_catalog.int8)) AS h(pid, cookie)"
+
+_OUTCOME = f"LATERAL {call('pg_background_outcome', 'h.pid', 'h.cookie')} AS o"
+_OUTCOMES = "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message FROM "
+
+#: A row of pg_background_jobs is that of a handle.
+_SAME_JOB = "j.pid OPERATOR(pg_catalog.=) h.pid AND j.cookie OPERATOR(pg_catalog.=) h.cookie"
+
+
+class Statements:
+    """The statements, for the schema that the extension is in."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = identifier(schema)
+        self.start = self._sql(f"SELECT pid, cookie FROM {_START}")
+        #: The job's time limit is a setting, which is set for the launch and taken back after it.
+        self.start_limited = self._sql(
+            "SELECT h.pid, h.cookie, pg_catalog.set_config('pg_background.worker_timeout', s.before, true)"
+            " FROM (SELECT pg_catalog.current_setting('pg_background.worker_timeout') AS before,"
+            " pg_catalog.set_config('pg_background.worker_timeout', %s, true) AS during OFFSET 0) AS s"
+            f" CROSS JOIN LATERAL {_START_DURING} AS h"
+        )
+        #: Of those handles that are final or unknown.
+        self.finished = self._sql(
+            f"{_OUTCOMES}{_HANDLES} CROSS JOIN {_OUTCOME}"
+            " WHERE o.state IS NULL OR o.state OPERATOR(pg_catalog.<>)"
+            " ALL ('{{queued,starting,running}}'::pg_catalog.text[])"
+        )
+        self.outcome = self._sql(f"{_OUTCOMES}{HANDLE} CROSS JOIN {_OUTCOME}")
+        #: Of those handles that wait for this session, which waits for them.
+        self.held_up = self._sql(
+            f"SELECT j.pid, j.cookie FROM {{schema}}.pg_background_jobs AS j"
+            f" JOIN {_HANDLES} ON {_SAME_JOB}"
+            " WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ANY (j.blocked_by)"
+        )
+        self.progress = self._sql(
+            "SELECT p.progress_pct, p.progress_msg"
+            f" FROM {_ARRAYS} WITH ORDINALITY AS h(pid, cookie, n)"
+            f" CROSS JOIN LATERAL {call('pg_background_get_progress', 'h.pid', 'h.cookie')} AS p ORDER BY h.n"
+        )
+        self.describe = self._sql(
+            "SELECT d.name, d.type_name, d.type::pg_catalog.oid, n.nspname, t.typname"
+            f" FROM {call('pg_background_describe')} AS d"
+            " LEFT JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) d.type::pg_catalog.oid"
+            " AND t.typname OPERATOR(pg_catalog.<>) 'void'"
+            " LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace"
+            " ORDER BY d.ordinal"
+        )
+        self.error_info = self._sql(
+            f"SELECT sqlstate, message, detail, hint FROM {call('pg_background_error_info')}"
+        )
+        self.cancel = self._sql(f"SELECT {call('pg_background_cancel')}")
+        self.detach = self._sql(f"SELECT {call('pg_background_detach')}")
+        self.jobs = self._sql("SELECT * FROM {schema}.pg_background_jobs")
+        self.job_and_sql = self._sql(
+            f"SELECT j.*, {call('pg_background_full_sql', 'j.pid', 'j.cookie')} AS full_sql"
+            f" FROM {{schema}}.pg_background_jobs AS j JOIN {HANDLE} ON {_SAME_JOB}"
+        )
+        self.stats = self._sql(f"SELECT * FROM {call('pg_background_stats')}")
+
+    def _sql(self, text: LiteralString) -> sql.Composed:
+        return in_schema(text, self._schema)
+
+    def rows_without_columns(self) -> sql.Composed:
+        """Read as many rows as the job has, of no columns: none where it has tags only.
+
+        No column list has zero columns. As JSON such a row is an empty object, and a tag is not.
+        """
+        return sql.SQL(
+            "SELECT FROM {} AS r WHERE r::pg_catalog.text OPERATOR(pg_catalog.=) '{{}}'::pg_catalog.text"
+        ).format(self._sql(call("pg_background_result_json")))
+
+    def result(self, columns: Sequence[JobColumn]) -> sql.Composed:
+        """Read rows. Inside they have numbers for names, as two columns may have the same."""
+        return sql.SQL("SELECT {} FROM {} AS r({})").format(
+            sql.SQL(", ").join(
+                sql.SQL("r.{} AS {}").format(sql.Identifier(f"c{n}"), identifier(column.name))
+                for n, column in enumerate(columns)
+            ),
+            self._sql(call("pg_background_result")),
+            sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(f"c{n}"), _type_of(column))
+                for n, column in enumerate(columns)
+            ),
+        )
+
+
+def identifier(*names: str) -> sql.SQL:
+    """Return a name for statements with placeholders, to which a percent sign in it would be one."""
+    quoted: Any = sql.Identifier(*names).as_string().replace("%", "%%")
+    return sql.SQL(quoted)
+
+
+#: How the server writes built-in types with modifiers. These words mean them under every search_path.
+_MODIFIED = re.compile(
+    r"""(
+    (character|character\ varying|bit|bit\ varying|numeric) \([0-9,-]+\)
+    | (time|timestamp) \(\d\) \ (with|without)\ time\ zone
+    | interval ([ ](year|month|day|hour|minute|second|to))* (\(\d\))?
+    ) (\[\])?""",
+    re.VERBOSE,
+)
+
+
+def _type_of(column: JobColumn) -> sql.SQL:
+    """Return a column's type; a built-in one with its modifiers, for psycopg tells precision and scale."""
+    is_built_in = column.type_path[0] == "pg_catalog" and column.type_path[1] != "text"
+    written: Any = column.type_name
+    if is_built_in and _MODIFIED.fullmatch(written):
+        return sql.SQL(written)
+    return identifier(*column.type_path)

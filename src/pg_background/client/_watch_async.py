@@ -1,0 +1,170 @@
+"""Waiting for any number of jobs, with one statement over all of them when there may be news.
+
+No session waits in the server, so nothing there has a snapshot or a lock, and the client's connection is
+free: it is asked soon after a job was added, then less and less often. What takes longer is told by NOTIFY,
+to a connection that only listens, where there can be one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+
+from ._acompat import AEvent, ALock, ATask, ajoin, aspawn, await_event
+from .model import Handle, Outcome
+
+#: Seconds between two questions while no job ends: they begin with the first and grow to the second.
+SOON = 0.001
+LATE = 0.1
+#: The same where notices come: a process that dies gives none.
+SAFE = 1.0
+
+_GROWTH = 1.5
+
+_logger = logging.getLogger("pg_background")
+
+Callback = Callable[[], object]
+
+
+class AsyncWatch:
+    """One job that is waited for."""
+
+    def __init__(self, watcher: AsyncWatcher, is_notified: bool) -> None:
+        self.watcher = watcher
+        self.is_notified = is_notified
+        #: set when the job is final, or when that can't be learned any more
+        self.over = AEvent()
+        self.outcome: Outcome | None = None
+        self.error: Exception | None = None
+        #: held while the job's output is read
+        self.reading = ALock()
+        self._callbacks: list[Callback] = []
+        self._mutex = threading.Lock()
+
+    def when_over(self, callback: Callback) -> None:
+        """Call it then, or at once if it is over."""
+        with self._mutex:
+            if not self.over.is_set():
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def settle(self, outcome: Outcome | None, error: Exception | None = None) -> None:
+        """Say what has become of the job, once."""
+        with self._mutex:
+            if self.over.is_set():
+                return
+            self.outcome, self.error = outcome, error
+            self.over.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                # As with concurrent.futures: one caller's mistake is not the others'.
+                _logger.exception("a callback of a finished job failed")
+
+
+class AsyncWatcher:
+    """Watches the jobs of a client, beside it, while there are any."""
+
+    def __init__(
+        self,
+        ask: Callable[[Sequence[Handle]], Awaitable[list[Outcome]]],
+        listen: Callable[[AsyncWatcher], Awaitable[None]],
+    ) -> None:
+        """
+        Args:
+            ask: returns those that are final or unknown, of these.
+            listen: sets `listening`, and calls `hear` for each notice, until `closed`; ends at once if there
+                can be none.
+        """
+        self.wake = AEvent()
+        self.listening = False
+        self.closed = False
+        self._ask = ask
+        self._listen = listen
+        self._open: dict[Handle, AsyncWatch] = {}
+        self._mutex = threading.Lock()
+        self._asking: ATask | None = None
+        self._hearing: ATask | None = None
+
+    def add(self, handle: Handle, *, is_notified: bool) -> AsyncWatch:
+        """Watch a job until it is over.
+
+        Args:
+            is_notified: whether the server gives notice when it ends.
+        """
+        with self._mutex:
+            watch = self._open.setdefault(handle, AsyncWatch(self, is_notified))
+            if self._asking is None:
+                self._asking = aspawn("pg_background wait", self._run)
+            self.wake.set()
+        return watch
+
+    def hear(self, payload: str) -> None:
+        """Take a notice: it may be of another client's job."""
+        with self._mutex:
+            mine = any(payload == str(handle.pid) for handle in self._open)
+        if mine:
+            self.wake.set()
+
+    def fail(self, handle: Handle, error: Exception) -> None:
+        """Say that waiting for a job is in vain."""
+        if watch := self._take(handle):
+            watch.settle(None, error)
+
+    async def close(self) -> None:
+        """Stop; whoever still waits is told."""
+        self.closed = True
+        self.wake.set()
+        for task in (self._asking, self._hearing):
+            if task is not None:
+                await ajoin(task)
+        self._settle_all(RuntimeError("the client was closed while it waited for the job"))
+
+    async def _hear(self) -> None:
+        try:
+            await self._listen(self)
+        finally:
+            self.listening = False
+
+    async def _run(self) -> None:
+        pause = SOON
+        while (handles := self._still_open()) and not self.closed:
+            self.wake.clear()
+            try:
+                finished = await self._ask(handles)
+            except Exception as error:
+                self._settle_all(error)
+                continue
+            for outcome in finished:
+                if watch := self._take(outcome.handle):
+                    watch.settle(outcome)
+            if pause >= LATE and self._hearing is None:
+                self._hearing = aspawn("pg_background listen", self._hear)
+            hears_all = self.listening and self._are_all_notified()
+            woken = await await_event(self.wake, SAFE if hears_all else pause)
+            pause = SOON if woken or finished else min(pause * _GROWTH, LATE)
+
+    def _still_open(self) -> list[Handle]:
+        """Return the jobs to ask about; with none left the next one to be added starts anew."""
+        with self._mutex:
+            if not self._open:
+                self._asking = None
+            return list(self._open)
+
+    def _are_all_notified(self) -> bool:
+        with self._mutex:
+            return all(watch.is_notified for watch in self._open.values())
+
+    def _take(self, handle: Handle) -> AsyncWatch | None:
+        with self._mutex:
+            return self._open.pop(handle, None)
+
+    def _settle_all(self, error: Exception) -> None:
+        with self._mutex:
+            watches, self._open = list(self._open.values()), {}
+        for watch in watches:
+            watch.settle(None, error)
