@@ -71,6 +71,7 @@ include "pg_background/cancel/drain_server.pyx"             # drain_server, resu
 
 # output: from the worker to the reader
 include "pg_background/output/shape.pyx"                    # what a type is made of
+include "pg_background/output/shape_packed.pyx"           # ... as it travels
 include "pg_background/output/apart.pyx"                    # values taken apart, to travel
 include "pg_background/output/rows.pyx"                     # rows into messages
 include "pg_background/output/stream_write.pyx"             # messages into the queue or the file

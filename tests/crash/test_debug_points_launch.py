@@ -171,3 +171,17 @@ def test_drain_does_not_wait_for_a_launch_that_was_given_up(scene: Scene) -> Non
     settled(scene)
     assert scene.ran() == 0
     scene.assert_nothing_is_left()
+
+
+def test_the_worker_ends_before_it_is_woken(scene: Scene) -> None:
+    """The job has another one then."""
+    make_warm(scene)
+    with scene.point("launch_before_wake") as point, scene.calls() as call:
+        launching = call(launch, scene.launcher, JOB)
+        point.reached()
+        query(scene.watcher, END_WORKERS)
+        point.open()
+        launching.result()
+    settled(scene)
+    assert scene.ran() == 1
+    scene.assert_nothing_is_left()

@@ -13,13 +13,14 @@ from ..support.jobs import Handle, launch, result, start, wait
 from .test_describe import as_json, describe
 
 #: Types of each way of passing values, with the functions of those that they are like.
-LIKE = {"by_value": "int4", "one_byte": '"char"', "fixed": "uuid", "varying": "text"}
-FUNCTIONS = {"int4": "int4", '"char"': "char", "uuid": "uuid_", "text": "text"}
+LIKE = {"by_value": "int4", "one_byte": '"char"', "fixed": "uuid", "varying": "text", "zero_ended": "cstring"}
+FUNCTIONS = {"int4": "int4", '"char"': "char", "uuid": "uuid_", "text": "text", "cstring": "cstring_"}
 TEXTS = {
     "by_value": "42",
     "one_byte": "x",
     "fixed": "00000000-0000-0000-0000-0000000000ff",
     "varying": "a, é",
+    "zero_ended": "one,two",
 }
 JOB = (
     "SELECT "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ..support.calls import query, result_failure, value
+from ..support.calls import query, result_error, result_failure, value
 from ..support.fix_encodings import OpenIn
 from ..support.jobs import launch, result, wait
+from .test_describe import describe
 
 #: With é, quotes and backslashes wherever text may be; and types without text.
 TYPES = {
@@ -118,3 +119,40 @@ def test_what_no_form_is_known_of(open_in: OpenIn) -> None:
     assert (failed.sqlstate, failed.hint) == ("42804", "Cast it to text in the job.")
     read = "SELECT v IS NULL FROM pg_background_result(%s, %s) AS (v pg_node_tree)"
     assert value(here, read, *handle) is False
+
+
+@pytest.mark.parametrize("type_", ["varchar(3)", "char(3)", "varchar(3)[]", "three"])
+def test_lengths_hold_in_the_readers_encoding(open_in: OpenIn, type_: str) -> None:
+    """A character there may be two here."""
+    here, there = open_in("UTF8"), open_in("SQL_ASCII")
+    query(here, "CREATE DOMAIN three AS varchar(3)")
+    handle = launch(here, f"SELECT '{{ééé}}'::{type_}" if type_.endswith("[]") else f"SELECT 'ééé'::{type_}")
+    wait(here, handle)
+    declared = "varchar(3)" if type_ == "three" else type_
+    assert result_failure(there, handle, f"v {declared}").sqlstate == "22001"
+
+
+def test_what_can_not_be_read_has_no_type_to_declare(open_in: OpenIn) -> None:
+    here, there = open_in("UTF8"), open_in("LATIN1")
+    handle = launch(here, "SELECT prosqlbody FROM pg_proc LIMIT 1")
+    wait(here, handle)
+    assert describe(there, handle) == [(1, "prosqlbody", None, None)]
+
+
+def test_names_of_fields_that_the_encoding_lacks(open_in: OpenIn) -> None:
+    """They make no value unreadable."""
+    here, there = open_in("UTF8"), open_in("LATIN1")
+    query(here, 'CREATE TABLE priced ("€" int); INSERT INTO priced VALUES (1)')
+    for sql in ("SELECT p FROM priced AS p", 'SELECT x FROM (SELECT 1 AS "€") AS x'):
+        handle = launch(here, sql)
+        wait(here, handle)
+        assert result(there, handle, "v text") == [("(1)",)]
+
+
+@pytest.mark.parametrize(("source", "letter"), [("SQL_ASCII", "é"), ("EUC_JIS_2004", "か゚")])
+def test_carets_are_where_they_are_here(open_in: OpenIn, source: str, letter: str) -> None:
+    here, there = open_in(source), open_in("UTF8")
+    sql = f"SELECT '{letter * 5}', nothing"
+    handle = launch(here, sql)
+    wait(here, handle)
+    assert result_error(there, handle, "v text").diag.internal_position == str(sql.index("nothing") + 1)

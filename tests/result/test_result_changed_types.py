@@ -19,6 +19,7 @@ from ..support.calls import (
 )
 from ..support.fix_db import Connect, Connection
 from ..support.jobs import Gate, Handle, closed_gate, launch, result, run, wait
+from ..support.server import Server
 from ..support.waiting import wait_until_sql
 from .test_describe import as_json, describe
 
@@ -348,3 +349,99 @@ def test_a_base_type_that_the_job_makes(conn: Connection, connect: Connect) -> N
         assert reading.result() == [(1, "x", "citext", "citext")]
         gate.close()
     assert read_result(conn, handle, "x citext", "x = 'X'") == [(True,)]
+
+
+# ---- while the job runs
+
+
+def gated_function(conn: Connection, gate: Gate, type_: str) -> None:
+    """Make latest(), which passes the gate and then returns what the table of this name has."""
+    query(
+        conn,
+        f"CREATE FUNCTION pass_gate() RETURNS void LANGUAGE plpgsql AS $$BEGIN EXECUTE '{gate.sql}'; END$$",
+    )
+    query(
+        conn,
+        f"CREATE FUNCTION latest() RETURNS {type_} LANGUAGE sql VOLATILE"
+        f" AS 'SELECT pass_gate(); SELECT max(v)::{type_} FROM latest'",
+    )
+
+
+def test_a_label_that_came_during_the_job_and_was_renamed_since(conn: Connection, connect: Connect) -> None:
+    """It is known by its OID."""
+    other = connect()
+    query(
+        conn,
+        "CREATE TYPE moods AS ENUM ('sad'); CREATE TABLE latest (v moods); INSERT INTO latest VALUES ('sad')",
+    )
+    with closed_gate(other) as gate:
+        gated_function(conn, gate, "moods")
+        handles = [launch(conn, sql) for sql in ("SELECT latest()", "SELECT ARRAY[latest()]")]
+        for handle in handles:
+            wait_until_blocked(other, handle.pid)
+        query(conn, "ALTER TYPE moods ADD VALUE 'new'")
+        query(conn, "UPDATE latest SET v = 'new'")
+    for handle in handles:
+        wait(conn, handle)
+    query(conn, "ALTER TYPE moods RENAME VALUE 'new' TO 'newer'")
+    assert result(conn, handles[0], "m moods") == [("newer",)]
+    assert read_result(conn, handles[1], "m moods[]", "m::text") == [("{newer}",)]
+
+
+def test_not_null_that_was_dropped_during_the_job_and_is_there_again(
+    conn: Connection, connect: Connect
+) -> None:
+    other = connect()
+    query(
+        conn,
+        "CREATE DOMAIN given AS int NOT NULL; CREATE TABLE latest (v int); INSERT INTO latest VALUES (1)",
+    )
+    with closed_gate(other) as gate:
+        gated_function(conn, gate, "given")
+        handle = launch(conn, "SELECT latest()")
+        wait_until_blocked(other, handle.pid)
+        query(conn, "ALTER DOMAIN given DROP NOT NULL")
+        query(conn, "UPDATE latest SET v = NULL")
+    wait(conn, handle)
+    query(conn, "ALTER DOMAIN given SET NOT NULL")
+    assert result_failure(conn, handle, "v given").sqlstate == "42804"
+    assert result(conn, handle, "v text") == [(None,)]
+
+
+def test_types_that_the_job_has_locked(conn: Connection, connect: Connect, server: Server) -> None:
+    """The job waits for its reader: that must not wait for the job, or nothing goes on."""
+    other = connect()
+    query(conn, "CREATE TYPE part AS (a int8); CREATE TYPE parts AS RANGE (subtype = part)")
+    change = "ALTER TYPE part ADD ATTRIBUTE b int; ALTER TYPE part DROP ATTRIBUTE b; "
+    limit = server.alter_system({"pg_background.max_result_size": "1MB"})
+    with limit, closed_gate(other) as gate, at_the_same_time(conn) as call:
+        handle = launch(
+            conn,
+            change + "SELECT CASE WHEN g > 3 THEN row(parts(row(g)::part, NULL)) ELSE row(1) END,"
+            f" repeat('x', 20000) || CASE WHEN g = 3 THEN ({gate.sql})::text ELSE '' END"
+            " FROM generate_series(1, 100) AS g",
+        )
+        wait_until_blocked(other, handle.pid)
+        reading = call(read_result, conn, handle, "r record, t text", "count(*)")
+        wait_until_in_extension(other, conn)
+        gate.open()
+        assert reading.result() == [(100,)]
+        gate.close()
+
+
+def test_types_of_very_many_parts(conn: Connection) -> None:
+    """Each has twice as many as the one before."""
+    query(conn, "CREATE TYPE part_0 AS (a int)")
+    for n in range(1, 18):
+        query(conn, f"CREATE TYPE part_{n} AS (a part_{n - 1}, b part_{n - 1})")
+    assert run(conn, "SELECT NULL::part_3", "v part_3") == [(None,)]
+    handle = launch(conn, "SELECT NULL::part_17, ARRAY[NULL::part_17]")
+    wait(conn, handle)
+    assert [row[3] for row in describe(conn, handle)] == ["text", "text"]
+    assert result(conn, handle, "a text, b text") == [(None, "{NULL}")]
+    handle = launch(conn, "SELECT row(NULL::part_17)")
+    wait(conn, handle)
+    assert result_failure(conn, handle, "r text")[:2] == (
+        "54000",
+        "a record of the result is made of too many parts",
+    )

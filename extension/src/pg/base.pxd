@@ -136,6 +136,7 @@ cdef extern from "shim.h" nogil:
     cbool pg_strong_random(void *buf, size_t len)
     uint64_t hash_bytes_extended(const unsigned char *k, int keylen, uint64_t seed)
     int pg_encoding_mblen(int encoding, const char *mbstr)
+    int pg_mbstrlen(const char *mbstr)
     int pg_mbcliplen(const char *mbstr, int len, int limit)
     int pg_mblen(const char *mbstr)
     int pg_mbstrlen_with_len(const char *mbstr, int len)

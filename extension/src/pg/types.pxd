@@ -22,6 +22,7 @@ cdef extern from "shim.h" nogil:
         Oid base
         int32_t base_typmod
         cbool not_null
+        uint32_t change
     cbool isOtherTempNamespace(Oid namespaceId)
     cbool get_type_facts(Oid type, TypeFacts *facts)
     Oid get_array_type(Oid typid)
@@ -30,6 +31,7 @@ cdef extern from "shim.h" nogil:
     Oid get_multirange_range(Oid multirangeOid)
     int enum_labels(Oid type, Oid **oids, char ***labels)
     Oid enum_value(Oid type, const char *label)
+    cbool is_label_of(Oid type, Oid label)
     TupleDesc lookup_rowtype_tupdesc_copy(Oid type_id, int32_t typmod)
 
     # Code that belongs to types
@@ -110,6 +112,8 @@ cdef extern from "shim.h" nogil:
     enum:
         AccessShareLock
     void LockRelationOid(Oid relid, int lockmode)
+    cbool ConditionalLockRelationOid(Oid relid, int lockmode)
+    cbool lock_free_type(Oid type)
     void LockDatabaseObject(Oid classid, Oid objid, uint16_t objsubid, int lockmode)
     void UnlockRelationOid(Oid relid, int lockmode)
     void AcceptInvalidationMessages()

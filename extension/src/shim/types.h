@@ -9,6 +9,7 @@ typedef struct TypeFacts
 	Oid			base;			/* of a domain: one level down */
 	int32		base_typmod;
 	bool		not_null;		/* of a domain, this level alone */
+	TransactionId change;		/* the last of the type itself, be it of its name or owner */
 } TypeFacts;
 
 /* False for a type that does not exist, or is not defined yet. */
@@ -31,6 +32,7 @@ get_type_facts(Oid type, TypeFacts *facts)
 	facts->base = form->typbasetype;
 	facts->base_typmod = form->typtypmod;
 	facts->not_null = form->typnotnull;
+	facts->change = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	ReleaseSysCache(tuple);
 	return defined;
 }
@@ -53,6 +55,31 @@ enum_labels(Oid type, Oid **oids, char ***labels)
 	}
 	ReleaseSysCacheList(list);
 	return count;
+}
+
+/* As LockDatabaseObject with AccessShareLock, where nobody is to be waited for; ConditionalLockDatabaseObject is not in
+ * all releases. */
+static inline bool
+lock_free_type(Oid type)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, TypeRelationId, type, 0);
+	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return true;
+}
+
+static inline bool
+is_label_of(Oid type, Oid label)
+{
+	HeapTuple	tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(label));
+	bool		is_so = HeapTupleIsValid(tuple) && ((Form_pg_enum) GETSTRUCT(tuple))->enumtypid == type;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return is_so;
 }
 
 /* Of this type, or InvalidOid. */
@@ -216,9 +243,9 @@ value_bytes(Datum *value, int16 length, bool by_value, Size *size)
 
 	if (by_value)
 		store_att_byval(value, *value, length);
-	else if (length < 0)
+	else if (length == -1)
 		bytes = (char *) PG_DETOAST_DATUM(*value);
-	*size = length < 0 ? VARSIZE(bytes) : length;
+	*size = length >= 0 ? (Size) length : length == -1 ? VARSIZE(bytes) : strlen(bytes) + 1;
 	return bytes;
 }
 

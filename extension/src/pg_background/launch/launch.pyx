@@ -145,6 +145,7 @@ cdef void accept_job(Pending *pending) noexcept nogil:
     cdef Garbage unused
     cdef Job *job = NULL
     cdef Worker *worker = NULL
+    cdef Latch *latch = NULL
     cdef bint start_ahead = False
     cdef bint draining, over_limit
     if not launch.submitted and launch.on_full == FULL_IS_ERROR:
@@ -172,11 +173,15 @@ cdef void accept_job(Pending *pending) noexcept nogil:
             my_session.active += 1
             worker = choose_idle_worker(job)
             pending.pid = assign(job, worker)
+            if worker != NULL:
+                # once the lock is free, the worker may end, and its place have no process
+                latch = proc_latch(worker.proc)
             start_ahead = want_another(job, worker)
     unlock_registry()
     dispose(&garbage)
-    if worker != NULL:
-        SetLatch(proc_latch(worker.proc))
+    debug_point("launch_before_wake")
+    if latch != NULL:
+        SetLatch(latch)
     if start_ahead:
         wake_keeper()
     pending.job = job

@@ -48,11 +48,11 @@ cdef Datum take_apart(Shape *shape, Datum value) noexcept nogil:
         return in_one_piece(value, shape.length)
     if shape.kind == SHAPE_DOMAIN:
         return take_apart(shape.parts, value)
-    if shape.kind == SHAPE_ENUM or shape.kind == SHAPE_TEXT:
+    if shape.kind == SHAPE_TEXT:
         return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
     if shape.kind == SHAPE_WRITTEN:
         return written_value(shape, value)
-    if shape.kind == SHAPE_REFERENCE:
+    if shape.kind == SHAPE_REFERENCE or shape.kind == SHAPE_ENUM:
         return reference_value(shape, value)
     if shape.kind == SHAPE_ARRAY or shape.kind == SHAPE_BOXES:
         return array_apart(shape, value)
@@ -109,7 +109,7 @@ cdef char *written_form(Shape *shape, Datum value) noexcept nogil:
 
 
 cdef Datum reference_value(Shape *shape, Datum value) noexcept nogil:
-    """The OID, for this database, and the name that other databases read, as the payload of a bytea."""
+    """The OID, for this database, and the name that is read elsewhere, as the payload of a bytea."""
     cdef char *name = OutputFunctionCall(&shape.function, value)
     cdef Oid oid = DatumGetObjectId(value)
     cdef text *both
@@ -222,7 +222,7 @@ cdef int tell_record(Oid type, int32_t typmod) noexcept nogil:
         found = find_any_array(&sent.shape, <Oid>typmod)
     else:
         sent.shape.desc = lookup_rowtype_tupdesc_copy(type, typmod)
-        found = find_fields_of(&sent.shape, sent.shape.desc, True)
+        found = find_record(&sent.shape)
     if not found:
         raise_error(ERRCODE_UNDEFINED_OBJECT, b"a type within a record does not exist any more")
     prepare_apart(&sent.shape)

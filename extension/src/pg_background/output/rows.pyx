@@ -52,7 +52,7 @@ cdef Shape *shape_to_send(Oid type, int32_t typmod) noexcept nogil:
     if needs_no_shape(type):
         return NULL
     shape = <Shape *>palloc(sizeof(Shape))
-    if not find_shape(shape, type, typmod, True):
+    if not find_shape(shape, type, typmod, LOCK_TYPES):
         raise_error(ERRCODE_UNDEFINED_OBJECT, b"type of a column of the result does not exist any more")
     shape.name = type_name(type, typmod)
     prepare_apart(shape)

@@ -3,7 +3,7 @@
 
 cdef enum ShapeKind:
     SHAPE_PLAIN = 1             # the bytes mean the same as long as the type exists
-    SHAPE_ENUM                  # travels as its label; the parts are the labels there were
+    SHAPE_ENUM                  # travels as OID and label; the parts are the labels there were
     SHAPE_LABEL                 # one of them, with its OID as the type
     SHAPE_REFERENCE             # regclass and the like: travels as OID and name
     SHAPE_DOMAIN                # travels as what it is based on, its one part
@@ -17,6 +17,16 @@ cdef enum ShapeKind:
     SHAPE_WRITTEN
     SHAPE_TEXT                  # text that no type reads: of pseudo-types
 
+cdef enum:
+    MOST_PARTS = 100000         # of one shape: types within types may be many more than there are types
+
+cdef enum Locking:
+    LOCK_NOTHING = 0
+    LOCK_TYPES                  # against change, until the end of the transaction
+    LOCK_FREE_TYPES             # ... where nobody is to be waited for: one that is being changed is not in force
+
+cdef int shape_room                 # parts that the shape being looked up may still have; negative: it has too many
+
 cdef struct Shape:
     int32_t kind
     Oid type
@@ -24,7 +34,7 @@ cdef struct Shape:
     Oid wire                    # type of the value as it travels
     const char *name            # of a field or label
     int16_t number              # of a field: its attribute number
-    bint not_null               # of a domain, this level alone
+    uint32_t not_null_since     # of a domain, this level alone: the change of the type that holds now; 0: NULL may be
     int check_count
     DomainCheck *checks
     int32_t count
@@ -32,8 +42,7 @@ cdef struct Shape:
     # what a side keeps for the values: functions and rows
     int16_t length              # as in pg_type.typlen, of what travels as its bytes
     cbool by_value              # ... and typbyval
-    FmgrInfo function           # output where values are taken apart, input where they are put together
-    Oid function_parameter
+    FmgrInfo function           # output
     TupleDesc wire_desc         # of a composite as it travels
     TupleDesc desc              # ... as it is, or as the reader gets it
     # on the reader's side
@@ -76,20 +85,41 @@ cdef void set_plain(Shape *shape, Oid type) noexcept nogil:
     shape.wire = type
 
 
-cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept nogil:
-    """Fill in what the catalogues say; False where the type, or one that it is made of, does not exist.
+cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, int lock) noexcept nogil:
+    """Fill in what the catalogues say; False where the type, or one that it is made of, does not exist, or is not to be
+    locked.
 
-    With `lock`, a composite's fields stay as they are until the end of the transaction. Allocates in the current
-    memory context.
+    With `lock`, a composite's fields stay as they are until the end of the transaction. A type that is made of too many
+    parts travels as text. Allocates in the current memory context.
     """
+    global shape_room
+    shape_room = MOST_PARTS
+    if find_part(shape, type, typmod, lock):
+        return True
+    if shape_room >= 0:
+        return False
+    set_plain(shape, type)
+    travel_as_text(shape)
+    return True
+
+
+cdef void travel_as_text(Shape *shape) noexcept nogil:
+    shape.kind = SHAPE_TEXT
+    shape.wire = TEXTOID
+    shape.count = 0
+
+
+cdef bint find_part(Shape *shape, Oid type, int32_t typmod, int lock) noexcept nogil:
+    """The same for a type within the one that is looked up."""
+    global shape_room
     cdef TypeFacts facts
     check_stack_depth()
+    CHECK_FOR_INTERRUPTS()
     memset(shape, 0, sizeof(Shape))
-    shape.kind = SHAPE_PLAIN
-    shape.type = type
+    set_plain(shape, type)
     shape.typmod = typmod
-    shape.wire = type
-    if not get_type_facts(type, &facts):
+    shape_room -= 1
+    if shape_room < 0 or not get_type_facts(type, &facts):
         return False
     if facts.kind == c'c':
         return find_fields(shape, lock)
@@ -98,10 +128,10 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
     elif facts.kind == c'd':
         shape.kind = SHAPE_DOMAIN
         add_parts(shape, 1)
-        if not find_shape(shape.parts, facts.base, facts.base_typmod, lock):
+        if not find_part(shape.parts, facts.base, facts.base_typmod, lock):
             return False
         shape.wire = shape.parts.wire
-        shape.not_null = facts.not_null
+        shape.not_null_since = facts.change if facts.not_null else 0
         shape.check_count = domain_checks(type, &shape.checks)
     elif type == RECORDOID:
         shape.kind = SHAPE_RECORD
@@ -111,8 +141,7 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
         shape.kind = SHAPE_ANYARRAY
         shape.wire = RECORDOID
     elif facts.kind == c'p':
-        shape.kind = SHAPE_TEXT
-        shape.wire = TEXTOID
+        travel_as_text(shape)
     elif is_reference(type):
         shape.kind = SHAPE_REFERENCE
         shape.wire = BYTEAOID
@@ -120,8 +149,8 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
         shape.kind = SHAPE_WRITTEN
         shape.wire = BYTEAOID
         add_parts(shape, 1)
-        return find_shape(shape.parts, get_range_subtype(type) if facts.kind == c'r' else get_multirange_range(type),
-                          -1, lock)
+        return find_part(shape.parts, get_range_subtype(type) if facts.kind == c'r' else get_multirange_range(type),
+                         -1, lock)
     elif facts.element != InvalidOid and not needs_no_shape(type):
         return find_element(shape, facts.element, lock)
     elif type >= FirstUnpinnedObjectId:
@@ -130,9 +159,9 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, bint lock) noexcept
     return True
 
 
-cdef bint find_element(Shape *shape, Oid element, bint lock) noexcept nogil:
+cdef bint find_element(Shape *shape, Oid element, int lock) noexcept nogil:
     add_parts(shape, 1)
-    if not find_shape(shape.parts, element, -1, lock):
+    if not find_part(shape.parts, element, -1, lock):
         return False
     if shape.parts.kind == SHAPE_PLAIN:
         shape.count = 0
@@ -155,14 +184,14 @@ cdef bint find_any_array(Shape *shape, Oid element) noexcept nogil:
     shape.wire = RECORDOID
     add_parts(shape, 2)
     set_plain(&shape.parts[0], TEXTOID)
-    if array != InvalidOid and not find_shape(&shape.parts[1], array, -1, True):
+    if array != InvalidOid and not find_shape(&shape.parts[1], array, -1, LOCK_TYPES):
         return False
     if array == InvalidOid:
         # the statistics of a column of arrays
         shape.parts[1].kind = SHAPE_BOXES
         shape.parts[1].wire = RECORDARRAYOID
         add_parts(&shape.parts[1], 1)
-        if not find_shape(shape.parts[1].parts, element, -1, True):
+        if not find_shape(shape.parts[1].parts, element, -1, LOCK_TYPES):
             return False
     shape.parts[0].name = "text"
     shape.parts[1].name = "array"
@@ -174,7 +203,7 @@ cdef void find_labels(Shape *shape) noexcept nogil:
     cdef char **labels = NULL
     cdef int i
     shape.kind = SHAPE_ENUM
-    shape.wire = TEXTOID
+    shape.wire = BYTEAOID
     add_parts(shape, enum_labels(shape.type, &oids, &labels))
     for i in range(shape.count):
         shape.parts[i].kind = SHAPE_LABEL
@@ -182,7 +211,7 @@ cdef void find_labels(Shape *shape) noexcept nogil:
         shape.parts[i].name = labels[i]
 
 
-cdef bint find_fields(Shape *shape, bint lock) noexcept nogil:
+cdef bint find_fields(Shape *shape, int lock) noexcept nogil:
     """Of a composite type or a table's rows, without the dropped ones."""
     cdef TypeFacts facts
     cdef Oid relation
@@ -190,17 +219,20 @@ cdef bint find_fields(Shape *shape, bint lock) noexcept nogil:
     if not get_type_facts(shape.type, &facts):
         return False
     relation = facts.relation
-    LockRelationOid(relation, AccessShareLock)
+    if lock != LOCK_FREE_TYPES:
+        LockRelationOid(relation, AccessShareLock)
+    elif not ConditionalLockRelationOid(relation, AccessShareLock):
+        return False
     # it may have gone while the lock was waited for, and only locked it cannot go now
     found = get_type_facts(shape.type, &facts)
     if found:
         found = find_fields_of(shape, lookup_rowtype_tupdesc_copy(shape.type, -1), lock)
-    if not lock:
+    if lock == LOCK_NOTHING:
         UnlockRelationOid(relation, AccessShareLock)
     return found
 
 
-cdef bint find_fields_of(Shape *shape, TupleDesc desc, bint lock) noexcept nogil:
+cdef bint find_fields_of(Shape *shape, TupleDesc desc, int lock) noexcept nogil:
     cdef int i
     cdef int n = 0
     shape.kind = SHAPE_COMPOSITE
@@ -209,7 +241,7 @@ cdef bint find_fields_of(Shape *shape, TupleDesc desc, bint lock) noexcept nogil
     for i in range(desc.natts):
         if column(desc, i).attisdropped:
             continue
-        if not find_shape(&shape.parts[n], column(desc, i).atttypid, column(desc, i).atttypmod, lock):
+        if not find_part(&shape.parts[n], column(desc, i).atttypid, column(desc, i).atttypmod, lock):
             return False
         shape.parts[n].name = column_name(desc, i)
         shape.parts[n].number = <int16_t>(i + 1)
@@ -218,11 +250,24 @@ cdef bint find_fields_of(Shape *shape, TupleDesc desc, bint lock) noexcept nogil
     return True
 
 
+cdef bint find_record(Shape *shape) noexcept nogil:
+    """Of an anonymous record with the columns of shape.desc."""
+    global shape_room
+    shape_room = MOST_PARTS
+    if find_fields_of(shape, shape.desc, LOCK_TYPES):
+        return True
+    if shape_room < 0:
+        raise_with_hint(ERRCODE_PROGRAM_LIMIT_EXCEEDED, b"Cast it to text in the job.",
+                        b"a record of the result is made of too many parts")
+    return False
+
+
 cdef bint is_as_strict(Shape *sent, Shape *here) noexcept nogil:
     """Whether a value of the domain has passed all that it demands now, or was let off in the job too, as a NULL of an
     outer join and a row older than a constraint are."""
     cdef int i, k
-    if here.not_null and not sent.not_null:
+    # one that was dropped and set again has let off what came in between
+    if here.not_null_since != 0 and sent.not_null_since != here.not_null_since:
         return False
     for i in range(here.check_count):
         k = 0
@@ -281,12 +326,14 @@ cdef bint is_of_other_session(Shape *shape) noexcept nogil:
     return is_other
 
 
-cdef bint is_shape_in_force(Shape *sent, bint lock) noexcept nogil:
-    """Whether the type still exists in this database and has the shape that its values were sent with; with `lock`,
-    until the end of the transaction."""
+cdef bint is_shape_in_force(Shape *sent, int lock) noexcept nogil:
+    """Whether the type still exists in this database and has the shape that its values were sent with; `lock` is of
+    Locking."""
     cdef Shape here
-    if lock:
+    if lock == LOCK_TYPES:
         LockDatabaseObject(TypeRelationId, sent.type, 0, AccessShareLock)
+    elif lock == LOCK_FREE_TYPES and not lock_free_type(sent.type):
+        return False
     return (not is_of_other_session(sent) and find_shape(&here, sent.type, sent.typmod, lock)
             and is_same_shape(sent, &here))
 
@@ -303,76 +350,3 @@ cdef TupleDesc fields_desc(Shape *shape, bint as_target) noexcept nogil:
         else:
             TupleDescInitEntry(desc, <int16_t>(i + 1), NULL, part.wire, -1, 0)
     return desc
-
-
-# ---- as it travels: of each node its fixed part, the name with a NUL, the checks, then the parts
-
-cdef struct PackedShape:
-    int32_t kind
-    Oid type
-    int32_t typmod
-    Oid wire
-    int16_t number
-    int16_t not_null
-    int32_t check_count
-    int32_t count
-    int32_t name_size           # with the NUL; 0: none
-
-cdef struct PackedCheck:
-    Oid oid
-    int32_t is_valid
-
-
-cdef void pack_shape(StringInfo buffer, Shape *shape) noexcept nogil:
-    cdef PackedShape packed
-    cdef PackedCheck check
-    cdef int i
-    check_stack_depth()
-    packed.kind = shape.kind
-    packed.type = shape.type
-    packed.typmod = shape.typmod
-    packed.wire = shape.wire
-    packed.number = shape.number
-    packed.not_null = shape.not_null
-    packed.check_count = shape.check_count
-    packed.count = shape.count
-    packed.name_size = 0 if shape.name == NULL else <int32_t>strlen(shape.name) + 1
-    appendBinaryStringInfo(buffer, <char *>&packed, sizeof(packed))
-    appendBinaryStringInfo(buffer, shape.name, packed.name_size)
-    for i in range(shape.check_count):
-        check.oid = shape.checks[i].oid
-        check.is_valid = shape.checks[i].is_valid
-        appendBinaryStringInfo(buffer, <char *>&check, sizeof(check))
-    for i in range(shape.count):
-        pack_shape(buffer, &shape.parts[i])
-
-
-cdef char *unpack_shape(Shape *shape, char *place) noexcept nogil:
-    """Copies into the current memory context; returns the place after it."""
-    cdef PackedShape packed
-    cdef PackedCheck check
-    cdef int i
-    check_stack_depth()
-    memcpy(&packed, place, sizeof(packed))
-    place += sizeof(packed)
-    memset(shape, 0, sizeof(Shape))
-    shape.kind = packed.kind
-    shape.type = packed.type
-    shape.typmod = packed.typmod
-    shape.wire = packed.wire
-    if packed.name_size > 0:
-        shape.name = pnstrdup(place, packed.name_size)
-    place += packed.name_size
-    shape.number = packed.number
-    shape.not_null = packed.not_null != 0
-    shape.check_count = packed.check_count
-    shape.checks = <DomainCheck *>palloc0(sizeof(DomainCheck) * (packed.check_count + 1))
-    for i in range(packed.check_count):
-        memcpy(&check, place, sizeof(check))
-        shape.checks[i].oid = check.oid
-        shape.checks[i].is_valid = check.is_valid != 0
-        place += sizeof(check)
-    add_parts(shape, packed.count)
-    for i in range(packed.count):
-        place = unpack_shape(&shape.parts[i], place)
-    return place

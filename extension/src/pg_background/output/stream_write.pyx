@@ -11,6 +11,7 @@ cdef Size deferred_size
 cdef Size deferred_capacity
 cdef bint deferred_is_written       # just now
 cdef bint grace_given               # a reader that looks has had its time to begin
+cdef uint64_t stuck_at              # what was consumed when a reader that takes was waited for in vain; else no offset
 cdef PQcommMethods messages
 
 
@@ -20,8 +21,9 @@ cdef inline bint is_output_unwanted(Job *job) noexcept nogil:
 
 
 cdef void open_output(Job *job) noexcept nogil:
-    global output_is_kept, output_ring, output_ring_size, grace_given, deferred_size
+    global output_is_kept, output_ring, output_ring_size, grace_given, stuck_at, deferred_size
     grace_given = False
+    stuck_at = <uint64_t>-1
     deferred_size = 0
     begin_rows()
     output_is_kept = not job.submitted
@@ -84,8 +86,10 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
     """Append bytes to the stream. Waits only for a reader that makes room; spills where there is none, or where it has
     made none for deadlock_timeout: it may wait for this very job, as by a check that needs a lock of the job.
 
-    Without `may_wait`, as inside the reporting of a notice, it spills rather than waits.
+    Then it is not waited for again until it goes on. Without `may_wait`, as inside the reporting of a notice, it spills
+    rather than waits.
     """
+    global stuck_at
     cdef Job *job = my_job
     cdef Size free, piece
     cdef int32_t reader
@@ -95,7 +99,8 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
             return
         free = output_ring_size - <Size>(pg_atomic_read_u64(&job.produced) - ring_start(job))
         piece = size if size < free else free
-        if piece < size and (output_ring_size == 0 or not (may_wait and does_reader_take(reader))):
+        if piece < size and (output_ring_size == 0 or not (may_wait and does_reader_take(reader))
+                             or pg_atomic_read_u64(&job.consumed) == stuck_at):
             if output_ring_size > 0 and may_wait and give_grace(job, size):
                 continue
             put_in_file(job, data, size)
@@ -106,6 +111,7 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
         if size > 0:
             wake_reader(job)
             if not wait_for_reader(job, reader, DeadlockTimeout):
+                stuck_at = pg_atomic_read_u64(&job.consumed)
                 put_in_file(job, data, size)
                 return
 

@@ -49,7 +49,7 @@ cdef bint are_types_in_force(SentColumn *columns, int count, Job *job) noexcept 
     if job.identity.database != MyDatabaseId:
         return True
     for i in range(count):
-        if columns[i].shape != NULL and not is_shape_in_force(columns[i].shape, False):
+        if columns[i].shape != NULL and not is_shape_in_force(columns[i].shape, LOCK_NOTHING):
             return False
     return True
 
@@ -151,7 +151,7 @@ cdef void raise_only_text(SentColumn *sent, int i, Job *job) noexcept nogil:
 
 cdef void check_in_force(SentColumn *sent, Shape *shape, int i, Job *job) noexcept nogil:
     """Raise 42804 for a type that is not what it was. Its composites stay as they are until the transaction ends."""
-    if job.identity.database != MyDatabaseId or not is_shape_in_force(shape, True):
+    if job.identity.database != MyDatabaseId or not is_shape_in_force(shape, LOCK_TYPES):
         raise_only_text(sent, i, job)
 
 
@@ -266,6 +266,9 @@ cdef void plan_column(Conversion *conversion, TakenColumn *taken, SentColumn *se
         if taken.shape.kind == SHAPE_DOMAIN:
             # its values have the length that it gives them
             typmod = declared.atttypmod
+    if job.encoding != GetDatabaseEncoding():
+        # so many characters of the one may be more of the other
+        typmod = -1
     conversion.needed |= taken.shape != NULL
     if declared.atttypmod >= 0 and declared.atttypmod != typmod:
         taken.fit = fit_to_typmod(type, typmod, declared.atttypmod)
@@ -338,6 +341,8 @@ cdef void note_record(Conversion *conversion, Stream *stream) noexcept nogil:
     cdef MemoryContext old = MemoryContextSwitchTo(conversion.context)
     cdef Shape *shape = <Shape *>palloc(sizeof(Shape))
     unpack_shape(shape, stream.data)
+    # a job that still runs waits for this reader, which must not wait for what the job has locked
+    conversion.assembly.locking = LOCK_TYPES if is_final(stream.job.state) else LOCK_FREE_TYPES
     if shape.type == ANYARRAYOID and not can_parts_come_here(shape, stream.job):
         # of which the text is left
         shape.count = 1

@@ -20,7 +20,7 @@ cdef Oid type_to_declare(SentColumn *sent, Job *job) noexcept nogil:
         return TEXTOID
     if sent.shape.kind == SHAPE_PLAIN or sent.shape.kind == SHAPE_RECORD or sent.shape.type == RECORDARRAYOID:
         return sent.shape.type
-    is_known = job.identity.database == MyDatabaseId and is_shape_in_force(sent.shape, False)
+    is_known = job.identity.database == MyDatabaseId and is_shape_in_force(sent.shape, LOCK_NOTHING)
     return sent.shape.type if is_known else <Oid>TEXTOID
 
 
@@ -42,8 +42,10 @@ cdef void store_description(Description *description, SentColumn *columns, int c
         values[0] = Int32GetDatum(i + 1)
         values[1] = CStringGetTextDatum(shown_here(columns[i].wire.name, description.job.encoding))
         type = type_to_declare(&columns[i], description.job)
-        values[2] = ObjectIdGetDatum(type)
-        values[3] = CStringGetTextDatum(type_name(type, typmod_to_declare(&columns[i], type)))
+        nulls[2] = nulls[3] = type == InvalidOid
+        if type != InvalidOid:
+            values[2] = ObjectIdGetDatum(type)
+            values[3] = CStringGetTextDatum(type_name(type, typmod_to_declare(&columns[i], type)))
         tuplestore_putvalues(description.store, description.desc, values, nulls)
 
 

@@ -5,6 +5,7 @@ cdef struct Assembly:
     int encoding                # of the job's database
     bint is_elsewhere           # the reader is in another database than the job
     bint is_for_json            # casts to json count
+    int locking                 # of types: Locking
     ExprContext *expressions
     Shape **records             # shapes of anonymous records, by number
     int record_count
@@ -18,7 +19,6 @@ cdef void prepare_named(Shape *shape) noexcept nogil:
     shape.target = shape.type
     shape.target_typmod = shape.typmod
     if shape.kind == SHAPE_ENUM:
-        prepare_label(shape)
         return
     if shape.kind == SHAPE_WRITTEN:
         get_typlenbyval(shape.type, &shape.length, &shape.by_value)
@@ -30,14 +30,6 @@ cdef void prepare_named(Shape *shape) noexcept nogil:
         shape.wire_desc = fields_desc(shape, False)
     if shape.kind == SHAPE_COMPOSITE:
         shape.desc = lookup_rowtype_tupdesc_copy(shape.type, -1)
-
-
-cdef void prepare_label(Shape *shape) noexcept nogil:
-    """Values of an enum are read from their labels."""
-    cdef Oid function = InvalidOid
-    shape.is_named = True
-    getTypeInputInfo(shape.type, &function, &shape.function_parameter)
-    fmgr_info(function, &shape.function)
 
 
 cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
@@ -53,12 +45,13 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     shape.is_changed = shape.kind != SHAPE_PLAIN or assembly.encoding != GetDatabaseEncoding()
     shape.target = shape.wire
     shape.target_typmod = -1
-    if assembly.is_for_json and not assembly.is_elsewhere and prepare_cast(shape):
+    if assembly.is_for_json and not assembly.is_elsewhere and prepare_cast(shape, assembly):
         return
     if shape.kind == SHAPE_ENUM:
+        shape.target = TEXTOID
         return
     if shape.kind == SHAPE_WRITTEN:
-        if assembly.is_elsewhere or not is_shape_in_force(shape, True):
+        if assembly.is_elsewhere or not is_shape_in_force(shape, assembly.locking):
             shape.target = TEXTOID
             return
         prepare_named(shape)
@@ -105,7 +98,7 @@ cdef void prepare_output(FmgrInfo *output, Oid type) noexcept nogil:
     fmgr_info(function, output)
 
 
-cdef bint prepare_cast(Shape *shape) noexcept nogil:
+cdef bint prepare_cast(Shape *shape, Assembly *assembly) noexcept nogil:
     """Where a session would make JSON by a cast of this type, which is a superuser's and still applies: by that very
     function, as the owner of the type may give it another cast before the next row.
 
@@ -115,7 +108,7 @@ cdef bint prepare_cast(Shape *shape) noexcept nogil:
     if ((shape.kind != SHAPE_ENUM and shape.kind != SHAPE_WRITTEN)
             or get_element_type(shape.type) != InvalidOid):
         return False
-    if not is_shape_in_force(shape, True):
+    if not is_shape_in_force(shape, assembly.locking):
         return False
     function = cast_to_json(shape.type)
     if function == InvalidOid or not may_run(function):
@@ -128,10 +121,10 @@ cdef bint prepare_cast(Shape *shape) noexcept nogil:
 
 
 cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:
-    """Of fields, into this database's encoding."""
+    """Of fields, into this database's encoding; a character that it lacks must not make the values unreadable."""
     cdef int i
     for i in range(shape.count):
-        shape.parts[i].name = name_here(shape.parts[i].name, assembly.encoding)
+        shape.parts[i].name = shown_here(shape.parts[i].name, assembly.encoding)
 
 
 cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcept nogil:
@@ -166,8 +159,8 @@ cdef Datum put_together(Assembly *assembly, Shape *shape, Datum value, cbool is_
         return fields_together(assembly, shape, value)
     if shape.kind == SHAPE_RECORD:
         return record_together(assembly, value)
-    if shape.kind == SHAPE_ENUM and shape.is_named:
-        value = InputFunctionCall(&shape.function, TextDatumGetCString(value), shape.function_parameter, -1)
+    if shape.kind == SHAPE_ENUM:
+        value = label_here(assembly, shape, value)
     elif shape.kind == SHAPE_WRITTEN:
         value = written_here(assembly, shape, value)
         if shape.is_named and shape.target == TEXTOID:
@@ -223,6 +216,15 @@ cdef Datum reference_here(Assembly *assembly, Shape *shape, Datum value) noexcep
         return CStringGetTextDatum(converted_here(pnstrdup(both + sizeof(Oid), size), assembly.encoding))
     memcpy(&oid, both, sizeof(Oid))
     return ObjectIdGetDatum(oid)
+
+
+cdef Datum label_here(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """Of an enum, by its OID, as it may have got another name while it is read."""
+    value = reference_here(assembly, shape, value)
+    if shape.target != TEXTOID and not is_label_of(shape.type, DatumGetObjectId(value)):
+        raise_error(ERRCODE_INVALID_TEXT_REPRESENTATION, b"a value of the result is no label of type %s",
+                    type_name(shape.type, -1))
+    return value
 
 
 cdef Datum array_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:

@@ -76,9 +76,24 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
 cdef void bring_error_here(ErrorData *error, int encoding) noexcept nogil:
     """Bring its texts from a job's encoding into this database's: a ? stands for what that lacks."""
     cdef int n
+    if error.internalquery != NULL:
+        error.internalpos = position_here(error.internalquery, error.internalpos, encoding)
     for n in range(ERROR_TEXTS):
         if error_text(error, n) != NULL:
             set_error_text(error, n, shown_here(error_text(error, n), encoding))
+
+
+cdef int position_here(const char *query, int position, int encoding) noexcept nogil:
+    """Of a character, from 1 on, once the query is shown here: one character there may be several here."""
+    cdef const char *p = query
+    cdef const char *end = query + strlen(query)
+    cdef int left = position - 1
+    if position <= 0 or encoding == GetDatabaseEncoding():
+        return position
+    while left > 0 and p < end:
+        p += pg_encoding_mblen(encoding, p)
+        left -= 1
+    return pg_mbstrlen(shown_here(pnstrdup(query, (p if p < end else end) - query), encoding)) + 1
 
 
 cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nogil:
@@ -117,6 +132,7 @@ cdef const char *end_reason(Job *job) noexcept nogil:
 cdef void raise_job_error(Job *job, int32_t pid) noexcept nogil:
     """Raise the error that the job ended with, as its own; the caret points into the job's SQL."""
     cdef ErrorData *error
+    cdef char *query
     cdef const char *place = psprintf(b"background worker, pid %d", pid)
     if job.state == JOB_LOST:
         raise_lost(pid)
@@ -128,8 +144,9 @@ cdef void raise_job_error(Job *job, int32_t pid) noexcept nogil:
     else:
         error.message = pstrdup(end_reason(job))
     if error.cursorpos > 0 and error.internalquery == NULL and job.request != InvalidDsaPointer:
-        error.internalpos = error.cursorpos
-        error.internalquery = shown_here(pstrdup(request_sql(<JobRequest *>address(job.request))), job.encoding)
+        query = pstrdup(request_sql(<JobRequest *>address(job.request)))
+        error.internalpos = position_here(query, error.cursorpos, job.encoding)
+        error.internalquery = shown_here(query, job.encoding)
     error.cursorpos = 0
     if error.context != NULL:
         error.context = psprintf(b"%s\n%s", error.context, place)

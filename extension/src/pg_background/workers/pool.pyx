@@ -203,6 +203,8 @@ cdef void wait_for_checkin(Start *start) noexcept nogil:
     cdef int status
     cdef bint came
     while True:
+        # a cancel that has come is the launch's, however fast the process
+        CHECK_FOR_INTERRUPTS()
         status = GetBackgroundWorkerPid(start.handle, &pid)
         share_registry()
         # it may have left again
@@ -214,7 +216,6 @@ cdef void wait_for_checkin(Start *start) noexcept nogil:
             raise_not_started()
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000, PG_WAIT_EXTENSION)
         ResetLatch(MyLatch)
-        CHECK_FOR_INTERRUPTS()
 
 
 cdef void release_reservation(void *what) noexcept nogil:
@@ -344,13 +345,17 @@ cdef bint is_room_coming(StartOutcome outcome) noexcept nogil:
 cdef bint assign_idle_worker(Pending *pending) noexcept nogil:
     """A second look for an idle worker: one may have become free while this launch waited."""
     cdef Worker *worker
+    cdef Latch *latch = NULL
     lock_registry()
     worker = choose_idle_worker(pending.job)
     pending.pid = assign(pending.job, worker)
-    unlock_registry()
     if worker != NULL:
-        SetLatch(proc_latch(worker.proc))
-    return worker != NULL
+        # once the lock is free, the worker may end, and its place have no process
+        latch = proc_latch(worker.proc)
+    unlock_registry()
+    if latch != NULL:
+        SetLatch(latch)
+    return latch != NULL
 
 
 cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
