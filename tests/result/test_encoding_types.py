@@ -156,3 +156,14 @@ def test_carets_are_where_they_are_here(open_in: OpenIn, source: str, letter: st
     handle = launch(here, sql)
     wait(here, handle)
     assert result_error(there, handle, "v text").diag.internal_position == str(sql.index("nothing") + 1)
+
+
+@pytest.mark.parametrize("operator", ["&", "|"])
+def test_a_query_of_many_words(open_in: OpenIn, operator: str) -> None:
+    """A session reads as many; each in parentheses of its own would be too deep."""
+    here, there = open_in("UTF8"), open_in("LATIN1")
+    job = f"SELECT string_agg('é' || n, '{operator}')::tsquery FROM generate_series(1, 7000) AS n"
+    handle = launch(here, job)
+    wait(here, handle)
+    read = f"SELECT r.q = ({job}) FROM pg_background_result(%s, %s) AS r(q tsquery)"
+    assert query(there, read, *handle) == [(True,)]

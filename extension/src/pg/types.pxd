@@ -93,7 +93,7 @@ cdef extern from "shim.h" nogil:
         int32_t size
     ctypedef TSQueryData *TSQuery
     enum:
-        QI_VAL, OP_NOT, OP_AND, OP_PHRASE
+        QI_VAL, OP_NOT, OP_AND, OP_OR, OP_PHRASE
     TSVector vector_of "DatumGetTSVector"(Datum)
     WordEntry *ARRPTR(TSVector)
     char *STRPTR(TSVector)

@@ -111,28 +111,34 @@ cdef char *written_query(TSQuery query) noexcept nogil:
     cdef StringInfoData out
     initStringInfo(&out)
     if query.size > 0:
-        write_item(&out, query, GETQUERY(query))
+        write_item(&out, query, GETQUERY(query), 0)
     return out.data
 
 
-cdef void write_item(StringInfo out, TSQuery query, QueryItem *item) noexcept nogil:
-    """With what is below it; each operator has parentheses, so that it is read as it is."""
+cdef void write_item(StringInfo out, TSQuery query, QueryItem *item, int above) noexcept nogil:
+    """With what is below it. Each operator has parentheses, so that it is read as it is, but for chains of one operator,
+    which are read from the left: of a long one they would be too deep to read. `above`: the operator that this is the
+    left side of, or 0."""
+    cdef int oper = item.qoperator.oper
+    cdef bint goes_on = oper == above and (oper == OP_AND or oper == OP_OR)
     check_stack_depth()
     if item.type == QI_VAL:
         write_lexeme(out, GETOPERAND(query) + item.qoperand.distance, item.qoperand.length)
         write_flags(out, item)
         return
-    appendStringInfoChar(out, c'(')
-    if item.qoperator.oper == OP_NOT:
+    if not goes_on:
+        appendStringInfoChar(out, c'(')
+    if oper == OP_NOT:
         appendStringInfoChar(out, c'!')
     else:
-        write_item(out, query, item + item.qoperator.left)
-        if item.qoperator.oper == OP_PHRASE:
+        write_item(out, query, item + item.qoperator.left, oper)
+        if oper == OP_PHRASE:
             appendStringInfo(out, b"<%d>", <int>item.qoperator.distance)
         else:
-            appendStringInfoChar(out, c'&' if item.qoperator.oper == OP_AND else c'|')
-    write_item(out, query, item + 1)
-    appendStringInfoChar(out, c')')
+            appendStringInfoChar(out, c'&' if oper == OP_AND else c'|')
+    write_item(out, query, item + 1, 0)
+    if not goes_on:
+        appendStringInfoChar(out, c')')
 
 
 cdef void write_flags(StringInfo out, QueryItem *item) noexcept nogil:
