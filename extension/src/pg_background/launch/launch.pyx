@@ -131,75 +131,94 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     set_cookie(job, cookie)
 
 
+cdef enum Refusal:
+    ACCEPTED = 0
+    IS_DRAINING
+    SESSION_IS_FULL
+    REGISTRY_IS_FULL
+
+
+cdef Refusal why_refused(Launch *launch) noexcept nogil:
+    """Before an entry is looked for; under the lock."""
+    if registry.draining:
+        return IS_DRAINING
+    if launch.on_full == FULL_IS_ERROR and my_session.active >= setting_max_workers:
+        return SESSION_IS_FULL
+    return ACCEPTED
+
+
+cdef void raise_refusal(Refusal refusal) noexcept nogil:
+    if refusal == IS_DRAINING:
+        raise_with_hint(ERRCODE_TOO_MANY_CONNECTIONS, b"A superuser can call pg_background_resume_server().",
+                        b"background jobs are being drained")
+    if refusal == SESSION_IS_FULL:
+        raise_session_limit()
+    raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                    b"Read or detach finished jobs, or increase pg_background.max_jobs.",
+                    b"too many tracked jobs")
+
+
+cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept nogil:
+    """Put the new job into the backlog, or give it to an idle worker, whose latch the caller sets; under the lock, as
+    once that is free the worker may end, and its place have no process."""
+    cdef Worker *worker
+    if (my_session.active >= setting_max_workers
+            or (pending.launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0)):
+        join_backlog(job)
+        return NULL
+    my_session.active += 1
+    worker = choose_idle_worker(job)
+    pending.pid = assign(job, worker)
+    start_ahead[0] = want_another(job, worker)
+    return proc_latch(worker.proc) if worker != NULL else NULL
+
+
 cdef void accept_job(Pending *pending) noexcept nogil:
     """Register the job and, where an idle worker fits, give it to that one. Raises when a limit forbids it.
 
     Whatever may raise comes before the entry is taken, so that a refused launch leaves nothing behind.
     """
     cdef Launch *launch = pending.launch
+    cdef Garbage evicted, memory
+    cdef Job *job = NULL
+    cdef Latch *latch = NULL
+    cdef Refusal refusal
+    cdef bint start_ahead = False
     cdef uint32_t request_size = <uint32_t>request_bytes(launch)
     cdef uint32_t ring_size = 0
-    cdef dsa_pointer request = InvalidDsaPointer
-    cdef dsa_pointer ring = InvalidDsaPointer
-    cdef Garbage garbage
-    cdef Garbage unused
-    cdef Job *job = NULL
-    cdef Worker *worker = NULL
-    cdef Latch *latch = NULL
-    cdef bint start_ahead = False
-    cdef bint draining, over_limit
     if not launch.submitted and launch.on_full == FULL_IS_ERROR:
         # thousands may wait for a worker: those get theirs when they begin
         ring_size = ring_size_of(launch.queue_size)
-    allocate_for_job(request_size, ring_size, &request, &ring)
-    write_request(address(request), launch)
-    memset(&garbage, 0, sizeof(garbage))
+    memset(&evicted, 0, sizeof(evicted))
+    memset(&memory, 0, sizeof(memory))
+    allocate_for_job(request_size, ring_size, &memory.request, &memory.ring)
+    memory.bytes = request_size + ring_size
+    write_request(address(memory.request), launch)
     lock_registry()
-    draining = registry.draining
-    over_limit = my_session.active >= setting_max_workers
-    if not draining and (launch.on_full != FULL_IS_ERROR or not over_limit):
-        job = take_entry(&garbage)
+    refusal = why_refused(launch)
+    if refusal == ACCEPTED:
+        job = take_entry(&evicted)
+        refusal = REGISTRY_IS_FULL if job == NULL else ACCEPTED
     if job != NULL:
         fill_entry(job, launch, pending.cookie)
-        job.request = request
+        job.request = memory.request
         job.request_size = request_size
-        job.ring = ring
+        job.ring = memory.ring
         job.ring_size = ring_size
         my_session.launched += 1
         registry.totals[job.totals].launched += 1
-        if over_limit or (launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0):
-            join_backlog(job)
-        else:
-            my_session.active += 1
-            worker = choose_idle_worker(job)
-            pending.pid = assign(job, worker)
-            if worker != NULL:
-                # once the lock is free, the worker may end, and its place have no process
-                latch = proc_latch(worker.proc)
-            start_ahead = want_another(job, worker)
+        latch = place_job(pending, job, &start_ahead)
     unlock_registry()
-    dispose(&garbage)
+    dispose(&evicted)
     debug_point("launch_before_wake")
     if latch != NULL:
         SetLatch(latch)
     if start_ahead:
         wake_keeper()
     pending.job = job
-    if job != NULL:
-        return
-    memset(&unused, 0, sizeof(unused))
-    unused.request = request
-    unused.ring = ring
-    unused.bytes = request_size + ring_size
-    dispose(&unused)
-    if draining:
-        raise_with_hint(ERRCODE_TOO_MANY_CONNECTIONS, b"A superuser can call pg_background_resume_server().",
-                        b"background jobs are being drained")
-    if over_limit and launch.on_full == FULL_IS_ERROR:
-        raise_session_limit()
-    raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                    b"Read or detach finished jobs, or increase pg_background.max_jobs.",
-                    b"too many tracked jobs")
+    if refusal != ACCEPTED:
+        dispose(&memory)
+        raise_refusal(refusal)
 
 
 cdef void abandon_job(void *what) noexcept nogil:
