@@ -116,9 +116,11 @@ cdef char *written_query(TSQuery query) noexcept nogil:
 
 
 cdef void write_item(StringInfo out, TSQuery query, QueryItem *item, int above) noexcept nogil:
-    """With what is below it. Each operator has parentheses, so that it is read as it is, but for chains of one operator,
-    which are read from the left: of a long one they would be too deep to read. `above`: the operator that this is the
-    left side of, or 0."""
+    """With what is below it; `above` is the operator that this is the left side of, or 0.
+
+    Each operator has parentheses, so that it is read as it is, but for chains of one operator, which are read from the
+    left: in a long one they would be too deep to read.
+    """
     cdef int oper = item.qoperator.oper
     cdef bint goes_on = oper == above and (oper == OP_AND or oper == OP_OR)
     check_stack_depth()
