@@ -17,14 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .client._listed import ListedJob
-    from .client._listed_async import AsyncListedJob
     from .client.client import Client
     from .client.client_async import AsyncClient
     from .client.errors import ConnectionLost, JobCancelled, JobLost, JobTimeout
     from .client.executor import Executor, JobFuture
     from .client.job import Job
     from .client.job_async import AsyncJob
+    from .client.listed import ListedJob
+    from .client.listed_async import AsyncListedJob
     from .client.model import Handle, JobColumn, JobInfo, JobState, Notice, Progress, Stats
     from .client.result import Result
 

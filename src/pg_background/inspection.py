@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg import sql
 
-from .client._functions import call, in_schema
-from .client._statements import HANDLE
+from .client.functions import call, in_schema
+from .client.statements import HANDLE
 
 #: Where the extension is; no row where it is not.
 SCHEMA = """

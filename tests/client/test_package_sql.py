@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_background.client._functions import DECLARED, call, in_schema
-from pg_background.client._statements import LOOK, Statements
+from pg_background.client.functions import DECLARED, call, in_schema
+from pg_background.client.statements import LOOK, Statements
 
 from ..support import lookalikes, sent, whole_package
 from ..support.calls import query

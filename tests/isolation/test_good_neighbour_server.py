@@ -202,7 +202,7 @@ def test_parallel_query_beside_a_full_pool(fresh_server: FreshServer, busy: bool
                 wait_until_idle(conn, handle.pid)
             assert registry(conn).idle_workers == 5
         launched = parallel_workers(conn)
-        assert launched == 1, query(conn, "SELECT pid, backend_type, state FROM pg_stat_activity")
+        assert launched >= 1, query(conn, "SELECT pid, backend_type, state FROM pg_stat_activity")
 
 
 def test_parallel_query_in_every_job_of_a_full_pool(fresh_server: FreshServer) -> None:

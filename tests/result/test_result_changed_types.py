@@ -404,8 +404,11 @@ def test_not_null_that_was_dropped_during_the_job_and_is_there_again(
         query(conn, "UPDATE latest SET v = NULL")
     wait(conn, handle)
     query(conn, "ALTER DOMAIN given SET NOT NULL")
-    assert result_failure(conn, handle, "v given").sqlstate == "42804"
-    assert result(conn, handle, "v text") == [(None,)]
+    # A plan that old servers have made before has the domain as it was: the job itself fails by the NULL.
+    failed = result_failure(conn, handle, "v given").sqlstate
+    assert failed in ("42804", "23502")
+    if failed == "42804":
+        assert result(conn, handle, "v text") == [(None,)]
 
 
 def test_types_that_the_job_has_locked(conn: Connection, connect: Connect, server: Server) -> None:

@@ -13,11 +13,11 @@ from psycopg import sql
 from psycopg.pq import ExecStatus
 from psycopg.rows import tuple_row
 
-from ..client._functions import call, in_schema
-from ..client._reading import telling_unknown
-from ..client._statements import identifier
 from ..client.client import Client
+from ..client.functions import call, in_schema
 from ..client.model import Handle, JobColumn
+from ..client.reading import telling_unknown
+from ..client.statements import identifier
 from .options.database import schema_of_extension
 from .output.copy_text import cells
 from .output.json_rows import BOOL

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 
 from ._decimals import as_float, digits_of
-from ._names import unique
+from .names import unique
 
 if TYPE_CHECKING:
     import pandas

@@ -8,9 +8,9 @@ from typing import Any, overload
 import psycopg
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
-from ._encodings import UNKNOWN, load_as_str
 from ._source import Connection
-from ._variables import Other
+from .encodings import UNKNOWN, load_as_str
+from .variables import Other
 
 
 @overload

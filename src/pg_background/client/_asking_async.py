@@ -7,9 +7,9 @@ from typing import Any, overload
 import psycopg
 from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
-from ._encodings import UNKNOWN, load_as_str
 from ._source_async import AsyncConnection
-from ._variables import Other
+from .encodings import UNKNOWN, load_as_str
+from .variables import Other
 
 
 @overload

@@ -12,15 +12,15 @@ import psycopg
 from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
-from . import _reading as reading
+from . import reading
 from ._acompat import loop
 from ._asking import asking
 from ._home import Home
 from ._source import Connection, Source
-from ._statements import LISTEN, LOOK, NUDGE, Statements
 from ._watch import Watcher
 from .errors import ConnectionLost
 from .model import Handle, JobColumn, Outcome, Progress
+from .statements import LISTEN, LOOK, NUDGE, Statements
 
 #: The server has ended the session for what the session did, or did not do: no other is concerned.
 _SESSION_ENDS = ("25P03", "25P04", "57P05")

@@ -11,15 +11,15 @@ import psycopg
 from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
-from . import _reading_async as reading
+from . import reading_async as reading
 from ._acompat import aloop
 from ._asking_async import asking
 from ._home import Home
 from ._source_async import AsyncConnection, AsyncSource
-from ._statements import LISTEN, LOOK, NUDGE, Statements
 from ._watch_async import AsyncWatcher
 from .errors import ConnectionLost
 from .model import Handle, JobColumn, Outcome, Progress
+from .statements import LISTEN, LOOK, NUDGE, Statements
 
 #: The server has ended the session for what the session did, or did not do: no other is concerned.
 _SESSION_ENDS = ("25P03", "25P04", "57P05")

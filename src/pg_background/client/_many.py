@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from psycopg.rows import RowFactory
 
 from ._acompat import Event, Yields, wait_event
-from ._bars import BAR_SECONDS, ProgressDisplay, bars
 from ._calls import Calls
 from ._pauses import Deadline
-from ._query import Params, Query, params_of
-from ._variables import Other, Row
+from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .job import Job
+from .query import Params, Query, params_of
 from .result import Result
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

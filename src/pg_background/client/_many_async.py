@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from psycopg.rows import AsyncRowFactory
 
 from ._acompat import AEvent, AYields, await_event
-from ._bars import BAR_SECONDS, ProgressDisplay, bars
 from ._calls_async import AsyncCalls
 from ._pauses import Deadline
-from ._query import Params, Query, params_of
-from ._variables import Other, Row
+from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .job_async import AsyncJob
+from .query import Params, Query, params_of
 from .result import Result
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

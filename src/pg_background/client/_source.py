@@ -12,7 +12,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from ._acompat import Lock
-from ._statements import NOTIFY_ENDS
+from .statements import NOTIFY_ENDS
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from ._acompat import ALock
-from ._statements import NOTIFY_ENDS
+from .statements import NOTIFY_ENDS
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool

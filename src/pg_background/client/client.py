@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from psycopg.rows import RowFactory, TupleRow, class_row, tuple_row
 
 from ._asking import asking
-from ._bars import ProgressDisplay
-from ._listed import ListedJob
 from ._many import ManyJobs
-from ._query import Params, Query, bind
 from ._source import Origin, source_of
-from ._variables import Other, Row
+from .bars import ProgressDisplay
 from .job import Job
+from .listed import ListedJob
 from .model import Handle, JobInfo, OnFull, Stats
 from .options import milliseconds
+from .query import Params, Query, bind
 from .result import Result
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 
 from ._asking_async import asking
-from ._bars import ProgressDisplay
-from ._listed_async import AsyncListedJob
 from ._many_async import AsyncManyJobs
-from ._query import Params, Query, bind
 from ._source_async import AsyncOrigin, source_of
-from ._variables import Other, Row
+from .bars import ProgressDisplay
 from .job_async import AsyncJob
+from .listed_async import AsyncListedJob
 from .model import Handle, JobInfo, OnFull, Stats
 from .options import milliseconds
+from .query import Params, Query, bind
 from .result import Result
+from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
 from ._home import Home
-from ._query import Params, Query, check, params_of
 from ._source import Origin
-from ._variables import Row
 from .client import Client
 from .job import Job
+from .query import Params, Query, check, params_of
 from .result import Result
+from .variables import Row
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

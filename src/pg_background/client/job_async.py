@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import psycopg
 
-from . import _reading_async as reading
+from . import reading_async as reading
 from ._acompat import AInterrupted, AYields, ashielded, await_event
-from ._bars import BAR_SECONDS, ProgressDisplay, bars
-from ._notebook import card_of
 from ._pauses import Deadline
-from ._variables import Row
 from ._watch_async import AsyncWatch
+from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
 from .model import FINAL, Handle, JobColumn, JobState, Progress
+from .notebook import card_of
 from .result import Result
+from .variables import Row
 
 if TYPE_CHECKING:
     import pandas

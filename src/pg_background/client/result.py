@@ -10,9 +10,9 @@ from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
-from ._encodings import decoded
-from ._names import unique
-from ._variables import Row
+from .encodings import decoded
+from .names import unique
+from .variables import Row
 
 if TYPE_CHECKING:
     import pandas
@@ -87,7 +87,7 @@ class Result(Sequence[Row], Generic[Row]):
         return f"<Result: {self.statusmessage or 'no statement'}{f' ({names})' if names else ''}>"
 
     def _repr_html_(self) -> str:
-        from ._notebook import table_of
+        from .notebook import table_of
 
         return table_of(self)
 

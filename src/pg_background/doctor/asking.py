@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
-from ..client._functions import call, in_schema
-from ..client._statements import identifier
+from ..client.functions import call, in_schema
+from ..client.statements import identifier
 from .extension import extension_of
 from .facts import USER_ROLE, Extension, Facts, Registry, Setting, Trial, is_ours
 from .preloading import configured

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.operations import Operations
     from sqlalchemy import ColumnElement, Connection, TextClause
 
-    from ..client._bars import ProgressDisplay
+    from ..client.bars import ProgressDisplay
     from ..client.job import Job
 
 

@@ -22,11 +22,11 @@ from django.utils.module_loading import import_string
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from ..client._query import Params
-from ..client._reading import telling_unknown, without_rows
 from ..client.client import Client
 from ..client.errors import JobLost
 from ..client.model import Handle, Outcome, statusmessage
+from ..client.query import Params
+from ..client.reading import telling_unknown, without_rows
 
 try:
     from django.tasks import Task, TaskResult, TaskResultStatus

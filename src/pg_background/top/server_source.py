@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from ..client._encodings import UNKNOWN, load_as_str
-from ..client._statements import identifier
 from ..client.client_async import AsyncClient
+from ..client.encodings import UNKNOWN, load_as_str
 from ..client.model import Handle
+from ..client.statements import identifier
 from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
 from .source import Sight, SourceError, SourceLost
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ...client._functions import call, in_schema
-from ...client._statements import identifier
 from ...client.errors import JobLost
+from ...client.functions import call, in_schema
 from ...client.model import Handle
+from ...client.statements import identifier
 from .database import schema_of_extension
 
 if TYPE_CHECKING:

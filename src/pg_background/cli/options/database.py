@@ -143,7 +143,7 @@ class Database:
         """
         import psycopg
 
-        from ...client._encodings import load_as_str
+        from ...client.encodings import load_as_str
 
         conninfo = self.conninfo
         try:

@@ -11,7 +11,7 @@ import typer
 from .given import Given
 
 if TYPE_CHECKING:
-    from ...client._query import Params
+    from ...client.query import Params
 
 _NAMED = re.compile(r"%\((\w+)\)[sbt]")
 

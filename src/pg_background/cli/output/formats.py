@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ...client._names import unique
+from ...client.names import unique
 from ..options.given import Given
 from ..page import OUTPUT
 from .sink import Sink, opened

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring
 
-from ...client._names import unique
+from ...client.names import unique
 from .array_text import elements
 from .copy_text import cells
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from IPython.display import DisplayHandle, display
 
-from ...client._notebook import rows_of, shown_of
 from ...client.model import Progress, in_words
+from ...client.notebook import rows_of, shown_of
 from ...client.result import Result
 from .tables import text_table
 

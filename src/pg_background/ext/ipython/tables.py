@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from ...client._notebook import first_rows, shown_of
+from ...client.notebook import first_rows, shown_of
 from ...client.result import Result
 
 

@@ -12,9 +12,9 @@ from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import InvalidRequestError
 
 from ...client._acompat import Interrupted, shielded
-from ...client._variables import TypeVar
 from ...client.client import Client
 from ...client.job import Job
+from ...client.variables import TypeVar
 from .cursors import OPTION, Give, Take, Taken
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...client._acompat import AInterrupted, ashielded
-from ...client._variables import TypeVar
 from ...client.client_async import AsyncClient
 from ...client.job_async import AsyncJob
+from ...client.variables import TypeVar
 from .cursors import OPTION, Give, Take, Taken
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
 
 
 def _job(client: Client[Any], session: Connection, handle: Handle) -> JobInfo:
-    from ....client._reading import unknown
+    from ....client.reading import unknown
     from ...options.access import refusal
 
     # Of jobs that this role may look at but not cancel the cookie is hidden.
@@ -99,8 +99,8 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
 def _inspect(session: Connection, handle: Handle) -> Inspection:
     from psycopg import errors
 
-    from ....client._reading import telling_unknown
-    from ....client._statements import identifier
+    from ....client.reading import telling_unknown
+    from ....client.statements import identifier
     from ....inspection import NOTHING, inspection, query
 
     statement = query(identifier(schema_of_extension(session)))

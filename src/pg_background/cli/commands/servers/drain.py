@@ -45,8 +45,8 @@ def drain(
     """
     import psycopg
 
-    from ....client._functions import call, in_schema
-    from ....client._statements import identifier
+    from ....client.functions import call, in_schema
+    from ....client.statements import identifier
 
     with session(database) as connection:
         # It may be set for the role, and would end the wait.

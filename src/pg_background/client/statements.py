@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from ._functions import call, in_schema
+from .functions import call, in_schema
 from .model import JobColumn
 
 if TYPE_CHECKING:

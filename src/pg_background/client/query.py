@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.abc import AdaptContext
 from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
 
-from ._encodings import encoding_of
+from .encodings import encoding_of
 
 #: A query: `str` with `%s` or `%(name)s`, `bytes`, or anything of `psycopg.sql`.
 Query = str | bytes | sql.Composable

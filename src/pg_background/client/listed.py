@@ -1,4 +1,4 @@
-# Made from _listed_async.py by tools/async_to_sync.py: edit that one.
+# Made from listed_async.py by tools/async_to_sync.py: edit that one.
 """A job of the server's list that can be dealt with."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ._bars import ProgressDisplay
+from .bars import ProgressDisplay
 from .job import Job
 from .model import JobInfo
 from .result import Result

@@ -1,28 +1,27 @@
-# Made from _reading_async.py by tools/async_to_sync.py: edit that one.
 """A finished job's rows, or its error, out of the server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
-from psycopg.rows import RowFactory, TupleRow, tuple_row
+from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
-from ._acompat import Yields
-from ._asking import asking
-from ._encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
-from ._source import Connection
-from ._variables import Row
+from ._acompat import AYields
+from ._asking_async import asking
+from ._source_async import AsyncConnection
+from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
 from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Notice, Outcome
 from .result import Result
+from .variables import Row
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client_async import AsyncClient
 
 _BECOMES: dict[str, type[JobCancelled | JobTimeout | JobLost]] = {
     "canceled": JobCancelled,
@@ -67,8 +66,8 @@ def _is_about_handle(error: psycopg.Error) -> bool:
     return said.startswith("cookie mismatch for PID") or said.endswith("is not attached to this session")
 
 
-def read(
-    client: Client[Any], outcome: Outcome, row_factory: RowFactory[Row], has_rows: bool
+async def read(
+    client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], has_rows: bool
 ) -> Result[Row] | Exception:
     """Return the rows, or the error that the job ended with.
 
@@ -76,16 +75,16 @@ def read(
         psycopg.Error: it could not be read; that is no fault of the job.
     """
     if not has_rows:
-        return without_rows(client, outcome)
+        return await without_rows(client, outcome)
     try:
-        with client._session() as connection, _in_utf8(connection):
-            columns = describe(client, connection, outcome.handle)
-            return _read_rows(client, connection, outcome, columns, row_factory)
+        async with client._session() as connection, _in_utf8(connection):
+            columns = await describe(client, connection, outcome.handle)
+            return await _read_rows(client, connection, outcome, columns, row_factory)
     except psycopg.errors.FeatureNotSupported as error:
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
         # It was submitted, by whoever gave us the handle.
-        return without_rows(client, outcome)
+        return await without_rows(client, outcome)
     except psycopg.Error as error:
         return as_error_of_job(outcome, error)
 
@@ -104,11 +103,13 @@ def as_error_of_job(outcome: Outcome, error: psycopg.Error) -> psycopg.Error:
     return error if kind is None else kind(*error.args, info=error.pgresult)
 
 
-def describe(client: Client[Any], connection: Connection, handle: Handle) -> tuple[JobColumn, ...]:
+async def describe(
+    client: AsyncClient[Any], connection: AsyncConnection, handle: Handle
+) -> tuple[JobColumn, ...]:
     """Return the columns that are known by now, under names that psycopg can decode."""
     cursor = asking(connection)
-    cursor.execute(client._statements.describe, handle)
-    columns = columns_of(cursor.fetchall())
+    await cursor.execute(client._statements.describe, handle)
+    columns = columns_of(await cursor.fetchall())
     if connection.info.encoding == UNKNOWN:
         return tuple(column._replace(name=as_ascii(column.name)) for column in columns)
     return columns
@@ -127,58 +128,58 @@ def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
     )
 
 
-def pages(
-    client: Client[Any], outcome: Outcome, row_factory: RowFactory[Row], size: int
-) -> Yields[list[Row]]:
+async def pages(
+    client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], size: int
+) -> AYields[list[Row]]:
     """Yield the rows in lists of so many.
 
     Raises:
         psycopg.Error: the job's, or that of reading it.
     """
     whole: Sequence[Row] = ()
-    only: psycopg.Cursor[Row] | None = None
+    only: psycopg.AsyncCursor[Row] | None = None
     try:
-        with (
+        async with (
             client._session(private=client._source.has_private) as connection,
             _in_utf8(connection),
         ):
-            columns = describe(client, connection, outcome.handle)
+            columns = await describe(client, connection, outcome.handle)
             if not columns:
-                whole = _read_rows(client, connection, outcome, columns, row_factory)
+                whole = await _read_rows(client, connection, outcome, columns, row_factory)
             elif client._source.has_private:
-                with (
+                async with (
                     connection.transaction(),
-                    psycopg.ServerCursor(
+                    psycopg.AsyncServerCursor(
                         connection, "pg_background_result", row_factory=row_factory
                     ) as cursor,
                 ):
-                    cursor.execute(client._statements.result(columns).as_bytes(), outcome.handle)
-                    while page := cursor.fetchmany(size):
+                    await cursor.execute(client._statements.result(columns).as_bytes(), outcome.handle)
+                    while page := await cursor.fetchmany(size):
                         yield page
             else:
-                only = psycopg.Cursor(connection, row_factory=row_factory)
-                only.execute(client._statements.result(columns).as_bytes(), outcome.handle)
+                only = psycopg.AsyncCursor(connection, row_factory=row_factory)
+                await only.execute(client._statements.result(columns).as_bytes(), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
-    while only is not None and (page := only.fetchmany(size)):
+    while only is not None and (page := await only.fetchmany(size)):
         yield page
     for start in range(0, len(whole), size):
         yield list(whole[start : start + size])
 
 
-def _read_rows(
-    client: Client[Any],
-    connection: Connection,
+async def _read_rows(
+    client: AsyncClient[Any],
+    connection: AsyncConnection,
     outcome: Outcome,
     columns: tuple[JobColumn, ...],
-    row_factory: RowFactory[Row],
+    row_factory: AsyncRowFactory[Row],
 ) -> Result[Row]:
     notices: list[Notice] = []
-    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
     statements = client._statements
     query = statements.result(columns) if columns else statements.rows_without_columns()
     with _noting(connection, notices):
-        cursor.execute(query.as_bytes(), outcome.handle)
+        await cursor.execute(query.as_bytes(), outcome.handle)
     assert cursor.pgresult is not None
     if not columns and cursor.pgresult.ntuples == 0:
         return _tag_only(outcome, notices)
@@ -186,7 +187,7 @@ def _read_rows(
     failure: Exception | None = None
     try:
         cursor.row_factory = row_factory  # type: ignore[assignment]
-        rows = cursor.fetchall()  # type: ignore[assignment]
+        rows = await cursor.fetchall()  # type: ignore[assignment]
     except Exception as error:
         # The server has no rows any more: what came is kept, whatever can't be made of it.
         failure = error
@@ -203,25 +204,25 @@ def _read_rows(
     )
 
 
-@contextmanager
-def _in_utf8(connection: Connection) -> Iterator[None]:
+@asynccontextmanager
+async def _in_utf8(connection: AsyncConnection) -> AsyncIterator[None]:
     """Have rows in an encoding that has all characters: reading them fails once they are on their way."""
     if not is_narrow(connection):
         yield
         return
     encoding = connection.info.parameter_status("client_encoding")
     set_encoding = "SELECT pg_catalog.set_config('client_encoding', %s, false)"
-    connection.execute(set_encoding, ["UTF8"])
+    await connection.execute(set_encoding, ["UTF8"])
     try:
         yield
     finally:
         # With its transaction, or its savepoint, that has failed the setting goes back too.
         if connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
-            connection.execute(set_encoding, [encoding])
+            await connection.execute(set_encoding, [encoding])
 
 
 @contextmanager
-def _noting(connection: Connection, notices: list[Notice]) -> Iterator[None]:
+def _noting(connection: AsyncConnection, notices: list[Notice]) -> Iterator[None]:
     """Collect the notices that come during the block; psycopg's own objects are not for keeping."""
 
     def note(said: Diagnostic) -> None:
@@ -243,11 +244,11 @@ def _noting(connection: Connection, notices: list[Notice]) -> Iterator[None]:
         connection.remove_notice_handler(note)
 
 
-def without_rows(client: Client[Any], outcome: Outcome) -> Result[Row] | Exception:
+async def without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
         return _tag_only(outcome)
-    (row,) = client._rows("error_info", *outcome.handle)
+    (row,) = await client._rows("error_info", *outcome.handle)
     sqlstate, message, detail, hint = row
     lines = [message or f"the job ended as {outcome.state}"]
     lines += [f"DETAIL:  {detail}"] if detail else []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ._bars import ProgressDisplay
+from .bars import ProgressDisplay
 from .job_async import AsyncJob
 from .model import JobInfo
 from .result import Result
