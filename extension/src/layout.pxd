@@ -1,7 +1,7 @@
 """The shape of the shared memory: one registry of jobs, workers and sessions, and each job's memory.
 
 Each field names who writes it: [L] the launcher, [W] the job's worker, [R] the one reader of its output,
-[B] any of them. All but the atomics and the fields marked (own) change only under the registry's lock.
+[B] any of them. What changes without the registry's lock besides the atomics is in pg_background/shared/README.md.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
