@@ -47,7 +47,7 @@ def test_what_happens_while_the_caller_is_held(scene: Scene, way: str, what: str
             running = call(query, scene.launcher, CALLS[way])
             assert point.reached() == scene.launcher.info.backend_pid
             running_job = "SELECT pid, cookie FROM pg_background_jobs WHERE state = 'running'"
-            ((pid, cookie),) = query(scene.watcher, running_job)
+            ((pid, cookie),) = wait_until(lambda: query(scene.watcher, running_job))
             if what == "terminate":
                 scene.terminate(scene.launcher)
             elif what == "detach by another":
