@@ -351,6 +351,23 @@ def test_a_base_type_that_the_job_makes(conn: Connection, connect: Connect) -> N
     assert read_result(conn, handle, "x citext", "x = 'X'") == [(True,)]
 
 
+@pytest.mark.parametrize("how", ["text", "JSON"])
+def test_a_range_stays_until_the_reader_has_committed(conn: Connection, connect: Connect, how: str) -> None:
+    """It is written by the type itself, whichever rows are still to come."""
+    query(conn, "CREATE TYPE kept AS RANGE (subtype = int8)")
+    handle = launch(conn, "SELECT kept(1, 2)")
+    wait(conn, handle)
+    reader, other = connect(), connect()
+    query(other, "SET lock_timeout = '10ms'")
+    with reader.transaction():
+        assert (result(reader, handle, "v text") if how == "text" else as_json(reader, handle)) in (
+            [("[1,2)",)],
+            [{"kept": "[1,2)"}],
+        )
+        assert sqlstate(other, "DROP TYPE kept") == "55P03"
+    query(other, "DROP TYPE kept")
+
+
 # ---- while the job runs
 
 

@@ -204,6 +204,7 @@ cdef void start_conversion(Conversion *conversion, SentColumn *sent, int count, 
     conversion.context = CurrentMemoryContext
     conversion.assembly.encoding = job.encoding
     conversion.assembly.is_elsewhere = job.identity.database != MyDatabaseId
+    conversion.assembly.locking = LOCK_TYPES
     conversion.sent = sent_descriptor(sent, count)
     conversion.columns = <TakenColumn *>palloc0(sizeof(TakenColumn) * (count + 1))
     for i in range(count):
@@ -343,11 +344,11 @@ cdef void note_record(Conversion *conversion, Stream *stream) noexcept nogil:
     unpack_shape(shape, stream.data)
     # a job that still runs waits for this reader, which must not wait for what the job has locked
     conversion.assembly.locking = LOCK_TYPES if is_final(stream.job.state) else LOCK_FREE_TYPES
-    if shape.type == ANYARRAYOID and not can_parts_come_here(shape, stream.job):
-        # of which the text is left
-        shape.count = 1
     if not can_parts_come_here(shape, stream.job):
-        raise_of_encoding(b"A record of the result has a field of a type")
+        if shape.type != ANYARRAYOID:
+            raise_of_encoding(b"A record of the result has a field of a type")
+        # its text is left
+        shape.count = 1
     add_record_shape(&conversion.assembly, <int>stream.count, shape)
     MemoryContextSwitchTo(old)
 
