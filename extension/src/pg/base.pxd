@@ -78,7 +78,6 @@ cdef extern from "shim.h" nogil:
     void fmgr_info(Oid functionId, FmgrInfo *finfo)
     char *OutputFunctionCall(FmgrInfo *flinfo, Datum val)
     Datum FunctionCall1(FmgrInfo *flinfo, Datum arg)
-    Datum InputFunctionCall(FmgrInfo *flinfo, char *str, Oid typioparam, int32_t typmod)
     char *OidOutputFunctionCall(Oid functionId, Datum val)
     Datum OidInputFunctionCall(Oid functionId, char *str, Oid typioparam, int32_t typmod)
 

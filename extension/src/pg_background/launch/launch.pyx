@@ -159,18 +159,18 @@ cdef void raise_refusal(Refusal refusal) noexcept nogil:
 
 
 cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept nogil:
-    """Put the new job into the backlog, or give it to an idle worker, whose latch the caller sets; under the lock, as
-    once that is free the worker may end, and its place have no process."""
+    """Put the new job into the backlog, or give it to an idle worker, and return as give_to_worker; under the lock."""
     cdef Worker *worker
+    cdef Latch *latch
     if (my_session.active >= setting_max_workers
             or (pending.launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0)):
         join_backlog(job)
         return NULL
     my_session.active += 1
     worker = choose_idle_worker(job)
-    pending.pid = assign(job, worker)
+    latch = give_to_worker(pending, job, worker)
     start_ahead[0] = want_another(job, worker)
-    return proc_latch(worker.proc) if worker != NULL else NULL
+    return latch
 
 
 cdef void accept_job(Pending *pending) noexcept nogil:

@@ -85,15 +85,11 @@ cdef void bring_error_here(ErrorData *error, int encoding) noexcept nogil:
 
 cdef int position_here(const char *query, int position, int encoding) noexcept nogil:
     """Of a character, from 1 on, once the query is shown here: one character there may be several here."""
-    cdef const char *p = query
-    cdef const char *end = query + strlen(query)
-    cdef int left = position - 1
+    cdef int size = <int>strlen(query)
     if position <= 0 or encoding == GetDatabaseEncoding():
         return position
-    while left > 0 and p < end:
-        p += pg_encoding_mblen(encoding, p)
-        left -= 1
-    return pg_mbstrlen(shown_here(pnstrdup(query, (p if p < end else end) - query), encoding)) + 1
+    size = clipped_length(query, size, size, position - 1, encoding)
+    return pg_mbstrlen(shown_here(pnstrdup(query, size), encoding)) + 1
 
 
 cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nogil:

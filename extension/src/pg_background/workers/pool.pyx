@@ -83,10 +83,8 @@ cdef Worker *choose_idle_worker(Job *job) noexcept nogil:
     return best
 
 
-cdef int32_t assign(Job *job, Worker *worker) noexcept nogil:
-    """Give the job to the worker, whose latch the caller sets afterwards; returns its pid; under the lock."""
-    if worker == NULL:
-        return 0
+cdef void assign(Job *job, Worker *worker) noexcept nogil:
+    """Make the job the worker's; under the lock."""
     worker.state = WORKER_ASSIGNED
     worker.reserved_for = -1
     worker.job = job_index(job)
@@ -96,7 +94,17 @@ cdef int32_t assign(Job *job, Worker *worker) noexcept nogil:
     job.worker = worker_index(worker)
     if job.pid == 0:
         job.pid = worker.pid
-    return worker.pid
+
+
+cdef Latch *give_to_worker(Pending *pending, Job *job, Worker *worker) noexcept nogil:
+    """Assign the job of a launch; under the lock. Returns the latch to be set once that is free, as the worker may have
+    ended by then, and its place have no process; NULL where there is no worker."""
+    if worker == NULL:
+        pending.pid = 0
+        return NULL
+    assign(job, worker)
+    pending.pid = worker.pid
+    return proc_latch(worker.proc)
 
 
 cdef bint want_another(Job *job, Worker *taken) noexcept nogil:
@@ -290,8 +298,7 @@ cdef bint hand_over_reserved(Pending *pending) noexcept nogil:
         is_over = True
         pending.pid = job.pid
     elif is_reserved_here(start):
-        pending.pid = assign(job, start.worker)
-        latch = proc_latch(start.worker.proc)
+        latch = give_to_worker(pending, job, start.worker)
     unlock_registry()
     drop_hold(&start.hold)
     pfree(start.handle)
@@ -344,14 +351,9 @@ cdef bint is_room_coming(StartOutcome outcome) noexcept nogil:
 
 cdef bint assign_idle_worker(Pending *pending) noexcept nogil:
     """A second look for an idle worker: one may have become free while this launch waited."""
-    cdef Worker *worker
-    cdef Latch *latch = NULL
+    cdef Latch *latch
     lock_registry()
-    worker = choose_idle_worker(pending.job)
-    pending.pid = assign(pending.job, worker)
-    if worker != NULL:
-        # once the lock is free, the worker may end, and its place have no process
-        latch = proc_latch(worker.proc)
+    latch = give_to_worker(pending, pending.job, choose_idle_worker(pending.job))
     unlock_registry()
     if latch != NULL:
         SetLatch(latch)
