@@ -7,15 +7,13 @@ ratios: times are the machine's.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
 
 from pg_background.server import Installation, ServerError, TemporaryServer
-from tools import servers
+
+from .commands import add_server_options, chosen_installation, take_turns
 
 ROWS = 1_000_000
 
@@ -33,17 +31,12 @@ _JUDGED = ("--csv", "--jsonl")
 def main() -> None:
     """Measure and report; exit with 1 if it takes too long."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0], allow_abbrev=False)
-    parser.add_argument("--pg", type=int, default=18, help="major version of PostgreSQL [%(default)s]")
-    parser.add_argument("--pg-config", default="", help="pg_config of the PostgreSQL to use, instead")
+    add_server_options(parser)
     parser.add_argument("--rows", type=int, default=ROWS, help="how many are printed [%(default)s]")
     parser.add_argument("--rounds", type=int, default=3, help="turns that each takes [%(default)s]")
     arguments = parser.parse_args()
     try:
-        installation = (
-            Installation.from_pg_config(arguments.pg_config)
-            if arguments.pg_config
-            else servers.find(arguments.pg)
-        )
+        installation = chosen_installation(arguments)
         with TemporaryServer(pg_config=installation.pg_config) as server:
             taken = measure(installation, server.dsn(), arguments.rows, arguments.rounds)
     except ServerError as error:
@@ -62,13 +55,7 @@ def measure(installation: Installation, dsn: str, rows: int, rounds: int) -> Map
         "--json": [*ours, "--json", query],
         "table": [*ours, query],
     }
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, words in ways.items():
-            began = perf_counter()
-            subprocess.run(words, stdout=subprocess.DEVNULL, check=True, env=_environment())
-            taken[name].append(perf_counter() - began)
-    return taken
+    return take_turns(ways, rounds)
 
 
 def report(taken: Mapping[str, Sequence[float]]) -> Mapping[str, float]:
@@ -88,10 +75,6 @@ def judge(ratios: Mapping[str, float]) -> None:
     slow = [name for name in _JUDGED if ratios[name] > MOST]
     if slow:
         sys.exit(f"error: more than {MOST:g} times as long as psql --csv: {', '.join(slow)}")
-
-
-def _environment() -> Mapping[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pg_background.server import Installation, ServerError
-from tools import servers
+from pg_background.server import ServerError
 
 from . import figures, latency, report, rows, throughput
+from .commands import add_server_options, chosen_installation
 from .figures import MS, PER_SECOND, Figure
 from .hosts import Hosts, hosts
 from .ways import WAYS, Clock, all_ways
@@ -31,18 +31,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make bench-quick", description=(__doc__ or "").split(":")[0], allow_abbrev=False
     )
-    parser.add_argument("--pg", type=int, default=18, help="major version of PostgreSQL [%(default)s]")
-    parser.add_argument("--pg-config", default="", help="pg_config of the PostgreSQL to use, instead")
+    add_server_options(parser)
     parser.add_argument("--rounds", type=int, default=4, help="turns that each way takes [%(default)s]")
     parser.add_argument("--seconds", type=int, default=1, help="of each run of pgbench [%(default)s]")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     try:
-        installation = (
-            Installation.from_pg_config(arguments.pg_config)
-            if arguments.pg_config
-            else servers.find(arguments.pg)
-        )
+        installation = chosen_installation(arguments)
         with hosts(installation) as both:
             measured = measure(both, arguments.rounds, arguments.seconds)
     except ServerError as error:

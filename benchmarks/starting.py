@@ -16,8 +16,9 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 import pg_background as bg
-from pg_background.server import Installation, ServerError, TemporaryServer
-from tools import servers
+from pg_background.server import ServerError, TemporaryServer
+
+from .commands import add_server_options, chosen_installation, environment, take_turns
 
 #: `pg-background run` takes at most so many times as long as Python with psycopg loaded.
 MOST_OF_RUN = 3.0
@@ -36,16 +37,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def main() -> None:
     """Measure and report; exit with 1 if anything takes too long."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0], allow_abbrev=False)
-    parser.add_argument("--pg", type=int, default=18, help="major version of PostgreSQL [%(default)s]")
-    parser.add_argument("--pg-config", default="", help="pg_config of the PostgreSQL to use, instead")
+    add_server_options(parser)
     parser.add_argument("--rounds", type=int, default=10, help="turns that each takes [%(default)s]")
     arguments = parser.parse_args()
     try:
-        installation = (
-            Installation.from_pg_config(arguments.pg_config)
-            if arguments.pg_config
-            else servers.find(arguments.pg)
-        )
+        installation = chosen_installation(arguments)
         with TemporaryServer(
             pg_config=installation.pg_config,
             settings={"max_worker_processes": str(JOBS + 10), "pg_background.max_workers": str(JOBS)},
@@ -69,13 +65,7 @@ def starts(dsn: str, rounds: int) -> Mapping[str, float]:
         "python -c 'import psycopg'": [sys.executable, "-c", "import psycopg"],
         "run 'select 1'": [ours, "run", "-d", dsn, "select 1"],
     }
-    least = dict.fromkeys(ways, float("inf"))
-    for _ in range(rounds):
-        for name, words in ways.items():
-            began = perf_counter()
-            subprocess.run(words, stdout=subprocess.DEVNULL, check=True, env=_environment())
-            least[name] = min(least[name], perf_counter() - began)
-    return least
+    return {name: min(seconds) for name, seconds in take_turns(ways, rounds).items()}
 
 
 def report(least: Mapping[str, float]) -> Mapping[str, float]:
@@ -96,10 +86,8 @@ def part_of_core(dsn: str) -> float:
         jobs = [client.launch("SELECT pg_sleep(3600)", label=f"job {number}") for number in range(JOBS)]
         leader, follower = pty.openpty()
         words: list[str | Path] = [Path(sys.executable).with_name("pg-background"), "top", dsn]
-        environment = {**_environment(), "TERM": "xterm-256color", "COLUMNS": "200", "LINES": "50"}
-        with subprocess.Popen(
-            words, stdin=follower, stdout=follower, stderr=follower, env=environment
-        ) as process:
+        screen = {**environment(), "TERM": "xterm-256color", "COLUMNS": "200", "LINES": "50"}
+        with subprocess.Popen(words, stdin=follower, stdout=follower, stderr=follower, env=screen) as process:
             os.set_blocking(leader, False)
             _read_for(leader, _SETTLE_SECONDS)
             before = _cpu_seconds(process.pid)
@@ -127,10 +115,6 @@ def _read_for(terminal: int, seconds: float) -> float:
 def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _environment() -> Mapping[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 if __name__ == "__main__":
