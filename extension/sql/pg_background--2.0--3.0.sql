@@ -67,6 +67,7 @@ BEGIN
       '%1$s.pg_background_get_progress_v2(int4, int8)',
       '%1$s.pg_background_all_jobs()',
       '%1$s.pg_background_all_totals()',
+      '%1$s.pg_background_all_usage()',
       '%1$s.pg_background_registry()',
       '%1$s.pg_background_result_info(int4, int8)',
       '%1$s.pg_background_result_info_v2(int4, int8)',
@@ -364,6 +365,18 @@ FROM pg_background_all_totals() AS t
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid = t.database
 LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = t.role;
 
+CREATE OR REPLACE FUNCTION pg_background_all_usage(
+  OUT kind text, OUT owner oid, OUT jobs int4, OUT max_jobs int4, OUT workers int4, OUT max_workers int4,
+  OUT queued int4, OUT memory_bytes int8, OUT max_memory_bytes int8, OUT result_bytes int8, OUT max_result_bytes int8)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_usage' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE VIEW pg_background_usage AS
+SELECT u.kind, COALESCE(d.datname, r.rolname) AS name, u.jobs, u.max_jobs, u.workers, u.max_workers, u.queued,
+       u.memory_bytes, u.max_memory_bytes, u.result_bytes, u.max_result_bytes
+FROM pg_background_all_usage() AS u
+LEFT JOIN pg_catalog.pg_database AS d ON u.kind = 'database'::text AND d.oid = u.owner
+LEFT JOIN pg_catalog.pg_roles AS r ON u.kind = 'role'::text AND r.oid = u.owner;
+
 CREATE OR REPLACE FUNCTION pg_background_registry(
   OUT entries int4, OUT live int4, OUT unread int4, OUT idle_workers int4, OUT busy_workers int4,
   OUT area_bytes int8, OUT spill_bytes int8)
@@ -650,8 +663,12 @@ END $$;
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
 
 -- who may look at all sessions in pg_stat_activity may look at all jobs
-GRANT SELECT ON pg_background_jobs, pg_background_totals TO pg_read_all_stats;
-GRANT EXECUTE ON FUNCTION pg_background_all_jobs(), pg_background_all_totals() TO pg_read_all_stats;
+GRANT SELECT ON pg_background_jobs, pg_background_totals, pg_background_usage TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pg_background_all_jobs(), pg_background_all_totals(), pg_background_all_usage()
+  TO pg_read_all_stats;
+
+-- who may cancel the jobs of others may do that to all of them, and detach those that nobody reads
+GRANT EXECUTE ON FUNCTION pg_background_drain_server(int4), pg_background_resume_server() TO pg_signal_backend;
 
 -- ---- privileges: what was there has those that it had, and what is new under an old name those of that
 

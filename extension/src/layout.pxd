@@ -66,6 +66,33 @@ cdef struct Identity:
     cbool is_away               # launched from another database
     uint64_t system_user        # hash of SYSTEM_USER, which a process takes on once and for all; 0: NULL
 
+cdef struct Limits:
+    # of a role or database, 0: none
+    int32_t jobs
+    int32_t workers
+    int32_t memory              # in kB
+    int32_t result_size         # in kB
+
+cdef struct Usage:
+    # What a login role, or a database, takes of what all share. It is there while an entry, or a wait for several jobs,
+    # names it. [B]
+    Oid owner                   # the role or database
+    cbool is_database
+    int32_t next_in_bucket      # or in the free list
+    int32_t holders             # entries, history too, and waits that name it
+    int32_t jobs                # entries that are not history
+    int32_t running             # ... of those that have a worker, or whose launch looks for one
+    int32_t queued
+    int64_t memory              # bytes of the shared area
+    pg_atomic_uint64 file_bytes # on disk
+    Limits limits               # of its last launch
+    # of roles only
+    int32_t first_line          # of its queued jobs, or -1
+    int32_t waiting_launches    # that have found no place
+    int32_t next_in_need        # in the list of the roles with either, or -1
+    int32_t previous_in_need
+    uint64_t turn               # when a job of it last got a worker, counted over all
+
 cdef struct Job:
     # An entry of the registry. Only one that is free, or the oldest of the history, gets another job:
     #
@@ -86,8 +113,13 @@ cdef struct Job:
     # In builds for servers that check assertions shared/checks.pyx looks whether that is so, after each change.
     uint64_t cookie             # [L] 0 while the entry is free
     int32_t next_in_bucket      # [L] the next one whose cookie ends in the same bits
-    int32_t next                # [B] in the free list, the backlog or the history
-    int32_t previous            # [B] in the backlog
+    int32_t next                # [B] in the free list, the history, or its line of the backlog, which is a circle
+    int32_t previous            # [B] in its line
+    cbool leads_line            # [B] the first of its line
+    int32_t next_line           # [B] of the first of a line: the first of another line of the role, or -1
+    int32_t previous_line       # [B]
+    uint64_t queued_as          # [B] which of all that have ever been queued
+    cbool wants_place           # [L] its launch has found none, and waits for one
     int32_t pid                 # [L] as in the handle: of the worker, or minus the entry's number if it was queued
     int32_t state               # [B] JobState
     cbool submitted             # [L] rows and notices are dropped at source
@@ -101,6 +133,11 @@ cdef struct Job:
     int32_t session             # [L] the launching session's place
     uint64_t session_id         # [L]
     int32_t session_limit       # [L] pg_background.max_workers at the launch, for a job in the backlog
+    int32_t role_usage          # [L] index of what its login role uses
+    int32_t database_usage      # [L] ... and its database
+    Limits role_limits          # [L] as they were at the launch
+    Limits database_limits      # [L] ... jobs and workers only
+    cbool may_take_reserve      # [L] of entries, workers and memory
     Identity identity           # [L]
     int32_t encoding            # [L] of its database, and so of all text in this entry and its memory
     cbool is_hidden             # [L] its SQL is not for those who see what its process does
@@ -134,6 +171,7 @@ cdef struct Job:
     PGPROC *reader_proc         # [B]
     uint64_t file_number        # [W] 0: no spill file
     Oid file_tablespace         # [W]
+    uint64_t file_bytes         # [W] on disk, as counted in what its role uses
 
     # outcome
     int64_t row_count           # [W]
@@ -215,6 +253,14 @@ cdef struct Registry:
     Job *jobs
     Worker *workers
     Session *sessions
+    int32_t usages_size
+    Usage *usages
+    int32_t *usage_buckets      # by owner: the first of those that belong there, or -1
+    uint64_t usage_mask
+    int32_t free_usage          # -1: empty
+    int32_t first_in_need       # of the roles with queued jobs or launches that wait, -1: none
+    int32_t used_jobs           # entries that are neither free nor history
+    uint64_t turns              # given so far
     uint64_t *cookies           # of jobs, side by side: to go through all of them is to read these
     int32_t *buckets            # by the last bits of a cookie: the first entry whose cookie ends in them, or -1
     uint64_t bucket_mask
@@ -225,10 +271,10 @@ cdef struct Registry:
     int32_t free_head           # -1: empty
     int32_t history_head        # oldest
     int32_t history_tail
-    int32_t backlog_head        # of the queued jobs, the longest waiting first; -1: none
-    int32_t backlog_tail
-    int32_t backlog_size
-    int32_t backlog_unserved    # those that the keeper last found no place for: they come before new launches
+    int32_t backlog_size        # queued jobs
+    uint64_t backlog_joined     # ... so far
+    int32_t backlog_unserved    # 1: the keeper has last found no place for one of them
+    int32_t waiting_launches    # that have found no place
     TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
     int32_t databases           # that accept connections, as the last new session has seen
@@ -241,6 +287,7 @@ cdef struct Registry:
     pg_atomic_uint64 last_session
     pg_atomic_uint64 last_file
     pg_atomic_uint64 area_bytes
+    pg_atomic_uint64 file_bytes # unread output of all jobs on disk
 
 cdef struct JobRequest:
     # followed by the settings, the libraries, the SQL text with a NUL, the parameters: of each its length, -1 for a

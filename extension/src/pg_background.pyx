@@ -12,10 +12,14 @@ which is why nothing here may have an initialiser: the module's own never runs, 
 
 include "pg_background/imports.pxi"
 
+# settings
+include "pg_background/settings/settings.pyx"               # the pg_background.* settings
+include "pg_background/settings/citus.pyx"                  # room for its workers
+
 # shared: shared memory, and what each process keeps of its own
-include "pg_background/shared/settings.pyx"                 # the pg_background.* settings
-include "pg_background/shared/citus.pyx"                    # room for its workers
 include "pg_background/shared/registry.pyx"                 # the shared memory: its lock, its entries by cookie
+include "pg_background/shared/usage.pyx"                    # what a role or database takes of it
+include "pg_background/shared/limits.pyx"                   # ... and may take
 include "pg_background/shared/counts.pyx"                   # what all jobs of a database and role have come to
 include "pg_background/shared/entries.pyx"                  # the life of an entry
 include "pg_background/shared/checks.pyx"                   # whether the registry is as it must be
@@ -43,6 +47,8 @@ include "pg_background/workers/pins.pyx"                    # workers that launc
 include "pg_background/workers/bare_pid.pyx"                # the job that a bare pid means
 include "pg_background/workers/pool.pyx"                    # which worker gets a job; starting and evicting processes
 include "pg_background/workers/backlog.pyx"                 # jobs that wait for a worker
+include "pg_background/workers/turns.pyx"                   # which of them is next
+include "pg_background/workers/waiting_launch.pyx"          # a launch that waits with them
 include "pg_background/workers/keeper.pyx"                  # the keeper process
 
 # views: what can be seen of jobs
@@ -53,6 +59,7 @@ include "pg_background/views/command_progress.pyx"          # of commands that t
 include "pg_background/views/progress.pyx"                  # progress, get_progress
 include "pg_background/views/jobs.pyx"                      # the jobs of the whole server
 include "pg_background/views/totals.pyx"                    # the counts of the whole server
+include "pg_background/views/usage.pyx"                     # what roles and databases use, against their limits
 
 # waiting: until a job has ended
 include "pg_background/waiting/deadlock_queue.pyx"          # what a queued job waits for

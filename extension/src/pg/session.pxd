@@ -33,6 +33,7 @@ cdef extern from "shim.h" nogil:
     char *GetUserNameFromId(Oid roleid, cbool noerr)
     cbool superuser_arg(Oid roleid)
     cbool has_privs_of_role(Oid member, Oid role)
+    cbool may_use_reserved(Oid role)
     cbool may_log_in(Oid role)
     cbool may_set_role(Oid member, Oid role)
     cbool may_connect(Oid db, Oid role)
@@ -70,6 +71,7 @@ cdef extern from "shim.h" nogil:
     Datum heap_getattr(HeapTuple tup, int attnum, TupleDesc tupleDesc, cbool *isnull)
     ArrayType *array_of(Datum)
     cbool parse_bool(const char *value, cbool *result)
+    cbool parse_int(const char *value, int *result, int flags, const char **hintmsg)
     int pg_strncasecmp(const char *s1, const char *s2, size_t n)
     const char *quote_identifier(const char *ident)
 
@@ -96,7 +98,8 @@ cdef extern from "shim.h" nogil:
     const char *GetConfigOption(const char *name, cbool missing_ok, cbool restrict_privileged)
     void DefineCustomIntVariable(const char *name, const char *short_desc, const char *long_desc, int *valueAddr,
                                  int bootValue, int minValue, int maxValue, int context, int flags,
-                                 void *check_hook, void *assign_hook, void *show_hook)
+                                 cbool (*check_hook)(int *value, void **extra, int source) noexcept nogil,
+                                 void *assign_hook, void *show_hook)
     void DefineCustomStringVariable(const char *name, const char *short_desc, const char *long_desc, char **valueAddr,
                                     const char *bootValue, int context, int flags,
                                     cbool (*check_hook)(char **value, void **extra, int source) noexcept nogil,

@@ -28,6 +28,7 @@
 #endif
 
 #if PG_VERSION_NUM >= 160000
+#define may_use_reserved(role) has_privs_of_role(role, ROLE_PG_USE_RESERVED_CONNECTIONS)
 #define backend_of_snapshot(i) pgstat_get_local_beentry_by_index(i)
 #define parse_type(text, type, typmod) ((void) parseTypeString(text, type, typmod, NULL))
 #define may_connect(db, role) (object_aclcheck(DatabaseRelationId, db, role, ACL_CONNECT) == ACLCHECK_OK)
@@ -63,6 +64,7 @@ gauge_variables(void)
 	return counters.totalspace - counters.freespace;
 }
 #else
+#define may_use_reserved(role) false
 #define backend_of_snapshot(i) pgstat_fetch_stat_local_beentry(i)
 #define parse_type(text, type, typmod) parseTypeString(text, type, typmod, false)
 #define may_connect(db, role) (pg_database_aclcheck(db, role, ACL_CONNECT) == ACLCHECK_OK)

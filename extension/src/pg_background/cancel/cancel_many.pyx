@@ -62,6 +62,7 @@ cdef int32_t cancel_jobs(OwnJob *jobs, int count, int32_t grace) noexcept nogil:
     for i in range(count):
         live[i].job = jobs[i].job
         live[i].cookie = jobs[i].handle.cookie
+        live[i].is_mine = True
     canceled = signal_all(live, count, False)
     if grace <= 0:
         return canceled

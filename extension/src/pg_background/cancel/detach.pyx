@@ -17,5 +17,6 @@ cdef bint detach_job(Job *job, uint64_t cookie) noexcept nogil:
 cdef public Datum pgbg_detach(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Handle handle = handle_argument(fcinfo)
     join_sessions()
-    detach_job(find_job(&handle, InvalidOid), handle.cookie)
+    # as unread results take what all share, who may cancel a job may also free its output
+    detach_job(find_job(&handle, ROLE_PG_SIGNAL_BACKEND), handle.cookie)
     return 0

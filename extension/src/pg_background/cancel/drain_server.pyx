@@ -9,11 +9,17 @@ cdef struct Drained:
 cdef struct LiveJob:
     Job *job
     uint64_t cookie
+    Oid owner
+    bint is_mine                # to cancel
 
 
-cdef void require_superuser(const char *what) noexcept nogil:
-    if not superuser_arg(GetUserId()):
-        raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE, b"must be superuser to %s background jobs", what)
+cdef void require_right_to_drain(const char *what) noexcept nogil:
+    """Raise 42501 unless the caller may cancel the jobs of others. Those of superusers stay out of reach of others, and
+    a drain tells them as running."""
+    if not has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND):
+        raise_with_hint(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                        b"Only superusers and roles with privileges of pg_signal_backend may do that.",
+                        b"permission denied to %s background jobs", what)
 
 
 cdef void set_draining(bint draining) noexcept nogil:
@@ -33,8 +39,11 @@ cdef LiveJob *live_jobs(int *count) noexcept nogil:
                 and &registry.jobs[i] != my_job):
             live[count[0]].job = &registry.jobs[i]
             live[count[0]].cookie = registry.cookies[i]
+            live[count[0]].owner = registry.jobs[i].identity.user
             count[0] += 1
     unlock_registry()
+    for i in range(count[0]):
+        live[i].is_mine = has_right(live[i].owner, ROLE_PG_SIGNAL_BACKEND)
     return live
 
 
@@ -68,7 +77,8 @@ cdef void count_drained(LiveJob *live, int count, Drained *drained) noexcept nog
 
 
 cdef int32_t signal_all(LiveJob *live, int count, bint terminate) noexcept nogil:
-    """Cancel all that have not ended, or end them with their processes; returns how many there were.
+    """Cancel all that have not ended and that the caller may, or end them with their processes; returns how many
+    there were.
 
     Those that wait for a worker come first: a worker that becomes free would begin them.
     """
@@ -77,7 +87,7 @@ cdef int32_t signal_all(LiveJob *live, int count, bint terminate) noexcept nogil
     cdef bint running
     for running in range(2):
         for i in range(count):
-            if (not is_finished(live[i].job, live[i].cookie)
+            if (live[i].is_mine and not is_finished(live[i].job, live[i].cookie)
                     and (running or live[i].job.state == JOB_QUEUED)):
                 signal_worker(live[i].job, live[i].cookie, terminate)
                 signalled += 1
@@ -101,7 +111,7 @@ cdef public Datum pgbg_drain_server(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Datum values[3]
     cdef cbool nulls[3]
     join_sessions()
-    require_superuser("drain")
+    require_right_to_drain(b"drain")
     set_draining(True)
     live = live_jobs(&count)
     wait_for_all(live, count, timeout)
@@ -118,6 +128,6 @@ cdef public Datum pgbg_drain_server(FunctionCallInfo fcinfo) noexcept nogil:
 
 cdef public Datum pgbg_resume_server(FunctionCallInfo fcinfo) noexcept nogil:
     join_sessions()
-    require_superuser("resume")
+    require_right_to_drain(b"resume")
     set_draining(False)
     return 0

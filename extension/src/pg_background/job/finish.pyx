@@ -16,7 +16,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     """Tell the end. In this order: the worker can be given its next job, the job is final, then those who wait wake,
     so that a launch right after a wait finds this worker warm."""
     global my_job
-    cdef Garbage garbage
+    cdef Garbage garbage, unwanted
     cdef PGPROC *reader
     cdef dsa_pointer packed = InvalidDsaPointer
     cdef uint32_t packed_size = 0
@@ -24,6 +24,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     cdef Turn turn = NO_TURN
     cdef bint others_wait
     memset(&garbage, 0, sizeof(garbage))
+    memset(&unwanted, 0, sizeof(unwanted))
     if error != NULL:
         if error.message == NULL:
             error.message = pstrdup(b"missing error text")
@@ -33,14 +34,18 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES, job.encoding)
         packed_size = <uint32_t>packed_error_size(error)
         # where there is no room, the code and the start of the message in the entry have to do
-        packed = allocate(packed_size)
+        packed = allocate(packed_size, job.may_take_reserve)
         if packed != InvalidDsaPointer:
             pack_error(error, address(packed))
     SetUserIdAndSecContext(my_worker.identity.login, 0)
     lock_registry()
-    if packed != InvalidDsaPointer:
+    if packed != InvalidDsaPointer and does_role_memory_fit(role_usage(job), &job.role_limits, packed_size):
         job.error = packed
         job.error_size = packed_size
+        count_memory(job, packed_size)
+    elif packed != InvalidDsaPointer:
+        unwanted.error = packed
+        unwanted.bytes = packed_size
     end_job(job, state, error.sqlerrcode if error != NULL else 0)
     reader = job.reader_proc
     settle(job, &garbage)
@@ -58,9 +63,10 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         if turn == TURN_OF_ANOTHER:
             my_worker.state = WORKER_LEAVING
     my_worker.since = GetCurrentTimestamp()
-    others_wait = registry.backlog_size > 0 and turn == NO_TURN
+    others_wait = registry.first_in_need >= 0 and turn == NO_TURN
     unlock_registry()
     wake_waiters(job, reader)
     dispose(&garbage)
+    dispose(&unwanted)
     if others_wait:
         wake_keeper()

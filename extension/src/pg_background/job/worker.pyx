@@ -64,7 +64,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
         reader = job.reader_proc if job != NULL else NULL
         free_place(my_worker)
         registry.last_exit = GetCurrentTimestamp()
-    jobs_wait = registry.backlog_size > 0
+    jobs_wait = registry.first_in_need >= 0
     if not is_connected and is_refusal_passing():
         pause_backlog()
     unlock_registry()

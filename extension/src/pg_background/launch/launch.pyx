@@ -26,6 +26,9 @@ cdef struct Launch:
     bint discards_rows          # keep notices, drop rows at source
     bint is_hidden
     bint each_statement
+    Limits role_limits
+    Limits database_limits
+    bint may_take_reserve
     OnFull on_full
     int32_t timeout             # of FULL_WAITS in ms; 0: no limit
 
@@ -52,6 +55,10 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     require_rights(&launch.identity, GetCurrentRoleId())
     if launch.identity.is_away and not may_come_from_elsewhere(launch.identity.database, launch.identity.login):
         raise_not_from_elsewhere(launch.identity.database)
+    read_limits(&launch.role_limits, &launch.database_limits)
+    if launch.identity.is_away:
+        read_limits_elsewhere(launch.identity.database, launch.identity.login, &launch.database_limits)
+    launch.may_take_reserve = may_take_reserve(launch.identity.login)
     launch.is_hidden = is_hidden_from_caller()
     name_job(launch)
     pack_parameters(launch)
@@ -95,6 +102,17 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.session = my_proc_number()
     job.session_id = my_session.id
     job.identity = launch.identity
+    job.role_usage = hold_usage(launch.identity.login, False)
+    job.database_usage = hold_usage(launch.identity.database, True)
+    job.role_limits = launch.role_limits
+    job.database_limits = launch.database_limits
+    job.may_take_reserve = launch.may_take_reserve
+    job.leads_line = False
+    job.wants_place = False
+    job.file_bytes = 0
+    role_usage(job).limits = launch.role_limits
+    database_usage(job).limits = launch.database_limits
+    count_job(job, 1)
     job.encoding = launch.encoding
     job.is_hidden = launch.is_hidden
     job.needs_fresh = launch.identity.is_away
@@ -131,42 +149,63 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     set_cookie(job, cookie)
 
 
-cdef enum Refusal:
-    ACCEPTED = 0
-    IS_DRAINING
-    SESSION_IS_FULL
-    REGISTRY_IS_FULL
-
-
-cdef Refusal why_refused(Launch *launch) noexcept nogil:
-    """Before an entry is looked for; under the lock."""
+cdef Refusal why_refused(Launch *launch, int64_t memory) noexcept nogil:
+    """Before an entry is looked for, of a launch that takes so many bytes of memory; under the lock."""
+    cdef Usage *role = find_usage(launch.identity.login, False)
+    cdef Usage *database = find_usage(launch.identity.database, True)
     if registry.draining:
         return IS_DRAINING
     if launch.on_full == FULL_IS_ERROR and my_session.active >= setting_max_workers:
         return SESSION_IS_FULL
+    if role != NULL and is_reached(role.jobs, launch.role_limits.jobs):
+        return ROLE_HAS_ALL_JOBS
+    if database != NULL and is_reached(database.jobs, launch.database_limits.jobs):
+        return DATABASE_HAS_ALL_JOBS
+    if launch.on_full == FULL_IS_ERROR and role != NULL and is_reached(role.running, launch.role_limits.workers):
+        return ROLE_HAS_ALL_WORKERS
+    if (launch.on_full == FULL_IS_ERROR and database != NULL
+            and is_reached(database.running, launch.database_limits.workers)):
+        return DATABASE_HAS_ALL_WORKERS
+    if not does_role_memory_fit(role, &launch.role_limits, memory):
+        return ROLE_HAS_ALL_MEMORY
+    if not launch.may_take_reserve and registry.used_jobs >= registry.jobs_size - reserved_jobs():
+        return REST_IS_RESERVED
     return ACCEPTED
 
 
-cdef void raise_refusal(Refusal refusal) noexcept nogil:
+cdef void raise_refusal(Refusal refusal, Launch *launch) noexcept nogil:
     if refusal == IS_DRAINING:
-        raise_with_hint(ERRCODE_TOO_MANY_CONNECTIONS, b"A superuser can call pg_background_resume_server().",
+        raise_with_hint(ERRCODE_TOO_MANY_CONNECTIONS,
+                        b"A superuser, or a member of pg_signal_backend, can call pg_background_resume_server().",
                         b"background jobs are being drained")
     if refusal == SESSION_IS_FULL:
         raise_session_limit()
-    raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                    b"Read or detach finished jobs, or increase pg_background.max_jobs.",
-                    b"too many tracked jobs")
+    if refusal == DATABASE_HAS_ALL_JOBS or refusal == DATABASE_HAS_ALL_WORKERS:
+        raise_past_database_limit(refusal, launch.identity.database, &launch.database_limits)
+    if refusal == REST_IS_RESERVED or refusal == REGISTRY_IS_FULL:
+        raise_registry_full(refusal)
+    raise_past_role_limit(refusal, launch.identity.login, &launch.role_limits)
+
+
+cdef void make_room_for_role(Launch *launch, int64_t memory) noexcept nogil:
+    """Take the memory of what the role no longer needs, or can have on disk, as far as its limit asks for that."""
+    cdef bint fits
+    while launch.role_limits.memory > 0:
+        share_registry()
+        fits = does_role_memory_fit(find_usage(launch.identity.login, False), &launch.role_limits, memory)
+        unlock_registry()
+        if fits or not make_room(launch.identity.login):
+            return
 
 
 cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept nogil:
     """Put the new job into the backlog, or give it to an idle worker, and return as give_to_worker; under the lock."""
     cdef Worker *worker
     cdef Latch *latch
-    if (my_session.active >= setting_max_workers
-            or (pending.launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0)):
+    if not may_begin(job) or (pending.launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0):
         join_backlog(job)
         return NULL
-    my_session.active += 1
+    count_running(job, 1)
     worker = choose_idle_worker(job)
     latch = give_to_worker(pending, job, worker)
     start_ahead[0] = want_another(job, worker)
@@ -191,11 +230,12 @@ cdef void accept_job(Pending *pending) noexcept nogil:
         ring_size = ring_size_of(launch.queue_size)
     memset(&evicted, 0, sizeof(evicted))
     memset(&memory, 0, sizeof(memory))
-    allocate_for_job(request_size, ring_size, &memory.request, &memory.ring)
+    make_room_for_role(launch, <int64_t>request_size + ring_size)
+    allocate_for_job(request_size, ring_size, launch.may_take_reserve, &memory.request, &memory.ring)
     memory.bytes = request_size + ring_size
     write_request(address(memory.request), launch)
     lock_registry()
-    refusal = why_refused(launch)
+    refusal = why_refused(launch, memory.bytes)
     if refusal == ACCEPTED:
         job = take_entry(&evicted)
         refusal = REGISTRY_IS_FULL if job == NULL else ACCEPTED
@@ -205,6 +245,7 @@ cdef void accept_job(Pending *pending) noexcept nogil:
         job.request_size = request_size
         job.ring = memory.ring
         job.ring_size = ring_size
+        count_memory(job, memory.bytes)
         my_session.launched += 1
         registry.totals[job.totals].launched += 1
         latch = place_job(pending, job, &start_ahead)
@@ -218,7 +259,7 @@ cdef void accept_job(Pending *pending) noexcept nogil:
     pending.job = job
     if refusal != ACCEPTED:
         dispose(&memory)
-        raise_refusal(refusal)
+        raise_refusal(refusal, launch)
 
 
 cdef void abandon_job(void *what) noexcept nogil:
@@ -252,7 +293,7 @@ cdef void undo_accept(Job *job, Garbage *garbage) noexcept nogil:
     if job.state == JOB_QUEUED:
         leave_backlog(job)
     else:
-        my_session.active -= 1
+        count_running(job, -1)
     my_session.launched -= 1
     registry.totals[job.totals].launched -= 1
     give_up_memory(job, garbage)

@@ -75,6 +75,7 @@ cdef void put_in_file(Job *job, const char *data, Size size) noexcept nogil:
         put_in_ring(job, data, size)
         return
     produced = pg_atomic_read_u64(&job.produced)
+    count_on_disk(job, size)
     write_spill(&output_spill, data, size, produced)
     # `spilled` first: whoever sees these bytes announced must look for them in the file
     pg_atomic_write_u64(&job.spilled, produced + size)

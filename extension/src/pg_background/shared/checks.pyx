@@ -9,6 +9,7 @@ cdef void check_registry() noexcept nogil:
     check_jobs()
     check_workers()
     check_sessions()
+    check_usages()
 
 
 cdef void check_lists() noexcept nogil:
@@ -18,6 +19,7 @@ cdef void check_lists() noexcept nogil:
     cdef int32_t past = 0
     cdef int32_t queued = 0
     cdef int32_t last = -1
+    cdef int32_t unused_at_first, past_at_first
     cdef int32_t i
     cdef Job *job
     for i in range(registry.jobs_size):
@@ -25,6 +27,8 @@ cdef void check_lists() noexcept nogil:
         unused += job.cookie == 0
         past += job.cookie != 0 and job.in_history
         queued += job.cookie != 0 and job.state == JOB_QUEUED
+    unused_at_first = unused
+    past_at_first = past
     i = registry.free_head
     while i >= 0:
         Assert(registry.jobs[i].cookie == 0)
@@ -40,17 +44,8 @@ cdef void check_lists() noexcept nogil:
         i = registry.jobs[i].next
     Assert(last == registry.history_tail)
     Assert(queued == registry.backlog_size)
-    last = -1
-    i = registry.backlog_head
-    while i >= 0:
-        Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].state == JOB_QUEUED)
-        Assert(registry.jobs[i].previous == last)
-        Assert(queued > 0)
-        queued -= 1
-        last = i
-        i = registry.jobs[i].next
-    Assert(last == registry.backlog_tail)
-    Assert(unused == 0 and past == 0 and queued == 0)
+    Assert(registry.jobs_size - unused_at_first - past_at_first == registry.used_jobs)
+    Assert(unused == 0 and past == 0)
 
 
 cdef void check_jobs() noexcept nogil:
@@ -169,3 +164,71 @@ cdef void check_sessions() noexcept nogil:
         mine += my_session != NULL and my_session.id == job.session_id
     Assert(active == 0)
     Assert(my_session == NULL or my_session.id == 0 or my_session.active == mine)
+
+
+cdef void check_usages() noexcept nogil:
+    """What each role and database uses is the sum of what its jobs have, and the queued ones are all in its lines."""
+    cdef int32_t waiting = 0
+    cdef int32_t i
+    for i in range(registry.usages_size):
+        if registry.usages[i].holders > 0:
+            check_usage(&registry.usages[i])
+            waiting += registry.usages[i].waiting_launches
+    Assert(waiting == registry.waiting_launches)
+
+
+cdef void check_usage(Usage *usage) noexcept nogil:
+    cdef int32_t holders = 0
+    cdef int32_t jobs = 0
+    cdef int32_t running = 0
+    cdef int32_t waiting = 0
+    cdef int32_t queued = 0
+    cdef int64_t memory = 0
+    cdef int32_t i
+    cdef Job *job
+    Assert(find_usage(usage.owner, usage.is_database) == usage)
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        if job.cookie == 0 or (database_usage(job) if usage.is_database else role_usage(job)) != usage:
+            continue
+        holders += 1
+        jobs += not job.in_history
+        running += not is_final(job.state) and job.state != JOB_QUEUED
+        queued += job.state == JOB_QUEUED
+        waiting += job.wants_place
+        memory += job.request_size + job.error_size + job.ring_size
+        Assert(not job.wants_place or (job.state == JOB_STARTING and job.worker < 0))
+    # waits for several jobs are there besides
+    Assert(holders <= usage.holders)
+    Assert(jobs == usage.jobs and running == usage.running)
+    if usage.is_database:
+        return
+    Assert(memory <= usage.memory)
+    Assert(queued == usage.queued)
+    Assert(waiting == usage.waiting_launches)
+    Assert((usage.first_line >= 0 or usage.waiting_launches > 0)
+           == (registry.first_in_need == usage_index(usage) or usage.previous_in_need >= 0))
+    check_lines(usage, queued)
+
+
+cdef void check_lines(Usage *role, int32_t queued) noexcept nogil:
+    """Each line is a circle of queued jobs, of which the first alone leads it."""
+    cdef int32_t first = role.first_line
+    cdef int32_t last_line = -1
+    cdef int32_t i
+    while first >= 0:
+        Assert(registry.jobs[first].leads_line)
+        Assert(registry.jobs[first].previous_line == last_line)
+        i = first
+        while True:
+            Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].state == JOB_QUEUED)
+            Assert(i == first or not registry.jobs[i].leads_line)
+            Assert(registry.jobs[registry.jobs[i].next].previous == i)
+            Assert(queued > 0)
+            queued -= 1
+            i = registry.jobs[i].next
+            if i == first:
+                break
+        last_line = first
+        first = registry.jobs[first].next_line
+    Assert(queued == 0)

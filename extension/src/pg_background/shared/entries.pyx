@@ -1,7 +1,8 @@
 # The life of an entry: taken for a launch, made final, history once nobody needs it, and free or taken again.
 
 cdef Job *take_entry(Garbage *garbage) noexcept nogil:
-    """A free entry, else the oldest of the history with what it held as garbage, else NULL; under the lock."""
+    """A free entry, else the oldest of the history with what it held as garbage, else NULL; under the lock. Nothing in
+    it is to be taken for the new job's."""
     cdef Job *job
     if registry.free_head >= 0:
         job = &registry.jobs[registry.free_head]
@@ -14,12 +15,18 @@ cdef Job *take_entry(Garbage *garbage) noexcept nogil:
     if registry.history_head < 0:
         registry.history_tail = -1
     give_up_memory(job, garbage)
+    release_usage(job.role_usage)
+    release_usage(job.database_usage)
     return job
 
 
 cdef void free_entry(Job *job) noexcept nogil:
     """Give back a live entry that has no worker, reader or memory; under the lock."""
     tell_watchers(job)
+    set_wants_place(job, False)
+    count_job(job, -1)
+    release_usage(job.role_usage)
+    release_usage(job.database_usage)
     set_cookie(job, 0)
     job.next = registry.free_head
     registry.free_head = job_index(job)
@@ -29,7 +36,9 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
     """Make the job final and count it; under the lock."""
     cdef Session *session = &registry.sessions[job.session]
     cdef TimestampTz now = GetCurrentTimestamp()
-    cdef bint was_running = job.state != JOB_QUEUED
+    if job.state != JOB_QUEUED:
+        count_running(job, -1)
+    set_wants_place(job, False)
     job.state = state
     job.sqlstate = sqlstate
     job.finished_at = now
@@ -40,7 +49,6 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
     tell_watchers(job)
     if session.id != job.session_id:
         return
-    session.active -= was_running
     if state == JOB_STOPPED:
         session.completed += 1
     elif state == JOB_CANCELED:
@@ -66,6 +74,7 @@ cdef void settle(Job *job, Garbage *garbage) noexcept nogil:
     if not job.tracked:
         give_up_memory(job, garbage)
     job.in_history = True
+    count_job(job, -1)
     job.next = -1
     if registry.history_tail >= 0:
         registry.jobs[registry.history_tail].next = job_index(job)
@@ -85,6 +94,8 @@ cdef void forget_job(Job *job, Garbage *garbage) noexcept nogil:
 
 cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
     """Move what the entry holds to garbage; under the lock."""
+    give_up_file_bytes(job)
+    count_memory(job, -<int64_t>(job.request_size + job.error_size + job.ring_size))
     garbage.request = job.request
     garbage.error = job.error
     garbage.ring = job.ring

@@ -34,12 +34,15 @@ cdef void attach_area() noexcept nogil:
     before_shmem_exit(detach_area, 0)
 
 
-cdef dsa_pointer allocate(uint32_t size) noexcept nogil:
-    """A piece of the area, or InvalidDsaPointer when it is full; never raises."""
-    cdef dsa_pointer piece = dsa_allocate_extended(area, size, DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
-    if piece != InvalidDsaPointer:
-        pg_atomic_fetch_add_u64(&registry.area_bytes, size)
-    return piece
+cdef dsa_pointer allocate(uint32_t size, bint has_reserve) noexcept nogil:
+    """A piece of the area, or InvalidDsaPointer when it is full, or only the reserve is left of it; never raises."""
+    cdef dsa_pointer piece
+    if pg_atomic_fetch_add_u64(&registry.area_bytes, size) + size <= most_memory(has_reserve):
+        piece = dsa_allocate_extended(area, size, DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
+        if piece != InvalidDsaPointer:
+            return piece
+    pg_atomic_fetch_sub_u64(&registry.area_bytes, size)
+    return InvalidDsaPointer
 
 
 cdef inline void *address(dsa_pointer piece) noexcept nogil:
@@ -69,15 +72,23 @@ cdef void take_ring(Job *job) noexcept nogil:
     """The queue of a job that was launched without one. When there is none to be had all its output goes to the file:
     a job that was accepted is not to fail for that."""
     cdef uint32_t size = ring_size_of(job.queue_size)
-    cdef dsa_pointer ring = allocate(size)
-    while ring == InvalidDsaPointer and reclaim_history():
-        ring = allocate(size)
+    cdef dsa_pointer ring = allocate(size, job.may_take_reserve)
+    cdef Garbage piece
+    while ring == InvalidDsaPointer and reclaim_history(InvalidOid):
+        ring = allocate(size, job.may_take_reserve)
     if ring == InvalidDsaPointer:
         return
+    memset(&piece, 0, sizeof(piece))
     lock_registry()
-    job.ring = ring
-    job.ring_size = size
+    if does_role_memory_fit(role_usage(job), &job.role_limits, size):
+        job.ring = ring
+        job.ring_size = size
+        count_memory(job, size)
+    else:
+        piece.ring = ring
+        piece.bytes = size
     unlock_registry()
+    dispose(&piece)
 
 
 cdef void raise_out_of_job_memory() noexcept nogil:
@@ -86,32 +97,38 @@ cdef void raise_out_of_job_memory() noexcept nogil:
                     b"out of job memory")
 
 
-cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, dsa_pointer *request,
+cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, bint has_reserve, dsa_pointer *request,
                            dsa_pointer *ring) noexcept nogil:
     """Both pieces of a launch; raises 53200 when neither the history nor unread results can make room."""
     cdef Garbage piece
-    if <Size>request_size + ring_size > <Size>setting_job_memory * 1024:
+    if <uint64_t>request_size + ring_size > most_memory(has_reserve):
         # no use in taking others' memory for it
         raise_out_of_job_memory()
     while True:
-        request[0] = allocate(request_size)
+        request[0] = allocate(request_size, has_reserve)
         if request[0] != InvalidDsaPointer:
             if ring_size == 0:
                 ring[0] = InvalidDsaPointer
                 return
-            ring[0] = allocate(ring_size)
+            ring[0] = allocate(ring_size, has_reserve)
             if ring[0] != InvalidDsaPointer:
                 return
             memset(&piece, 0, sizeof(piece))
             piece.request = request[0]
             piece.bytes = request_size
             dispose(&piece)
-        if not make_room():
+        if not make_room(InvalidOid):
             raise_out_of_job_memory()
 
 
-cdef bint reclaim_history() noexcept nogil:
-    """Free the memory of the oldest history entry that has some; False when none has. Never raises."""
+cdef inline bint is_of_role(Job *job, Oid login) noexcept nogil:
+    """Of any role, where that is InvalidOid."""
+    return login == InvalidOid or job.identity.login == login
+
+
+cdef bint reclaim_history(Oid login) noexcept nogil:
+    """Free the memory of the oldest history entry that has some, of this login role only unless it is InvalidOid; False
+    when none has. Never raises."""
     cdef Garbage garbage
     cdef Job *job
     cdef int32_t i
@@ -120,7 +137,7 @@ cdef bint reclaim_history() noexcept nogil:
     i = registry.history_head
     while i >= 0:
         job = &registry.jobs[i]
-        if job.request != InvalidDsaPointer:
+        if job.request != InvalidDsaPointer and is_of_role(job, login):
             give_up_memory(job, &garbage)
             break
         i = job.next
@@ -135,21 +152,22 @@ cdef struct Move:
     Spill spill
 
 
-cdef bint make_room() noexcept nogil:
+cdef bint make_room(Oid login) noexcept nogil:
     """Free the memory of the oldest history entry that has some, else the queue of the oldest unread result,
-    which moves to its file. False when there is nothing left to take."""
+    which moves to its file; of this login role only unless it is InvalidOid. False when there is nothing left to
+    take."""
     cdef Move move
     cdef Job *candidate
     cdef Hold *outer = my_holds
     cdef int32_t i
-    if reclaim_history():
+    if reclaim_history(login):
         return True
     memset(&move, 0, sizeof(move))
     lock_registry()
     for i in range(registry.jobs_size):
         candidate = &registry.jobs[i]
         if (candidate.cookie != 0 and is_final(candidate.state) and candidate.ring != InvalidDsaPointer
-                and candidate.reader == READER_NONE and not candidate.in_history
+                and candidate.reader == READER_NONE and not candidate.in_history and is_of_role(candidate, login)
                 and (move.job == NULL or candidate.finished_at < move.job.finished_at)):
             move.job = candidate
     if move.job != NULL:
@@ -181,6 +199,7 @@ cdef void move_to_file(void *what) noexcept nogil:
     lock_registry()
     queue.ring = job.ring
     queue.bytes = job.ring_size
+    count_memory(job, -<int64_t>job.ring_size)
     job.ring = InvalidDsaPointer
     job.ring_size = 0
     unlock_registry()

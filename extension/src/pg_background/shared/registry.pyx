@@ -41,10 +41,17 @@ cdef Size bucket_count(int32_t jobs) noexcept nogil:
     return count
 
 
+cdef inline int32_t usage_count(int32_t jobs, int32_t sessions) noexcept nogil:
+    """A role and a database for each job, and a role for each wait."""
+    return 2 * jobs + sessions
+
+
 cdef Size registry_bytes(int32_t jobs, int32_t workers, int32_t sessions) noexcept nogil:
     return (MAXALIGN(sizeof(Registry)) + MAXALIGN(jobs * sizeof(Job)) + MAXALIGN(workers * sizeof(Worker))
             + MAXALIGN(sessions * sizeof(Session)) + MAXALIGN(jobs * sizeof(uint64_t))
-            + MAXALIGN(bucket_count(jobs) * sizeof(int32_t)))
+            + MAXALIGN(bucket_count(jobs) * sizeof(int32_t))
+            + MAXALIGN(usage_count(jobs, sessions) * sizeof(Usage))
+            + MAXALIGN(bucket_count(usage_count(jobs, sessions)) * sizeof(int32_t)))
 
 
 cdef void request_shared_memory() noexcept nogil:
@@ -75,6 +82,13 @@ cdef void set_up_registry() noexcept nogil:
     registry.cookies = <uint64_t *>place
     place += MAXALIGN(registry.jobs_size * sizeof(uint64_t))
     registry.buckets = <int32_t *>place
+    place += MAXALIGN(bucket_count(registry.jobs_size) * sizeof(int32_t))
+    registry.usages_size = usage_count(registry.jobs_size, registry.sessions_size)
+    registry.usages = <Usage *>place
+    place += MAXALIGN(registry.usages_size * sizeof(Usage))
+    registry.usage_buckets = <int32_t *>place
+    registry.usage_mask = bucket_count(registry.usages_size) - 1
+    set_up_usages()
     registry.bucket_mask = bucket_count(registry.jobs_size) - 1
     memset(registry.buckets, 0xff, bucket_count(registry.jobs_size) * sizeof(int32_t))
     for i in range(registry.jobs_size):
@@ -90,8 +104,6 @@ cdef void set_up_registry() noexcept nogil:
         registry.workers[i].job = -1
         registry.workers[i].reserved_for = -1
     registry.free_head = 0
-    registry.backlog_head = -1
-    registry.backlog_tail = -1
     registry.since = GetCurrentTimestamp()
     registry.history_head = -1
     registry.history_tail = -1
@@ -99,6 +111,7 @@ cdef void set_up_registry() noexcept nogil:
     pg_atomic_init_u64(&registry.last_session, 0)
     pg_atomic_init_u64(&registry.last_file, 0)
     pg_atomic_init_u64(&registry.area_bytes, 0)
+    pg_atomic_init_u64(&registry.file_bytes, 0)
 
 
 cdef void start_shared_memory() noexcept nogil:

@@ -111,15 +111,47 @@ cdef inline bint is_within(Job *job, Size more, int limit_kb) noexcept nogil:
     return (pg_atomic_read_u64(&job.produced) - pg_atomic_read_u64(&job.consumed) + more) <= <uint64_t>limit_kb * 1024
 
 
+cdef inline bint does_role_fit(Job *job, uint64_t more) noexcept nogil:
+    """Whether so many bytes more on disk keep the job's role within its limit."""
+    return (job.role_limits.result_size == 0
+            or pg_atomic_read_u64(&role_usage(job).file_bytes) + more <= <uint64_t>job.role_limits.result_size * 1024)
+
+
+cdef inline bint does_total_fit(Job *job, uint64_t more) noexcept nogil:
+    return pg_atomic_read_u64(&registry.file_bytes) + more <= most_file_bytes(job.may_take_reserve)
+
+
 cdef inline bint may_spill(Job *job, Size more) noexcept nogil:
+    cdef uint64_t written = unread_in_ring(job) + more
     return (is_within(job, more, setting_max_result_size)
-            and (temp_file_limit < 0 or is_within(job, more, temp_file_limit)))
+            and (temp_file_limit < 0 or is_within(job, more, temp_file_limit))
+            and does_role_fit(job, written) and does_total_fit(job, written))
+
+
+cdef void count_on_disk(Job *job, uint64_t size) noexcept nogil:
+    """Before they are written, so that many who write at once see each other. They count until the file is removed,
+    as they take their place there when they have been read."""
+    job.file_bytes += size
+    pg_atomic_fetch_add_u64(&role_usage(job).file_bytes, size)
+    pg_atomic_fetch_add_u64(&registry.file_bytes, size)
 
 
 cdef void check_spill_limits(Job *job, Size more) noexcept nogil:
     """Raise 53400 before unread output on disk passes a limit; temp_file_limit itself sees open files only."""
+    cdef uint64_t written = unread_in_ring(job) + more
     if may_spill(job, more):
         return
+    if not does_role_fit(job, written):
+        raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                        b"Read or detach finished jobs, or have a superuser increase "
+                        b"pg_background.max_role_result_size.",
+                        b"unread results of the role exceed pg_background.max_role_result_size (%dkB)",
+                        job.role_limits.result_size)
+    if not does_total_fit(job, written):
+        raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                        b"Read or detach finished jobs, or increase pg_background.max_total_result_size.",
+                        b"unread results of all jobs exceed pg_background.max_total_result_size (%dkB)",
+                        setting_max_total_result_size)
     if not is_within(job, more, setting_max_result_size):
         raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                         b"Begin to read before the rows come, so that they need no file, or increase "
@@ -138,6 +170,7 @@ cdef void spill_ring(Job *job, Spill *spill) noexcept nogil:
     cdef char *ring = <char *>address(job.ring)
     cdef Size at, piece
     open_spill_for_writing(job, spill)
+    count_on_disk(job, produced - start)
     while start < produced:
         at = <Size>(start % job.ring_size)
         piece = job.ring_size - at

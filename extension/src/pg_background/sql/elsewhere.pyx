@@ -8,9 +8,8 @@ cdef void raise_not_from_elsewhere(Oid database) noexcept nogil:
                     b"jobs from other databases are not allowed in database \"%s\"", name)
 
 
-cdef bint find_setting_for(Oid database, Oid role, const char *name, cbool *value) noexcept nogil:
-    """Whether ALTER DATABASE or ALTER ROLE has set this truth value for them; InvalidOid: for all databases, or
-    roles."""
+cdef char *find_setting_for(Oid database, Oid role, const char *name) noexcept nogil:
+    """What ALTER DATABASE or ALTER ROLE has set this to for them, or NULL; InvalidOid: for all databases, or roles."""
     cdef ScanKeyData keys[2]
     cdef Relation relation = table_open(DbRoleSettingRelationId, AccessShareLock)
     cdef SysScanDesc scan
@@ -19,7 +18,7 @@ cdef bint find_setting_for(Oid database, Oid role, const char *name, cbool *valu
     cdef Datum *texts = NULL
     cdef cbool *nulls = NULL
     cdef cbool is_null = True
-    cdef bint found = False
+    cdef char *found = NULL
     cdef char *text
     cdef Size size = strlen(name)
     cdef int i
@@ -34,18 +33,41 @@ cdef bint find_setting_for(Oid database, Oid role, const char *name, cbool *valu
         for i in range(array_elements(array_of(settings), &texts, &nulls)):
             text = TextDatumGetCString(texts[i])
             if pg_strncasecmp(text, name, size) == 0 and text[size] == c"=":
-                found = parse_bool(text + size + 1, value)
+                found = text + size + 1
     systable_endscan(scan)
     table_close(relation, AccessShareLock)
     return found
 
 
+cdef char *find_setting_of_login(Oid database, Oid role, const char *name) noexcept nogil:
+    """What a login of the role in the database would find set for it, or NULL."""
+    cdef char *value = find_setting_for(database, role, name)
+    if value == NULL:
+        value = find_setting_for(InvalidOid, role, name)
+    if value == NULL:
+        value = find_setting_for(database, InvalidOid, name)
+    return value if value != NULL else find_setting_for(InvalidOid, InvalidOid, name)
+
+
 cdef bint may_come_from_elsewhere(Oid database, Oid role) noexcept nogil:
     """The setting as a login of the role in the database would have it."""
-    cdef const char *name = "pg_background.jobs_from_other_databases"
     cdef cbool value = server_jobs_from_other_databases
-    if (find_setting_for(database, role, name, &value) or find_setting_for(InvalidOid, role, name, &value)
-            or find_setting_for(database, InvalidOid, name, &value)):
-        return value
-    find_setting_for(InvalidOid, InvalidOid, name, &value)
+    cdef char *text = find_setting_of_login(database, role, b"pg_background.jobs_from_other_databases")
+    if text != NULL:
+        parse_bool(text, &value)
     return value
+
+
+cdef int32_t limit_elsewhere(Oid database, Oid role, const char *name, int server_value) noexcept nogil:
+    cdef int value = server_value
+    cdef char *text = find_setting_of_login(database, role, name)
+    if text != NULL:
+        parse_int(text, &value, 0, NULL)
+    return value
+
+
+cdef void read_limits_elsewhere(Oid database, Oid role, Limits *limits) noexcept nogil:
+    """Of a database, for a job from another one: as a login of the role there would have them."""
+    limits.jobs = limit_elsewhere(database, role, b"pg_background.max_database_jobs", server_max_database_jobs)
+    limits.workers = limit_elsewhere(database, role, b"pg_background.max_database_workers",
+                                     server_max_database_workers)

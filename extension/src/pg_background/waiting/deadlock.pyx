@@ -107,14 +107,12 @@ cdef int32_t add_watched(WaitGraph *graph, Waiter *waiter, Session *session, int
     next one, or -1 when nothing more is to be known. Under the lock."""
     cdef Watch *watches = <Watch *>address(session.watches)
     cdef int32_t last = first + WATCH_STEP
-    cdef Load load
     cdef int32_t i, pid
-    memset(&load, 0, sizeof(load))
     waiter.needs_all = session.waits_for_all
     if last > session.watch_count:
         last = session.watch_count
     for i in range(first, last):
-        pid = 0 if watches[i].job < 0 else pid_waited_for(watches[i].job, watches[i].cookie, &load)
+        pid = 0 if watches[i].job < 0 else pid_waited_for(watches[i].job, watches[i].cookie)
         if pid == 0 and not waiter.needs_all:
             # one that has ended, or waits for nobody yet, is enough
             drop_edges(graph, waiter)
@@ -126,7 +124,6 @@ cdef int32_t add_watched(WaitGraph *graph, Waiter *waiter, Session *session, int
 cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     """The workers of the jobs that the process waits for by this extension."""
     cdef Session *session
-    cdef Load load
     cdef dsa_pointer watches = InvalidDsaPointer
     cdef int32_t next = 0
     # as many different ones as there can be: nothing is allocated under the lock
@@ -145,9 +142,8 @@ cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
         else:
             next = -1
             if session != NULL and session.waits_for != 0:
-                memset(&load, 0, sizeof(load))
                 waiter.needs_all = True
-                add_edge(graph, waiter, pid_waited_for(session.waits_for_job, session.waits_for, &load))
+                add_edge(graph, waiter, pid_waited_for(session.waits_for_job, session.waits_for))
         unlock_registry()
 
 

@@ -1,67 +1,117 @@
-# The backlog: jobs that wait for a worker, first come first served. A worker that becomes free takes the first that it
-# can; the keeper starts processes for the others, and makes room for them. Their handles work all the while.
+# The backlog: jobs that wait for a worker. It is kept role by role, and within a role in lines: jobs of one session that
+# the same workers fit, first come first served. So what is looked at grows with the lines, not with the jobs. Their
+# handles work all the while. Which job is next is in turns.pyx.
 #
-# A job may begin while its session runs fewer jobs than pg_background.max_workers allowed at its launch.
-
-cdef enum:
-    BACKLOG_POLL_MS = 100       # the postmaster tells nobody when a slot becomes free
-    BACKLOG_PAUSE_MS = 1000
-
-cdef enum Turn:
-    NO_TURN = 0                 # nothing waits for this worker
-    TURN_TAKEN                  # it has the next job
-    TURN_OF_ANOTHER             # its place is needed for a job that it cannot take
-
+# A job may begin while its session runs fewer jobs than pg_background.max_workers allowed at its launch, and its role
+# and database fewer than their limits.
 
 cdef inline int32_t queued_pid(Job *job) noexcept nogil:
     """What stands for a pid in the handle of a job that has no process yet: minus the number of its entry."""
     return -(job_index(job) + 1)
 
 
-cdef void put_in_backlog(Job *job, int32_t previous, int32_t next) noexcept nogil:
-    """Between these two, of which -1 stands for an end of the line; under the lock."""
+cdef inline Job *first_of_line(int32_t i) noexcept nogil:
+    return &registry.jobs[i] if i >= 0 else NULL
+
+
+cdef inline bint belong_together(Job *a, Job *b) noexcept nogil:
+    """Whether they wait in one line: for the first of it to begin is for each of them to come nearer."""
+    return (a.session_id == b.session_id and a.session_limit == b.session_limit and are_alike(a, b)
+            and memcmp(&a.role_limits, &b.role_limits, sizeof(Limits)) == 0
+            and memcmp(&a.database_limits, &b.database_limits, sizeof(Limits)) == 0
+            and a.may_take_reserve == b.may_take_reserve)
+
+
+cdef Job *find_line(Job *job) noexcept nogil:
+    """The first of the line in which the job belongs, or NULL; under the lock."""
+    cdef Job *first = first_of_line(role_usage(job).first_line)
+    while first != NULL and not belong_together(first, job):
+        first = first_of_line(first.next_line)
+    return first
+
+
+cdef void lead_line(Job *job, int32_t previous, int32_t next) noexcept nogil:
+    """Become the first of a line between these two of the role's, of which -1 is an end; under the lock."""
     cdef int32_t i = job_index(job)
-    job.state = JOB_QUEUED
-    job.previous = previous
-    job.next = next
+    job.leads_line = True
+    job.previous_line = previous
+    job.next_line = next
     if previous >= 0:
-        registry.jobs[previous].next = i
+        registry.jobs[previous].next_line = i
     else:
-        registry.backlog_head = i
+        role_usage(job).first_line = i
     if next >= 0:
-        registry.jobs[next].previous = i
+        registry.jobs[next].previous_line = i
+
+
+cdef void hand_line_over(Job *job, Job *to) noexcept nogil:
+    """Another job of the line becomes its first; under the lock."""
+    job.leads_line = False
+    lead_line(to, job.previous_line, job.next_line)
+
+
+cdef void end_line(Job *job) noexcept nogil:
+    """Of this job alone; under the lock."""
+    job.leads_line = False
+    if job.previous_line >= 0:
+        registry.jobs[job.previous_line].next_line = job.next_line
     else:
-        registry.backlog_tail = i
+        role_usage(job).first_line = job.next_line
+    if job.next_line >= 0:
+        registry.jobs[job.next_line].previous_line = job.previous_line
+
+
+cdef void put_in_backlog(Job *job, bint in_front) noexcept nogil:
+    """At the end of its line, or its beginning; under the lock."""
+    cdef int32_t i = job_index(job)
+    cdef Job *first = find_line(job)
+    job.state = JOB_QUEUED
+    job.leads_line = False
     registry.backlog_size += 1
+    role_usage(job).queued += 1
+    if first == NULL:
+        job.next = i
+        job.previous = i
+        lead_line(job, -1, role_usage(job).first_line)
+        note_need(role_usage(job))
+        return
+    job.next = job_index(first)
+    job.previous = first.previous
+    registry.jobs[job.previous].next = i
+    first.previous = i
+    if in_front:
+        hand_line_over(first, job)
 
 
 cdef void join_backlog(Job *job) noexcept nogil:
-    """Under the lock; the job has no worker and is not counted among those that its session runs."""
+    """Under the lock; the job has no worker and is not counted among those that run."""
     job.pid = queued_pid(job)
-    put_in_backlog(job, registry.backlog_tail, -1)
+    registry.backlog_joined += 1
+    job.queued_as = registry.backlog_joined
+    put_in_backlog(job, False)
 
 
 cdef void return_to_backlog(Job *job) noexcept nogil:
-    """Before all others goes a job whose worker ended before it had begun; under the lock."""
-    cdef Session *session = &registry.sessions[job.session]
+    """Before all others of its role goes a job whose worker ended before it had begun; under the lock."""
     job.worker = -1
     job.started_at = 0
-    put_in_backlog(job, -1, registry.backlog_head)
-    if session.id == job.session_id:
-        session.active -= 1
+    job.queued_as = 0
+    count_running(job, -1)
+    put_in_backlog(job, True)
 
 
 cdef void leave_backlog(Job *job) noexcept nogil:
     """Under the lock; the caller gives the job its next state."""
-    if job.previous >= 0:
-        registry.jobs[job.previous].next = job.next
-    else:
-        registry.backlog_head = job.next
-    if job.next >= 0:
-        registry.jobs[job.next].previous = job.previous
-    else:
-        registry.backlog_tail = job.previous
     registry.backlog_size -= 1
+    role_usage(job).queued -= 1
+    if job.next == job_index(job):
+        end_line(job)
+        note_need(role_usage(job))
+        return
+    registry.jobs[job.previous].next = job.next
+    registry.jobs[job.next].previous = job.previous
+    if job.leads_line:
+        hand_line_over(job, &registry.jobs[job.next])
 
 
 cdef bint is_in_backlog(Job *job, uint64_t cookie) noexcept nogil:
@@ -73,126 +123,20 @@ cdef bint is_in_backlog(Job *job, uint64_t cookie) noexcept nogil:
     return queued
 
 
-cdef void raise_session_limit() noexcept nogil:
-    raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                      psprintf(b"This session runs %d jobs; pg_background.max_workers is %d.",
-                               my_session.active, setting_max_workers),
-                      b"Wait for a job to finish, or increase pg_background.max_workers.",
-                      b"too many background workers")
-
-
 cdef void enter_backlog(Job *job) noexcept nogil:
     """Put a job there that this backend has looked for a worker for."""
     lock_registry()
-    my_session.active -= 1
+    count_running(job, -1)
     join_backlog(job)
     unlock_registry()
 
 
-cdef struct Load:
-    uint64_t session_id
-    int32_t jobs
-
-
-cdef bint may_begin(Job *job, Load *load) noexcept nogil:
-    """Whether its session's limit lets it; `load` remembers the count for the next job of the same session, and begins
-    as zeros. Under the lock."""
-    cdef Worker *worker
-    cdef int32_t i
-    if load.session_id != job.session_id:
-        load.session_id = job.session_id
-        load.jobs = 0
-        for i in range(registry.workers_size):
-            worker = &registry.workers[i]
-            if worker.state != WORKER_FREE and worker.job >= 0:
-                load.jobs += registry.jobs[worker.job].session_id == job.session_id
-    return load.jobs < job.session_limit
-
-
 cdef void begin_queued(Job *job, Worker *worker) noexcept nogil:
     """Give it to the worker; under the lock."""
-    cdef Session *session = &registry.sessions[job.session]
     leave_backlog(job)
     job.state = JOB_STARTING
-    if session.id == job.session_id:
-        session.active += 1
+    count_running(job, 1)
     assign(job, worker)
-
-
-# ---- which processes come anyway
-
-cdef struct Kind:
-    Job *first
-    int wanted                  # jobs that may begin in the same processes as that one
-
-
-cdef struct Kinds:
-    int count
-    Kind kind[32]               # of the first in line; the others' turn comes when those are served
-
-
-cdef int coming_workers(Kind *kind) noexcept nogil:
-    """Processes that will take a job of this kind without being asked; under the lock."""
-    cdef Worker *worker
-    cdef int32_t i
-    cdef int count = 0
-    for i in range(registry.workers_size):
-        worker = &registry.workers[i]
-        if worker.job >= 0 or not fits(worker, kind.first):
-            continue
-        if (worker.state == WORKER_RESETTING
-                or (worker.state == WORKER_STARTING and worker.reserved_for < 0)):
-            count += 1
-    return count
-
-
-cdef bint is_provided_for(Kinds *kinds, Job *job) noexcept nogil:
-    """Whether a process comes that will take this job, given those before it in line; under the lock."""
-    cdef Kind *kind = NULL
-    cdef int i
-    for i in range(kinds.count):
-        if are_alike(kinds.kind[i].first, job):
-            kind = &kinds.kind[i]
-    if kind == NULL:
-        if kinds.count == 32:
-            return True
-        kind = &kinds.kind[kinds.count]
-        kinds.count += 1
-        kind.first = job
-        kind.wanted = 0
-    kind.wanted += 1
-    return kind.wanted <= coming_workers(kind)
-
-
-# ---- turns
-
-cdef Turn take_turn(Worker *worker) noexcept nogil:
-    """What a worker that has become free is to do; under the lock.
-
-    While there is no place left, it goes for the sake of the first in line that it does not serve: others' jobs must
-    not keep that one waiting for ever.
-    """
-    cdef Load load
-    cdef Kinds kinds
-    cdef Job *job
-    cdef bint is_full
-    cdef int32_t i = registry.backlog_head
-    if i < 0:
-        return NO_TURN
-    is_full = registry.live_workers >= total_worker_limit() or registry.backlog_unserved > 0
-    memset(&load, 0, sizeof(load))
-    kinds.count = 0
-    while i >= 0:
-        job = &registry.jobs[i]
-        i = job.next
-        if not may_begin(job, &load):
-            continue
-        if fits(worker, job):
-            begin_queued(job, worker)
-            return TURN_TAKEN
-        if is_full and not is_provided_for(&kinds, job):
-            return TURN_OF_ANOTHER
-    return NO_TURN
 
 
 cdef void end_without_worker(Job *job, int state, int32_t sqlstate, const char *message,
@@ -205,132 +149,42 @@ cdef void end_without_worker(Job *job, int state, int32_t sqlstate, const char *
     settle(job, garbage)
 
 
-cdef Job *fail_first_in_line(Worker *worker, int32_t sqlstate, const char *message, Garbage *garbage) noexcept nogil:
-    """End the job for which a process was started that could not connect, or NULL; under the lock.
+# ---- the limits of its session, role and database
 
-    Otherwise processes would be started for it for ever, as when its database was dropped meanwhile.
-    """
-    cdef int32_t i = registry.backlog_head
-    while i >= 0:
-        if fits(worker, &registry.jobs[i]):
-            end_without_worker(&registry.jobs[i], JOB_ERROR, sqlstate, message, garbage)
-            return &registry.jobs[i]
-        i = registry.jobs[i].next
-    return NULL
-
-
-# ---- the launch that waits
-
-cdef bint is_queued(Job *job, uint64_t cookie) noexcept nogil:
-    cdef bint queued
-    share_registry()
-    queued = is_same_job(job, cookie) and job.state == JOB_QUEUED
-    unlock_registry()
-    return queued
-
-
-cdef void wait_for_worker(Pending *pending) noexcept nogil:
-    """Return once a worker has the job; raises like a launch that does not wait when the time is up."""
-    cdef Job *job = pending.job
-    cdef int32_t timeout = pending.launch.timeout
-    cdef TimestampTz start = GetCurrentTimestamp()
-    cdef long left
-    cdef long nap
-    cdef bint over_limit
-    start_waiting(&pending.wait, job, pending.cookie)
-    ConditionVariablePrepareToSleep(&job.changed)
-    while is_queued(job, pending.cookie):
-        nap = DeadlockTimeout
-        if timeout > 0:
-            left = timeout - TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())
-            if left <= 0:
-                share_registry()
-                over_limit = my_session.active >= setting_max_workers
-                unlock_registry()
-                if over_limit:
-                    raise_session_limit()
-                raise_no_worker(NO_PLACE if registry.live_workers >= total_worker_limit() else NO_SLOT)
-            nap = left if left < nap else nap
-        if ConditionVariableTimedSleep(&job.changed, nap, PG_WAIT_EXTENSION) and nap == DeadlockTimeout:
-            ConditionVariableCancelSleep()
-            check_deadlock()
-            ConditionVariablePrepareToSleep(&job.changed)
-    ConditionVariableCancelSleep()
-    release_holds(pending.wait.hold.outer)
-
-
-# ---- the keeper's part
-
-cdef int place_for_backlog(Start *start) noexcept nogil:
-    """Hand jobs to idle workers, and take a place for the first in line that none comes for; returns how many are
-    left without."""
-    cdef Kinds kinds
-    cdef Load load
-    cdef Job *job
+cdef int running_of_session(Job *job) noexcept nogil:
+    """Jobs of the session that launched this one, which may be gone; under the lock."""
+    cdef Session *session = &registry.sessions[job.session]
     cdef Worker *worker
-    cdef int left = 0
     cdef int32_t i
-    cdef int most = total_worker_limit()
-    start.worker = NULL
-    memset(&load, 0, sizeof(load))
-    kinds.count = 0
-    lock_registry()
-    i = registry.backlog_head
-    while i >= 0 and left < most:
-        job = &registry.jobs[i]
-        i = job.next
-        if not may_begin(job, &load):
-            continue
-        load.jobs += 1
-        worker = choose_idle_worker(job)
-        if worker != NULL:
-            begin_queued(job, worker)
-            SetLatch(proc_latch(worker.proc))
-            continue
-        if is_provided_for(&kinds, job):
-            continue
-        if start.worker == NULL:
-            start.worker = take_place(&job.identity, -1, most)
-            if start.worker != NULL:
-                start.generation = start.worker.generation
-                continue
-        left += 1
-        if start.worker == NULL:
-            # nothing is to be had for those behind it either
-            break
-    registry.backlog_unserved = left if start.worker == NULL else 0
-    unlock_registry()
-    return left
+    cdef int count = 0
+    if session.id == job.session_id:
+        return session.active
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if worker.state != WORKER_FREE and worker.job >= 0:
+            count += registry.jobs[worker.job].session_id == job.session_id
+    return count
 
 
-cdef long serve_backlog() noexcept nogil:
-    """Start a process for each job that waits for one, in place of idle ones if need be; returns milliseconds until
-    the next look is due, or -1."""
-    cdef Start start
-    cdef int left = 1
-    if registry.backlog_size == 0:
-        registry.backlog_unserved = 0
-        return -1
-    if registry.backlog_pause > GetCurrentTimestamp():
-        return BACKLOG_POLL_MS
-    while left > 0 and keeper_starts_count < KEEPER_STARTS:
-        left = place_for_backlog(&start)
-        if start.worker == NULL:
-            if left > 0:
-                ask_one_to_leave()
-            break
-        start.handle = register_process(start.worker)
-        if start.handle == NULL:
-            free_unstarted_place(start.worker, start.generation)
-            lock_registry()
-            registry.backlog_unserved = 1
-            unlock_registry()
-            ask_one_to_leave()
-            break
-        watch_start(&start)
-    return BACKLOG_POLL_MS
+cdef int room_of_job(Job *job) noexcept nogil:
+    """How many jobs of its line may begin by the limits, none of which has to do with workers; under the lock."""
+    cdef int room = job.session_limit - running_of_session(job)
+    cdef int of_role = job.role_limits.workers - role_usage(job).running
+    cdef int of_database = job.database_limits.workers - database_usage(job).running
+    if job.role_limits.workers > 0 and of_role < room:
+        room = of_role
+    if job.database_limits.workers > 0 and of_database < room:
+        room = of_database
+    return room
 
 
-cdef void pause_backlog() noexcept nogil:
-    """Processes fail before they can take a job: don't start hundreds a second."""
-    registry.backlog_pause = GetCurrentTimestamp() + BACKLOG_PAUSE_MS * 1000
+cdef inline bint may_begin(Job *job) noexcept nogil:
+    return room_of_job(job) > 0
+
+
+cdef void raise_session_limit() noexcept nogil:
+    raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                      psprintf(b"This session runs %d jobs; pg_background.max_workers is %d.",
+                               my_session.active, setting_max_workers),
+                      b"Wait for a job to finish, or increase pg_background.max_workers.",
+                      b"too many background workers")

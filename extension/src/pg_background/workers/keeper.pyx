@@ -13,7 +13,7 @@ cdef void keeper_exit(int code, Datum arg) noexcept nogil:
 
 
 cdef void start_ahead_workers() noexcept nogil:
-    """Serve the requests of launches that took the last idle worker; the last two free places stay free."""
+    """Serve the requests of launches that took the last idle worker."""
     cdef Identity request
     cdef Start start
     while True:
@@ -25,7 +25,7 @@ cdef void start_ahead_workers() noexcept nogil:
         request = registry.ahead[registry.ahead_count]
         start.worker = NULL
         if keeper_starts_count < KEEPER_STARTS:
-            start.worker = take_place(&request, -1, total_worker_limit() - 2)
+            start.worker = take_place(&request, -1, most_ahead())
         if start.worker != NULL:
             start.generation = start.worker.generation
         unlock_registry()

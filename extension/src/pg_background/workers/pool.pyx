@@ -56,7 +56,7 @@ cdef int readiness(Worker *worker) noexcept nogil:
         return 3
     if worker.state == WORKER_RESETTING:
         return 2
-    if worker.state == WORKER_STARTING and worker.reserved_for < 0 and worker.pid != 0 and registry.backlog_size == 0:
+    if worker.state == WORKER_STARTING and worker.reserved_for < 0 and worker.pid != 0 and registry.first_in_need < 0:
         return 1
     return 0
 
@@ -85,6 +85,7 @@ cdef Worker *choose_idle_worker(Job *job) noexcept nogil:
 
 cdef void assign(Job *job, Worker *worker) noexcept nogil:
     """Make the job the worker's; under the lock."""
+    set_wants_place(job, False)
     worker.state = WORKER_ASSIGNED
     worker.reserved_for = -1
     worker.job = job_index(job)
@@ -108,11 +109,11 @@ cdef Latch *give_to_worker(Pending *pending, Job *job, Worker *worker) noexcept 
 
 
 cdef bint want_another(Job *job, Worker *taken) noexcept nogil:
-    """Note a request to the keeper when the last idle worker was taken and more than two places are left."""
+    """Note a request to the keeper when the last idle worker was taken, and places are left for it."""
     cdef int32_t i
     if setting_worker_idle_timeout == 0 or job.needs_fresh or registry.ahead_count >= AHEAD_REQUESTS:
         return False
-    if total_worker_limit() - registry.live_workers <= (2 if taken != NULL else 3):
+    if most_ahead() - registry.live_workers <= (0 if taken != NULL else 1):
         return False
     for i in range(registry.workers_size):
         if (&registry.workers[i] != taken and fits(&registry.workers[i], job)
@@ -267,7 +268,7 @@ cdef StartOutcome start_reserved_worker(Pending *pending) noexcept nogil:
     memset(start, 0, sizeof(Start))
     lock_registry()
     start.worker = take_place(&job.identity, my_proc_number(),
-                              total_worker_limit() - registry.backlog_unserved)
+                              most_workers(job.may_take_reserve) - are_others_before(job))
     if start.worker != NULL:
         start.generation = start.worker.generation
         take_hold(&start.hold, release_reservation, start)
@@ -329,17 +330,22 @@ cdef bint ask_one_to_leave() noexcept nogil:
     return True
 
 
-cdef bint is_room_coming(StartOutcome outcome) noexcept nogil:
-    """Whether a worker is on its way out, or left so lately that the postmaster may still hold its slot."""
+cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
+    """Whether a worker is on its way out, or left so lately that the postmaster may still hold its slot; or the next
+    one that becomes free makes room for this job."""
+    cdef Job *job = pending.job
     cdef int32_t i
     cdef bint coming = False
-    share_registry()
+    lock_registry()
+    if is_same_job(job, pending.cookie) and job.state == JOB_STARTING and job.worker < 0:
+        set_wants_place(job, True)
+        coming = is_turn_coming(job)
     for i in range(registry.workers_size):
         # one that resets or starts ahead will be idle soon, and can be evicted then
         if (registry.workers[i].state == WORKER_LEAVING or registry.workers[i].state == WORKER_RESETTING
                 or (registry.workers[i].state == WORKER_STARTING and registry.workers[i].reserved_for < 0)):
             coming = True
-    if outcome == NO_PLACE and registry.live_workers < total_worker_limit():
+    if outcome == NO_PLACE and registry.live_workers < most_workers(job.may_take_reserve):
         # it is kept for a queued job, which may be content with less
         coming = True
     if (outcome == NO_SLOT and registry.last_exit != 0
@@ -373,7 +379,7 @@ cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
         if assign_idle_worker(pending):
             return
         waited = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())
-        if waited >= EVICT_MS or not (is_room_coming(outcome) or ask_one_to_leave()):
+        if waited >= EVICT_MS or not (is_room_coming(pending, outcome) or ask_one_to_leave()):
             break
         ConditionVariablePrepareToSleep(&registry.worker_left)
         # short: the postmaster frees its slot a little later than the worker its place, and tells nobody
@@ -382,7 +388,7 @@ cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
         CHECK_FOR_INTERRUPTS()
     if outcome == STARTED:
         raise_not_started()
-    raise_no_worker(outcome)
+    raise_no_worker(outcome, pending.launch)
 
 
 cdef void raise_not_started() noexcept nogil:
@@ -390,7 +396,13 @@ cdef void raise_not_started() noexcept nogil:
                     b"could not start background process")
 
 
-cdef void raise_no_worker(StartOutcome outcome) noexcept nogil:
+cdef void raise_no_worker(StartOutcome outcome, Launch *launch) noexcept nogil:
+    if outcome == NO_PLACE and setting_reserved_workers > 0 and not launch.may_take_reserve:
+        raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                          psprintf(b"pg_background.max_total_workers is %d, pg_background.reserved_workers %d.",
+                                   total_worker_limit(), setting_reserved_workers),
+                          b"Wait for a job to finish, or increase pg_background.max_total_workers.",
+                          b"too many background workers in the server")
     if outcome == NO_PLACE:
         raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                         b"Wait for a job to finish, or increase pg_background.max_total_workers.",

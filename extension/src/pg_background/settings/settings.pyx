@@ -13,9 +13,22 @@ cdef int setting_max_jobs
 cdef int setting_job_memory
 cdef int setting_result_retention
 cdef int setting_max_result_size
+cdef int setting_max_total_result_size
+cdef int setting_reserved_jobs
+cdef int setting_reserved_workers
+cdef int setting_max_role_jobs
+cdef int setting_max_role_workers
+cdef int setting_max_role_memory
+cdef int setting_max_role_result_size
+cdef int setting_max_database_jobs
+cdef int setting_max_database_workers
 cdef char *setting_notify_channel
 cdef cbool setting_jobs_from_other_databases
-cdef cbool server_jobs_from_other_databases     # without what a database, role or session has set
+
+# what the server's configuration says, without what a database, role or session has set
+cdef cbool server_jobs_from_other_databases
+cdef int server_max_database_jobs
+cdef int server_max_database_workers
 
 
 cdef void define_setting(const char *name, const char *description, const char *more, int *variable,
@@ -53,6 +66,7 @@ cdef void define_settings() noexcept nogil:
     define_setting("pg_background.max_result_size",
                    "Unread output that one job may have on disk.", NULL,
                    &setting_max_result_size, 1048576, 64, 2147483647, PGC_SIGHUP, GUC_UNIT_KB)
+    define_limits()
     DefineCustomStringVariable("pg_background.notify_channel",
                                "Channel on which the end of each job is notified; empty for none.",
                                "The payload is the pid of the job's handle.",
@@ -64,17 +78,70 @@ cdef void define_settings() noexcept nogil:
     MarkGUCPrefixReserved("pg_background")
 
 
+cdef void define_limits() noexcept nogil:
+    """What keeps one role, or one database, from taking all that all share."""
+    define_setting("pg_background.max_total_result_size",
+                   "Unread output that all jobs together may have on disk.", NULL,
+                   &setting_max_total_result_size, 16777216, 64, 2147483647, PGC_SIGHUP, GUC_UNIT_KB)
+    define_setting("pg_background.reserved_jobs",
+                   "Jobs of max_jobs that are for superusers and roles with privileges of pg_use_reserved_connections.",
+                   "A like share of job_memory and of max_total_result_size is reserved with them.",
+                   &setting_reserved_jobs, 16, 0, 1000000, PGC_SIGHUP, 0)
+    define_setting("pg_background.reserved_workers",
+                   "Worker processes that are for superusers and roles with privileges of "
+                   "pg_use_reserved_connections.", NULL,
+                   &setting_reserved_workers, 1, 0, 262143, PGC_SIGHUP, 0)
+    define_setting("pg_background.max_role_jobs",
+                   "Jobs that the server tracks for one login role; 0 means no limit.", NULL,
+                   &setting_max_role_jobs, 0, 0, 1000000, PGC_SUSET, 0)
+    define_setting("pg_background.max_role_workers",
+                   "Jobs of one login role that may run at once; 0 means no limit.", NULL,
+                   &setting_max_role_workers, 0, 0, 262143, PGC_SUSET, 0)
+    define_setting("pg_background.max_role_memory",
+                   "Job memory that one login role may take; 0 means no limit.", NULL,
+                   &setting_max_role_memory, 0, 0, 2147483647, PGC_SUSET, GUC_UNIT_KB)
+    define_setting("pg_background.max_role_result_size",
+                   "Unread output that the jobs of one login role may have on disk; 0 means no limit.", NULL,
+                   &setting_max_role_result_size, 0, 0, 2147483647, PGC_SUSET, GUC_UNIT_KB)
+    DefineCustomIntVariable("pg_background.max_database_jobs",
+                            "Jobs that the server tracks in one database; 0 means no limit.", NULL,
+                            &setting_max_database_jobs, 0, 0, 1000000, PGC_SUSET, 0,
+                            note_server_database_jobs, NULL, NULL)
+    DefineCustomIntVariable("pg_background.max_database_workers",
+                            "Jobs that may run at once in one database; 0 means no limit.", NULL,
+                            &setting_max_database_workers, 0, 0, 262143, PGC_SUSET, 0,
+                            note_server_database_workers, NULL, NULL)
+
+
+cdef inline bint is_of_server(int source) noexcept nogil:
+    """Whether a value comes from the server's configuration: a check comes also where another setting is stronger. What
+    restores a launcher's settings goes by way of the default."""
+    return source <= PGC_S_ARGV and not is_half_taken_over
+
+
 cdef cbool note_server_value(cbool *value, void **extra, int source) noexcept nogil:
-    """Keep what the server's configuration says: a check comes also where another setting is stronger. What restores
-    a launcher's settings goes by way of the default."""
     global server_jobs_from_other_databases
-    if source <= PGC_S_ARGV and not is_half_taken_over:
+    if is_of_server(source):
         server_jobs_from_other_databases = value[0]
     return True
 
 
+cdef cbool note_server_database_jobs(int *value, void **extra, int source) noexcept nogil:
+    global server_max_database_jobs
+    if is_of_server(source):
+        server_max_database_jobs = value[0]
+    return True
+
+
+cdef cbool note_server_database_workers(int *value, void **extra, int source) noexcept nogil:
+    global server_max_database_workers
+    if is_of_server(source):
+        server_max_database_workers = value[0]
+    return True
+
+
 cdef int total_worker_limit() noexcept nogil:
-    """Worker processes that the server may have, never more than its own limit. Three stay for the keeper, the
+    """Worker processes that the server may have, the reserved ones too, never more than its own limit. Three stay for the keeper, the
     launcher of logical replication, and one more."""
     cdef int most = setting_max_total_workers
     if most == 0:
