@@ -9,6 +9,7 @@ pytest_plugins = (
     "tests.support.fix_server",
     "tests.support.fix_db",
     "tests.support.fix_workers",
+    "tests.support.fix_fairness",
     "tests.support.fix_encodings",
     "tests.support.fix_client",
     "tests.support.fix_notebook",

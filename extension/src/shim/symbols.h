@@ -32,6 +32,7 @@ SQL_FUNCTION(pgbg_report_progress);
 SQL_FUNCTION(pgbg_get_progress);
 SQL_FUNCTION(pgbg_registry);
 SQL_FUNCTION(pgbg_totals);
+SQL_FUNCTION(pgbg_usage);
 SQL_FUNCTION(pgbg_jobs);
 SQL_FUNCTION(pgbg_result_info);
 SQL_FUNCTION(pgbg_error_info);

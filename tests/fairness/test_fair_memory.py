@@ -1,0 +1,105 @@
+"""Job memory: the reserve, and the limit of a role."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from psycopg import errors as e
+
+from ..support.fix_fairness import MakeTenants, told, until_refused
+from ..support.fix_server import fills_job_memory
+from ..support.jobs import FOREVER, Connection, Handle, detach, launch, result, start, wait
+
+MB = 1024 * 1024
+
+
+def long_sql(size: int) -> str:
+    """A job that lasts, with so many bytes of SQL text."""
+    return f"SELECT pg_sleep(3600) /* {'x' * size} */"
+
+
+def queue_sql(conn: Connection, size: int) -> Handle:
+    return start(conn, long_sql(size), on_full="queue")
+
+
+@fills_job_memory
+@pytest.mark.parametrize("size", [1_000, 20_000, 700_000])
+def test_the_rest_is_for_superusers(make_tenants: MakeTenants, size: int) -> None:
+    tenants = make_tenants(
+        {
+            "pg_background.job_memory": "8MB",
+            "pg_background.max_jobs": 10_000,
+            "pg_background.reserved_jobs": 1_000,
+        }
+    )
+    handles, refusal = until_refused(partial(queue_sql, tenants.greedy, size), most=10_000)
+    assert isinstance(refusal, (e.OutOfMemory, e.ConfigurationLimitExceeded))
+    assert "pg_background.job_memory" in told(refusal)
+    used = tenants.superuser.execute(
+        "SELECT memory_bytes FROM pg_background_usage WHERE (kind, name) = ('role', 'greedy')"
+    ).fetchone()
+    assert used is not None
+    assert len(handles) * size < used[0]
+    assert 4 * MB < used[0] < 7 * MB
+    with pytest.raises((e.OutOfMemory, e.ConfigurationLimitExceeded)):
+        queue_sql(tenants.other, 700_000)
+    # Jobs of the usual size, in a reserve of a tenth and a MB at least.
+    for n in range(5):
+        launch(tenants.superuser, f"SELECT {n}")
+
+
+@fills_job_memory
+def test_of_a_role(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants({"pg_background.max_jobs": 1024})
+    greedy = tenants.limit("greedy", max_role_memory="1MB")
+    handles, refusal = until_refused(partial(queue_sql, greedy, 50_000))
+    assert isinstance(refusal, e.ConfigurationLimitExceeded)
+    assert 'role "greedy"' in told(refusal)
+    assert "pg_background.max_role_memory is 1024kB" in told(refusal)
+    assert 10 <= len(handles) <= 20
+    start(tenants.other, "SELECT 1", on_full="queue")
+    for handle in handles:
+        greedy.execute("SELECT pg_background_cancel(%s, %s)", handle)
+        assert wait(greedy, handle, 20_000)
+        detach(greedy, handle)
+    # All of it has come back.
+    again, _refusal = until_refused(partial(queue_sql, greedy, 50_000))
+    assert len(again) == len(handles)
+
+
+def test_what_a_role_can_have_on_disk_makes_room_for_its_launches(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants({"pg_background.max_jobs": 1024})
+    greedy = tenants.limit("greedy", max_role_memory="300kB")
+    unread = []
+    # Each has a queue of 64 kB; of those that have ended unread it moves to a file.
+    for n in range(20):
+        unread.append(launch(greedy, f"SELECT {n}, repeat('x', 1000)"))
+        assert wait(greedy, unread[-1])
+    for n, handle in enumerate(unread):
+        assert result(greedy, handle, "n int, x text") == [(n, "x" * 1000)]
+
+
+def test_an_error_text_past_the_limit_is_cut(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants()
+    greedy = tenants.limit("greedy", max_role_memory="200kB")
+    handle = launch(greedy, "DO $$ BEGIN RAISE EXCEPTION '%', repeat('x', 1000000); END $$")
+    assert wait(greedy, handle)
+    with pytest.raises(e.RaiseException, match="^x{100}"):
+        result(greedy, handle)
+
+
+def test_waits_for_many_jobs_count(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants({"pg_background.max_jobs": 1024})
+    greedy = tenants.limit("greedy", max_role_memory="150kB")
+    handle = start(greedy, FOREVER, on_full="queue")
+    # One entry each, up to max_jobs of them.
+    many = greedy.execute(
+        "SELECT array_agg(ROW(%s::int4, %s::int8)::pg_background_handle) FROM generate_series(1, 1000)", handle
+    ).fetchone()
+    assert many is not None
+    assert greedy.execute("SELECT pg_background_wait_any(%s, 10)", many).fetchone() == (None,)
+    until_refused(partial(queue_sql, greedy, 2_000))
+    with pytest.raises(e.ConfigurationLimitExceeded) as caught:
+        greedy.execute("SELECT pg_background_wait_any(%s, 10)", many)
+    assert "pg_background.max_role_memory" in told(caught.value)
