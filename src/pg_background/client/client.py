@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from psycopg.rows import RowFactory, TupleRow, class_row, tuple_row
 
+from ._acompat import Interrupted, shielded
 from ._asking import asking
 from ._many import ManyJobs
 from ._source import Origin, source_of
@@ -262,25 +263,36 @@ class Client(ManyJobs[Row]):
     ) -> Job[Any]:
         limit = milliseconds(timeout)
         patience = milliseconds(wait_timeout)
-        with self._session(job_continues=None) as connection:
-            text, values = bind(query, params, connection)
-            with asking(connection) as cursor:
-                arguments = (
-                    *(text, values, label, queue_size or 0, patience),
-                    *(database, each_statement, discard_result, on_full),
-                )
-                if limit:
-                    cursor.execute(self._statements.start_limited, (str(limit), *arguments))
-                else:
-                    cursor.execute(self._statements.start, arguments)
-                row = cursor.fetchone()
-        assert row is not None
-        return Job(
-            self,
-            Handle(*row[:2]),
-            row_factory or self._row_factory,
-            label=label,
-            query=text,
-            has_rows=not discard_result,
-            is_notified=database is None,
-        )
+        job: Job[Any] | None = None
+        try:
+            with self._session(job_continues=None) as connection:
+                text, values = bind(query, params, connection)
+                with asking(connection) as cursor:
+                    arguments = (
+                        *(text, values, label, queue_size or 0, patience),
+                        *(database, each_statement, discard_result, on_full),
+                    )
+                    try:
+                        if limit:
+                            cursor.execute(self._statements.start_limited, (str(limit), *arguments))
+                        else:
+                            cursor.execute(self._statements.start, arguments)
+                    finally:
+                        # Interrupted, psycopg still awaits the end of the statement: there may be a job.
+                        if cursor.pgresult is not None and (row := cursor.fetchone()) is not None:
+                            job = Job(
+                                self,
+                                Handle(*row[:2]),
+                                row_factory or self._row_factory,
+                                label=label,
+                                query=text,
+                                has_rows=not discard_result,
+                                is_notified=database is None,
+                            )
+        except Interrupted:
+            # Nobody gets its handle.
+            if job is not None:
+                shielded(job.discard)
+            raise
+        assert job is not None
+        return job

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 
+from ._acompat import AInterrupted, ashielded
 from ._asking_async import asking
 from ._many_async import AsyncManyJobs
 from ._source_async import AsyncOrigin, source_of
@@ -263,25 +264,36 @@ class AsyncClient(AsyncManyJobs[Row]):
     ) -> AsyncJob[Any]:
         limit = milliseconds(timeout)
         patience = milliseconds(wait_timeout)
-        async with self._session(job_continues=None) as connection:
-            text, values = bind(query, params, connection)
-            async with asking(connection) as cursor:
-                arguments = (
-                    *(text, values, label, queue_size or 0, patience),
-                    *(database, each_statement, discard_result, on_full),
-                )
-                if limit:
-                    await cursor.execute(self._statements.start_limited, (str(limit), *arguments))
-                else:
-                    await cursor.execute(self._statements.start, arguments)
-                row = await cursor.fetchone()
-        assert row is not None
-        return AsyncJob(
-            self,
-            Handle(*row[:2]),
-            row_factory or self._row_factory,
-            label=label,
-            query=text,
-            has_rows=not discard_result,
-            is_notified=database is None,
-        )
+        job: AsyncJob[Any] | None = None
+        try:
+            async with self._session(job_continues=None) as connection:
+                text, values = bind(query, params, connection)
+                async with asking(connection) as cursor:
+                    arguments = (
+                        *(text, values, label, queue_size or 0, patience),
+                        *(database, each_statement, discard_result, on_full),
+                    )
+                    try:
+                        if limit:
+                            await cursor.execute(self._statements.start_limited, (str(limit), *arguments))
+                        else:
+                            await cursor.execute(self._statements.start, arguments)
+                    finally:
+                        # Interrupted, psycopg still awaits the end of the statement: there may be a job.
+                        if cursor.pgresult is not None and (row := await cursor.fetchone()) is not None:
+                            job = AsyncJob(
+                                self,
+                                Handle(*row[:2]),
+                                row_factory or self._row_factory,
+                                label=label,
+                                query=text,
+                                has_rows=not discard_result,
+                                is_notified=database is None,
+                            )
+        except AInterrupted:
+            # Nobody gets its handle.
+            if job is not None:
+                await ashielded(job.discard)
+            raise
+        assert job is not None
+        return job
