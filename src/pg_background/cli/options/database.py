@@ -14,6 +14,7 @@ import typer
 from ...server.errors import DatabaseError, DsnError, UnreachableError
 from ..output.console import note
 from ..page import CONNECTION
+from ..tags import tag_of
 from .given import Given
 from .numbers import port_number
 
@@ -262,4 +263,5 @@ def schema_of_extension(connection: Connection) -> str:
 
 
 def _print_notice(notice: psycopg.errors.Diagnostic) -> None:
-    note(f"{(notice.severity or 'NOTICE').lower()}: {notice.message_primary}")
+    if tag_of(notice) is None:
+        note(f"{(notice.severity or 'NOTICE').lower()}: {notice.message_primary}")
