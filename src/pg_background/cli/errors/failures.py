@@ -44,6 +44,10 @@ def told() -> Iterator[None]:
         report(ServerError(f"can't write the output: {error.strerror or error}"))
         raise typer.Exit(Exit.FAILED) from None
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            # It came while a class was made, for which Python before 3.12 has an error of its own.
+            note("interrupted")
+            raise typer.Exit(Exit.INTERRUPTED) from None
         # A command that has not loaded psycopg can't have raised an error of it.
         if "psycopg" not in sys.modules or not is_sql_error(error):
             raise
