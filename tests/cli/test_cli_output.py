@@ -314,7 +314,7 @@ def test_command_tags_are_told_beside_rows(side: Connection) -> None:
     side.execute("SET client_min_messages = debug1")
     assert side.execute(query, [sql]).fetchall() == [(1,), (2,)]
     assert said == ["command tag: CREATE TABLE", "command tag: SELECT 2"]
-    text = "SELECT r::text FROM pg_background_launch(%s) AS h, pg_background_result_json(h.pid, h.cookie) AS r"
+    text = "SELECT r::text FROM pg_background_launch(%s) AS h, pg_background_result_json(h.pid, h.cookie) r"
     assert side.execute(text, [sql]).fetchall() == [('{"column1":1}',), ('{"column1":2}',)]
     assert said[2:] == said[:2]
 

@@ -112,7 +112,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
-@pytest.mark.parametrize("words", [("--help",), ("run", "SELECT 1"), ("doctor",), ("server", "status")])
+@pytest.mark.parametrize("words", [("--help",), ("run", "SELECT 1")])
 def test_interrupted_at_any_import(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:

@@ -98,7 +98,9 @@ async def test_cancelling_run_cancels_its_job(aclient: AnyClient, side: Connecti
 
 
 @pytest.mark.parametrize("call", ["run", "run_script", "launch", "submit"])
-async def test_cancelling_at_any_moment_leaves_no_job(aclient: AnyClient, side: Connection, call: str) -> None:
+async def test_cancelling_at_any_moment_leaves_no_job(
+    aclient: AnyClient, side: Connection, call: str
+) -> None:
     """Also between the server's start of a job and the answer that has its handle."""
     label = f"early {call}"
     await aclient.run("SELECT 1")

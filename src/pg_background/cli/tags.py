@@ -1,4 +1,4 @@
-"""The command tags of a script that ends with rows: the server tells them as debug messages beside the rows."""
+"""The command tags of a script that ends with rows: the server tells them as debug messages beside these."""
 
 from __future__ import annotations
 
