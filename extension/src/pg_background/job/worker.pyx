@@ -6,6 +6,7 @@ cdef Job *my_job                    # being run
 cdef bint is_connected
 cdef int32_t refusal_sqlstate       # why this process could not connect, 0 if it does not know
 cdef char refusal[512]
+cdef ErrorData *end_error           # with which this process ends, where it is a job's own, or that refusal; else NULL
 cdef ErrorContextCallback error_watch
 cdef emit_log_hook_type previous_log
 cdef int job_timeout                # id of the timer for pg_background.worker_timeout
@@ -39,7 +40,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     Runs before shared memory is left and after the transaction was aborted, as it was registered first.
     """
     global my_worker, running_cookie, output_is_kept
-    cdef Garbage garbage
+    cdef Garbage garbage, error
     cdef Job *job = NULL
     cdef PGPROC *reader = NULL
     cdef bint jobs_wait
@@ -49,6 +50,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     # what is raised from here on is for nobody
     output_is_kept = False
     memset(&garbage, 0, sizeof(garbage))
+    pack_end_error(&error)
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
         if my_worker.job >= 0 and is_connected and not is_canceled_here() and (
@@ -61,7 +63,9 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
             end_job_of_dead(job, &garbage)
         elif was_refused():
             job = fail_refused(&garbage)
-        reader = job.reader_proc if job != NULL else NULL
+        if job != NULL:
+            reader = job.reader_proc
+            give_end_error(job, &error)
         free_place(my_worker)
         registry.last_exit = GetCurrentTimestamp()
     jobs_wait = registry.backlog_size > 0
@@ -73,8 +77,24 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     if job != NULL:
         wake_waiters(job, reader)
     dispose(&garbage)
+    dispose(&error)
     if jobs_wait:
         wake_keeper()
+
+
+cdef void pack_end_error(Garbage *error) noexcept nogil:
+    """Copy end_error into job memory, so that a job may get it under the lock; what none gets is disposed of."""
+    memset(error, 0, sizeof(Garbage))
+    if end_error != NULL:
+        error.error = error_in_job_memory(end_error, &error.bytes)
+
+
+cdef void give_end_error(Job *job, Garbage *error) noexcept nogil:
+    """To the job that ended with it; one that nobody asks any more has given up its memory. Under the lock."""
+    if job.state == JOB_ERROR and job.error == InvalidDsaPointer and (job.tracked or not job.in_history):
+        job.error = error.error
+        job.error_size = error.bytes
+        memset(error, 0, sizeof(Garbage))
 
 
 cdef inline bint is_canceled_here() noexcept nogil:
@@ -143,7 +163,7 @@ cdef void watch_error(void *arg) noexcept nogil:
 
     A callback for the context of errors sees all that is reported, a log hook only what log_min_messages lets pass.
     """
-    global refusal_sqlstate, job_goes_back
+    global refusal_sqlstate, end_error, job_goes_back
     cdef MemoryContext old
     cdef ErrorData *error
     if is_connected and not in_message and (my_job == NULL or has_committed or not is_own_reason(geterrcode())):
@@ -156,12 +176,16 @@ cdef void watch_error(void *arg) noexcept nogil:
         refusal_sqlstate = error.sqlerrcode
         copy_clipped(refusal, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      GetDatabaseEncoding())
-    elif error.elevel == FATAL and does_fatal_return_job(error.sqlerrcode):
+        end_error = error
+        return
+    if error.elevel == FATAL and does_fatal_return_job(error.sqlerrcode):
         job_goes_back = True
     elif error.elevel == FATAL and my_job != NULL and not has_committed and is_own_reason(error.sqlerrcode):
         my_job.sqlstate = error.sqlerrcode
         copy_clipped(my_job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      my_job.encoding)
+        end_error = error
+        return
     elif note_cut(error):
         return
     FreeErrorData(error)

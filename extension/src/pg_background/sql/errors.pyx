@@ -73,6 +73,19 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
             p += packed.length[n] + 1
 
 
+cdef dsa_pointer error_in_job_memory(ErrorData *error, uint32_t *size) noexcept nogil:
+    """A packed copy in job memory, for who gives it to an entry, and its size; where there is no room InvalidDsaPointer
+    and 0: the SQLSTATE and the start of the message in the entry have to do. Never raises; never under the lock."""
+    cdef dsa_pointer packed
+    size[0] = <uint32_t>packed_error_size(error)
+    packed = allocate(size[0])
+    if packed == InvalidDsaPointer:
+        size[0] = 0
+    else:
+        pack_error(error, address(packed))
+    return packed
+
+
 cdef void bring_error_here(ErrorData *error, int encoding) noexcept nogil:
     """Bring its texts from a job's encoding into this database's: a ? stands for what that lacks."""
     cdef int n
