@@ -79,7 +79,7 @@ def test_of_a_queued_job(
     taken: str,
     idle_timeout: str,
 ) -> None:
-    """A warm worker has come while the right was there; a fresh one is refused at its login, with the same error."""
+    """A warm worker has come while the right was there; a fresh one is refused as it connects."""
     with server.alter_system({"pg_background.worker_idle_timeout": idle_timeout}):
         first = start(session, gate.sql, discard_result=True)
         queued = start(session, "SELECT 1", on_full="queue")
