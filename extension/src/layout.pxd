@@ -41,7 +41,7 @@ cdef enum JobState:
 
 cdef enum ReaderKind:
     READER_NONE = 0
-    READER_LOOKING              # looks for the columns, has taken nothing yet
+    READER_PEEKING              # reads up to the columns, has taken nothing yet
     READER_READY                # takes what comes, from the first row's first byte on; has taken nothing yet
     READER_READING              # takes rows: they are gone from here
     READER_MOVING               # moves the queue of a finished job to its file

@@ -63,14 +63,14 @@ cdef bint is_reference(Oid type) noexcept nogil:
 
 cdef bint needs_no_shape(Oid type) noexcept nogil:
     """A base type or range of PostgreSQL itself, or an array of such: no DDL can change what its bytes mean."""
-    cdef TypeFacts facts
-    if type >= FirstUnpinnedObjectId or is_reference(type) or not get_type_facts(type, &facts):
+    cdef TypeRow row
+    if type >= FirstUnpinnedObjectId or is_reference(type) or not get_type_row(type, &row):
         return False
-    if facts.element != InvalidOid:
-        type = facts.element
-        if is_reference(type) or not get_type_facts(type, &facts):
+    if row.element != InvalidOid:
+        type = row.element
+        if is_reference(type) or not get_type_row(type, &row):
             return False
-    return facts.kind == c'b' or facts.kind == c'r' or facts.kind == c'm'
+    return row.kind == c'b' or row.kind == c'r' or row.kind == c'm'
 
 
 cdef void add_parts(Shape *shape, int count) noexcept nogil:
@@ -112,26 +112,26 @@ cdef void travel_as_text(Shape *shape) noexcept nogil:
 cdef bint find_part(Shape *shape, Oid type, int32_t typmod, int lock) noexcept nogil:
     """The same for a type within the one that is looked up."""
     global shape_room
-    cdef TypeFacts facts
+    cdef TypeRow row
     check_stack_depth()
     CHECK_FOR_INTERRUPTS()
     memset(shape, 0, sizeof(Shape))
     set_plain(shape, type)
     shape.typmod = typmod
     shape_room -= 1
-    if shape_room < 0 or not get_type_facts(type, &facts):
+    if shape_room < 0 or not get_type_row(type, &row):
         return False
-    if facts.kind == c'c':
+    if row.kind == c'c':
         return find_fields(shape, lock)
-    if facts.kind == c'e':
+    if row.kind == c'e':
         find_labels(shape)
-    elif facts.kind == c'd':
+    elif row.kind == c'd':
         shape.kind = SHAPE_DOMAIN
         add_parts(shape, 1)
-        if not find_part(shape.parts, facts.base, facts.base_typmod, lock):
+        if not find_part(shape.parts, row.base, row.base_typmod, lock):
             return False
         shape.wire = shape.parts.wire
-        shape.not_null_since = facts.change if facts.not_null else 0
+        shape.not_null_since = row.change if row.not_null else 0
         shape.check_count = domain_checks(type, &shape.checks)
     elif type == RECORDOID:
         shape.kind = SHAPE_RECORD
@@ -140,19 +140,19 @@ cdef bint find_part(Shape *shape, Oid type, int32_t typmod, int lock) noexcept n
     elif type == ANYARRAYOID:
         shape.kind = SHAPE_ANYARRAY
         shape.wire = RECORDOID
-    elif facts.kind == c'p':
+    elif row.kind == c'p':
         travel_as_text(shape)
     elif is_reference(type):
         shape.kind = SHAPE_REFERENCE
         shape.wire = BYTEAOID
-    elif (facts.kind == c'r' or facts.kind == c'm') and type >= FirstUnpinnedObjectId:
+    elif (row.kind == c'r' or row.kind == c'm') and type >= FirstUnpinnedObjectId:
         shape.kind = SHAPE_WRITTEN
         shape.wire = BYTEAOID
         add_parts(shape, 1)
-        return find_part(shape.parts, get_range_subtype(type) if facts.kind == c'r' else get_multirange_range(type),
+        return find_part(shape.parts, get_range_subtype(type) if row.kind == c'r' else get_multirange_range(type),
                          -1, lock)
-    elif facts.element != InvalidOid and not needs_no_shape(type):
-        return find_element(shape, facts.element, lock)
+    elif row.element != InvalidOid and not needs_no_shape(type):
+        return find_element(shape, row.element, lock)
     elif type >= FirstUnpinnedObjectId:
         shape.kind = SHAPE_WRITTEN
         shape.wire = BYTEAOID
@@ -213,18 +213,18 @@ cdef void find_labels(Shape *shape) noexcept nogil:
 
 cdef bint find_fields(Shape *shape, int lock) noexcept nogil:
     """Of a composite type or a table's rows, without the dropped ones."""
-    cdef TypeFacts facts
+    cdef TypeRow row
     cdef Oid relation
     cdef bint found
-    if not get_type_facts(shape.type, &facts):
+    if not get_type_row(shape.type, &row):
         return False
-    relation = facts.relation
+    relation = row.relation
     if lock != LOCK_FREE_TYPES:
         LockRelationOid(relation, AccessShareLock)
     elif not ConditionalLockRelationOid(relation, AccessShareLock):
         return False
     # it may have gone while the lock was waited for, and only locked it cannot go now
-    found = get_type_facts(shape.type, &facts)
+    found = get_type_row(shape.type, &row)
     if found:
         found = find_fields_of(shape, lookup_rowtype_tupdesc_copy(shape.type, -1), lock)
     if lock == LOCK_NOTHING:
@@ -315,11 +315,11 @@ cdef bint can_be_declared(Shape *shape) noexcept nogil:
 
 cdef bint is_of_other_session(Shape *shape) noexcept nogil:
     """Whether it is made of a temporary type, which goes when its session, or the worker's job, ends."""
-    cdef TypeFacts facts
+    cdef TypeRow row
     cdef bint is_other = False
     cdef int i = 0
     if shape.kind != SHAPE_LABEL:
-        is_other = get_type_facts(shape.type, &facts) and isOtherTempNamespace(facts.schema)
+        is_other = get_type_row(shape.type, &row) and isOtherTempNamespace(row.schema)
     while not is_other and i < shape.count:
         is_other = is_of_other_session(&shape.parts[i])
         i += 1

@@ -44,7 +44,7 @@ cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
         mine = known and job.reader == READER_NONE
         moving = known and job.reader == READER_MOVING
         if mine:
-            claim(job, READER_LOOKING)
+            claim(job, READER_PEEKING)
             take_hold(&stream.claim, close_stream, stream)
         unlock_registry()
         if not known:

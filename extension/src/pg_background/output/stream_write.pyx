@@ -140,11 +140,11 @@ cdef bint give_grace(Job *job, Size size) noexcept nogil:
     """Once per job, wait for a reader that compares columns: a moment, as most begin at once, and save the file; longer
     where the file would be too large."""
     global grace_given
-    if grace_given or job.reader != READER_LOOKING or pg_atomic_read_u32(&job.described) == 0:
+    if grace_given or job.reader != READER_PEEKING or pg_atomic_read_u32(&job.described) == 0:
         return False
     grace_given = True
     wake_reader(job)
-    wait_for_reader(job, READER_LOOKING, 10 if may_spill(job, size) else DeadlockTimeout)
+    wait_for_reader(job, READER_PEEKING, 10 if may_spill(job, size) else DeadlockTimeout)
     return True
 
 

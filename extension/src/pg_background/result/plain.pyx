@@ -15,12 +15,12 @@ cdef inline bint holds_text(Oid type) noexcept nogil:
 
 
 cdef bint is_without_text(Oid type) noexcept nogil:
-    cdef TypeFacts facts
-    if type == NAMEOID or not get_type_facts(type, &facts):
+    cdef TypeRow row
+    if type == NAMEOID or not get_type_row(type, &row):
         return False
-    if facts.kind == c'r':
+    if row.kind == c'r':
         return is_without_text(get_range_subtype(type))
-    if facts.kind == c'm':
+    if row.kind == c'm':
         return is_without_text(get_multirange_range(type))
     return (get_typlen(type) > 0 or type == NUMERICOID or type == BYTEAOID or type == VARBITOID or type == BITOID
             or type == INETOID or type == CIDROID or type == PATHOID or type == POLYGONOID or type == INT2VECTOROID

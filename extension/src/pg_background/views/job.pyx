@@ -102,8 +102,8 @@ cdef void set_label(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogi
     set_text(values, nulls, i, NULL if copy.label[0] == 0 else entry_text_here(copy.label, copy.encoding))
 
 
-cdef void set_preview(Datum *values, cbool *nulls, int i, Job *copy, Sight sight) noexcept nogil:
-    if sight == SEES_PLACE:
+cdef void set_preview(Datum *values, cbool *nulls, int i, Job *copy, Visibility visibility) noexcept nogil:
+    if visibility == SEES_PLACE:
         set_text(values, nulls, i, "<insufficient privilege>")
     else:
         set_text(values, nulls, i, entry_text_here(copy.preview, copy.encoding))
@@ -188,7 +188,7 @@ cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
     cdef int32_t pid = 0
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and copy.state == JOB_RUNNING and sight_of(&copy) > SEES_PLACE:
+    if job != NULL and copy.state == JOB_RUNNING and visibility_of(&copy) > SEES_PLACE:
         pid = process_of(job, handle.cookie)
     fcinfo.isnull = pid == 0
     return Int32GetDatum(pid)
@@ -208,7 +208,7 @@ cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept
     values[5] = BoolGetDatum(error != NULL)
     set_end(values, nulls, 6, copy)
     set_text(values, nulls, 8, unpack_sql_state(error.sqlerrcode) if error != NULL else NULL)
-    set_text(values, nulls, 9, error.message if error != NULL and sight_of(copy) == SEES_ALL else NULL)
+    set_text(values, nulls, 9, error.message if error != NULL and visibility_of(copy) == SEES_ALL else NULL)
     set_label(values, nulls, 10, copy)
     values[11] = TimestampTzGetDatum(copy.launched_at)
 
@@ -231,7 +231,7 @@ cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
     cdef cbool nulls[12]
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and sight_of(&copy) > SEES_PLACE:
+    if job != NULL and visibility_of(&copy) > SEES_PLACE:
         set_outcome(values, nulls, job, &copy)
     else:
         set_unknown_outcome(values, nulls, &handle)

@@ -25,13 +25,13 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
     cdef Datum values[19]
     cdef cbool nulls[19]
     cdef bint failed = has_failed(copy)
-    cdef Sight sight = sight_of(copy)
+    cdef Visibility visibility = visibility_of(copy)
     memset(nulls, 1, sizeof(nulls))
     values[0] = Int32GetDatum(copy.pid)
     nulls[0] = False
     values[1] = Int64GetDatum(<int64_t>copy.cookie)
     nulls[1] = not may_cancel(copy)
-    if sight == SEES_PLACE and nulls[1] and worker_pid == 0:
+    if visibility == SEES_PLACE and nulls[1] and worker_pid == 0:
         # without a process pg_stat_activity has nothing either
         return
     values[2] = Int32GetDatum(worker_pid)
@@ -40,8 +40,8 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
     nulls[3] = False
     values[4] = ObjectIdGetDatum(copy.identity.user)
     nulls[4] = False
-    set_preview(values, nulls, 14, copy, sight)
-    if sight > SEES_PLACE:
+    set_preview(values, nulls, 14, copy, visibility)
+    if visibility > SEES_PLACE:
         set_label(values, nulls, 5, copy)
         set_text(values, nulls, 6, state_name(copy.state))
         set_time(values, nulls, 7, copy.launched_at)
@@ -49,7 +49,7 @@ cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *st
         set_time(values, nulls, 9, copy.finished_at)
         set_end(values, nulls, 10, copy)
         set_text(values, nulls, 12, unpack_sql_state(sqlstate_of(copy)) if failed else NULL)
-        set_text(values, nulls, 13, end_reason(copy) if failed and sight == SEES_ALL else NULL)
+        set_text(values, nulls, 13, end_reason(copy) if failed and visibility == SEES_ALL else NULL)
         set_progress(values, nulls, 15, job, copy, worker_pid)
         set_size(values, nulls, 17, pg_atomic_read_u64(&copy.produced))
         set_size(values, nulls, 18, pg_atomic_read_u64(&copy.spilled) if copy.file_number != 0 else 0)

@@ -53,8 +53,8 @@ cdef void check_list_columns(TupleDesc wanted) noexcept nogil:
 cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
     cdef Datum values[10]
     cdef cbool nulls[10]
-    cdef Sight sight = sight_of(job)
-    memset(nulls, sight == SEES_PLACE, sizeof(nulls))
+    cdef Visibility visibility = visibility_of(job)
+    memset(nulls, visibility == SEES_PLACE, sizeof(nulls))
     values[0] = Int32GetDatum(job.pid)
     nulls[0] = False
     values[1] = Int64GetDatum(<int64_t>job.cookie)
@@ -63,10 +63,10 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     values[3] = ObjectIdGetDatum(job.identity.user)
     nulls[3] = False
     values[4] = Int32GetDatum(job.queue_size)
-    set_preview(values, nulls, 6, job, sight)
-    if sight > SEES_PLACE:
+    set_preview(values, nulls, 6, job, visibility)
+    if visibility > SEES_PLACE:
         set_text(values, nulls, 5, state_name(job.state))
-        set_text(values, nulls, 7, end_reason(job) if has_failed(job) and sight == SEES_ALL else NULL)
+        set_text(values, nulls, 7, end_reason(job) if has_failed(job) and visibility == SEES_ALL else NULL)
         set_label(values, nulls, 9, job)
     values[8] = BoolGetDatum(job.reader == READER_READING)
     tuplestore_putvalues(store, desc, values, nulls)
