@@ -10,7 +10,7 @@ cdef struct OwnJob:
     Handle handle
     Oid user
     int32_t encoding
-    char label[257]
+    char label[LABEL_BYTES]
 
 
 cdef inline bint is_own(int32_t i, Which which) noexcept nogil:

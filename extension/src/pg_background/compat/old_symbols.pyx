@@ -25,14 +25,14 @@ cdef public Datum pg_background_launch(FunctionCallInfo fcinfo) noexcept nogil:
 cdef public Datum pg_background_stats(FunctionCallInfo fcinfo) noexcept nogil:
     """Eight columns in 2.0, seven in 1.8, which has none for jobs that ran out of time: there they have failed."""
     cdef Session session
-    cdef Datum values[8]
-    cdef cbool nulls[8]
+    cdef Datum values[STATS_COLUMNS]
+    cdef cbool nulls[STATS_COLUMNS]
     cdef int i
     memset(nulls, 0, sizeof(nulls))
     session = set_stats(values)
-    if row_type(fcinfo).natts == 7:
-        values[2] = Int64GetDatum(session.failed + session.timed_out)
-        for i in range(4, 7):
+    if row_type(fcinfo).natts == STATS_COLUMNS - 1:
+        values[STATS_WORKERS_FAILED] = Int64GetDatum(session.failed + session.timed_out)
+        for i in range(STATS_WORKERS_TIMED_OUT, STATS_COLUMNS - 1):
             values[i] = values[i + 1]
     return row_datum(fcinfo, values, nulls)
 

@@ -1,6 +1,6 @@
 # Telling the end of a job to sessions that listen: NOTIFY, where the launcher's pg_background.notify_channel says so.
 
-cdef char due_channel[64]
+cdef char due_channel[NAMEDATALEN]
 
 
 cdef void choose_channel(Job *job) noexcept nogil:

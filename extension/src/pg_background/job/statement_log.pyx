@@ -30,7 +30,7 @@ cdef inline bint is_as_long(int64_t microseconds, int minimum) noexcept nogil:
 
 cdef bint is_in_sample() noexcept nogil:
     return (log_statement_sample_rate >= 1
-            or <double>(random_bits() >> 11) / 9007199254740992.0 < log_statement_sample_rate)
+            or random_fraction() < log_statement_sample_rate)
 
 
 cdef void log_duration_of(JobRequest *request, const char *text) noexcept nogil:

@@ -1,11 +1,14 @@
 # A worker's life: check in, connect, take jobs until idle for long enough or asked to leave.
 
+cdef enum:
+    RESERVED_POLL_MS = 1000
+
 cdef Worker *my_worker              # this process's place, if it is a worker
 cdef uint32_t my_generation
 cdef Job *my_job                    # being run
 cdef bint is_connected
 cdef int32_t refusal_sqlstate       # why this process could not connect, 0 if it does not know
-cdef char refusal[512]
+cdef char refusal[MESSAGE_BYTES]
 cdef ErrorData *end_error           # with which this process ends, where it is a job's own, or that refusal; else NULL
 cdef ErrorContextCallback error_watch
 cdef emit_log_hook_type previous_log
@@ -322,7 +325,7 @@ cdef Job *next_job() noexcept nogil:
             return NULL
         # reserved by its starter: not idle, however long it takes
         if timeout <= 0:
-            timeout = 1000
+            timeout = RESERVED_POLL_MS
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
         ResetLatch(MyLatch)
         CHECK_FOR_INTERRUPTS()

@@ -1,6 +1,9 @@
 # Hooks into other sessions' statements: idle workers must not stand in the way of DROP DATABASE and the like, and a
 # job that swallowed its cancel (cancel/signals.pyx) starts no further statement.
 
+cdef enum:
+    EVICT_POLL_MS = 10          # a worker that has become idle tells nobody
+
 cdef ProcessUtility_hook_type previous_utility
 cdef ExecutorStart_hook_type previous_executor_start
 
@@ -69,7 +72,7 @@ cdef void empty_database_of_idle_workers(const char *name, Node *statement) noex
         if TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) > EVICT_MS:
             return
         ConditionVariablePrepareToSleep(&registry.worker_left)
-        ConditionVariableTimedSleep(&registry.worker_left, 10, PG_WAIT_EXTENSION)
+        ConditionVariableTimedSleep(&registry.worker_left, EVICT_POLL_MS, PG_WAIT_EXTENSION)
         ConditionVariableCancelSleep()
         CHECK_FOR_INTERRUPTS()
 

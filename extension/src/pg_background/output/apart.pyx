@@ -185,12 +185,12 @@ cdef Datum any_array_apart(Shape *shape, Datum value) noexcept nogil:
     """With the text, for who does not know the type of the elements."""
     cdef int number = number_of_record(ANYARRAYOID, <int32_t>array_element_type(array_of(value)))
     cdef Shape *sent = &sent_records[number].shape
-    cdef Datum values[2]
-    cdef cbool nulls[2]
+    cdef Datum values[ANY_ARRAY_FIELDS]
+    cdef cbool nulls[ANY_ARRAY_FIELDS]
     cdef Datum apart
     memset(nulls, 0, sizeof(nulls))
-    values[0] = CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
-    values[1] = take_apart(&sent.parts[1], value)
+    values[ANY_ARRAY_TEXT] = CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    values[ANY_ARRAY_VALUE] = take_apart(&sent.parts[ANY_ARRAY_VALUE], value)
     apart = HeapTupleGetDatum(heap_form_tuple(sent.wire_desc, values, nulls))
     set_record_typmod(record_of(apart), number)
     return apart

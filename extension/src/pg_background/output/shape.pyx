@@ -20,6 +20,12 @@ cdef enum ShapeKind:
 cdef enum:
     MOST_PARTS = 100000         # of one shape: types within types may be many more than there are types
 
+cdef enum:
+    # what a value of anyarray travels as
+    ANY_ARRAY_TEXT = 0          # as the job has written it
+    ANY_ARRAY_VALUE
+    ANY_ARRAY_FIELDS
+
 cdef enum Locking:
     LOCK_NOTHING = 0
     LOCK_TYPES                  # against change, until the end of the transaction
@@ -178,23 +184,25 @@ cdef bint find_element(Shape *shape, Oid element, int lock) noexcept nogil:
 cdef bint find_any_array(Shape *shape, Oid element) noexcept nogil:
     """Of a value of anyarray with such elements, as a record: its text, then the array."""
     cdef Oid array = get_array_type(element)
+    cdef Shape *value
     shape.kind = SHAPE_COMPOSITE
     shape.type = ANYARRAYOID
     shape.typmod = <int32_t>element
     shape.wire = RECORDOID
-    add_parts(shape, 2)
-    set_plain(&shape.parts[0], TEXTOID)
-    if array != InvalidOid and not find_shape(&shape.parts[1], array, -1, LOCK_TYPES):
+    add_parts(shape, ANY_ARRAY_FIELDS)
+    value = &shape.parts[ANY_ARRAY_VALUE]
+    set_plain(&shape.parts[ANY_ARRAY_TEXT], TEXTOID)
+    if array != InvalidOid and not find_shape(value, array, -1, LOCK_TYPES):
         return False
     if array == InvalidOid:
         # the statistics of a column of arrays
-        shape.parts[1].kind = SHAPE_BOXES
-        shape.parts[1].wire = RECORDARRAYOID
-        add_parts(&shape.parts[1], 1)
-        if not find_shape(shape.parts[1].parts, element, -1, LOCK_TYPES):
+        value.kind = SHAPE_BOXES
+        value.wire = RECORDARRAYOID
+        add_parts(value, 1)
+        if not find_shape(value.parts, element, -1, LOCK_TYPES):
             return False
-    shape.parts[0].name = "text"
-    shape.parts[1].name = "array"
+    shape.parts[ANY_ARRAY_TEXT].name = "text"
+    value.name = "array"
     return True
 
 

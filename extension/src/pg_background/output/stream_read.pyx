@@ -1,6 +1,12 @@
 # Messages out of a job's stream: below `spilled` from the file, above it from the ring. Offsets are absolute, so a
 # reader that only looks keeps its own position and takes nothing; one that reads publishes it to make room.
 
+cdef enum:
+    MOVER_POLL_MS = 100         # how often a reader looks whether a mover has ended, if it missed the broadcast
+    BUFFER_RESERVE = 65536      # room for the messages that follow, which are mostly of one size
+    OVERDUE_STEP_US = 1000000   # between the cancel of an overdue job, the end of its process, and giving it up
+
+
 cdef struct Stream:
     Hold claim
     ShownWait wait
@@ -53,7 +59,7 @@ cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
             raise_error(ERRCODE_OBJECT_IN_USE, b"the result of PID %d is being read by another session", handle.pid)
         if moving:
             ConditionVariablePrepareToSleep(&job.changed)
-            ConditionVariableTimedSleep(&job.changed, 100, PG_WAIT_EXTENSION)
+            ConditionVariableTimedSleep(&job.changed, MOVER_POLL_MS, PG_WAIT_EXTENSION)
             ConditionVariableCancelSleep()
     start_waiting(&stream.wait, job, handle.cookie)
     rewind_stream(stream)
@@ -171,7 +177,7 @@ cdef void enforce_deadline(Stream *stream) noexcept nogil:
     """Past it the job is canceled, a second later ended with its process, and after one more no longer waited for."""
     if stream.deadline == 0 or stream.given_up or GetCurrentTimestamp() < stream.deadline:
         return
-    stream.deadline = GetCurrentTimestamp() + 1000000
+    stream.deadline = GetCurrentTimestamp() + OVERDUE_STEP_US
     stream.overdue_steps += 1
     if stream.overdue_steps <= 2:
         end_overdue_job(stream.job, stream.cookie, stream.overdue_steps == 2)
@@ -213,8 +219,8 @@ cdef bint next_message(Stream *stream) noexcept nogil:
     enforce_deadline(stream)
     if not read_exactly(stream, <char *>&header, sizeof(header)):
         return False
-    stream.kind = header.kind & 0xff
-    stream.count = header.kind >> 8
+    stream.kind = header.kind & MESSAGE_KIND_MASK
+    stream.count = header.kind >> MESSAGE_COUNT_SHIFT
     stream.size = header.size
     if stream.is_ready and not stream.taking and (stream.kind == MSG_ROWS or stream.kind == MSG_SHAPE
                                                   or stream.kind == MSG_NOTICE):
@@ -225,8 +231,8 @@ cdef bint next_message(Stream *stream) noexcept nogil:
             pfree(stream.buffer)
             stream.buffer = NULL
             stream.capacity = 0
-        stream.buffer = <char *>MemoryContextAllocExtended(stream.context, stream.size + 65536, MCXT_ALLOC_HUGE)
-        stream.capacity = stream.size + 65536
+        stream.buffer = <char *>MemoryContextAllocExtended(stream.context, stream.size + BUFFER_RESERVE, MCXT_ALLOC_HUGE)
+        stream.capacity = stream.size + BUFFER_RESERVE
     stream.data = stream.buffer
     if not read_exactly(stream, stream.buffer, stream.size):
         return False

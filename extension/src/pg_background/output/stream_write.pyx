@@ -1,5 +1,8 @@
 # Messages into the job's stream of output: into the queue's ring, and from there, while nobody reads, to its file.
 
+cdef enum:
+    GRACE_MS = 10               # of a reader that compares columns
+
 cdef Spill output_spill
 cdef bint output_is_kept
 cdef char *output_ring
@@ -144,7 +147,7 @@ cdef bint give_grace(Job *job, Size size) noexcept nogil:
         return False
     grace_given = True
     wake_reader(job)
-    wait_for_reader(job, READER_PEEKING, 10 if may_spill(job, size) else DeadlockTimeout)
+    wait_for_reader(job, READER_PEEKING, GRACE_MS if may_spill(job, size) else DeadlockTimeout)
     return True
 
 
@@ -168,7 +171,7 @@ cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait)
     write_deferred()
     in_message = True
     header.size = <uint32_t>size
-    header.kind = kind | (count << 8)
+    header.kind = kind | (count << MESSAGE_COUNT_SHIFT)
     write_stream(<char *>&header, sizeof(header), may_wait)
 
 
@@ -243,7 +246,7 @@ cdef void write_message(uint32_t kind, uint32_t count, const char *data, Size si
 cdef void note_completion(Job *job, QueryCompletion *completion) noexcept nogil:
     """A statement's tag: as clients get it, for results without rows, and bare beside its count, for who asks."""
     cdef const char *name = GetCommandTagName(completion.commandTag)
-    cdef char tag[64]
+    cdef char tag[TAG_BYTES]
     if command_tag_display_rowcount(completion.commandTag):
         snprintf(tag, sizeof(tag), "%s %s%llu", name, <const char *>b"0 " if strcmp(name, "INSERT") == 0
                  else <const char *>b"", <unsigned long long>completion.nprocessed)

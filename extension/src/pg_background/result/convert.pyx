@@ -348,7 +348,7 @@ cdef void note_record(Conversion *conversion, Stream *stream) noexcept nogil:
         if shape.type != ANYARRAYOID:
             raise_of_encoding(b"A record of the result has a field of a type")
         # its text is left
-        shape.count = 1
+        shape.count = ANY_ARRAY_VALUE
     add_record_shape(&conversion.assembly, <int>stream.count, shape)
     MemoryContextSwitchTo(old)
 

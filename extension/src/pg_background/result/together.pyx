@@ -130,8 +130,8 @@ cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:
 cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcept nogil:
     """Records with this number have the shape, which must live as long; in the current memory context."""
     prepare_parts(shape, assembly)
-    if shape.type == ANYARRAYOID and shape.count == 2:
-        prepare_output(&shape.function, shape.parts[1].target)
+    if shape.type == ANYARRAYOID and shape.count == ANY_ARRAY_FIELDS:
+        prepare_output(&shape.function, shape.parts[ANY_ARRAY_VALUE].target)
     if assembly.records == NULL:
         assembly.records = <Shape **>palloc(sizeof(Shape *) * 16)
     elif number >= 16 and (number & (number - 1)) == 0:
@@ -288,13 +288,13 @@ cdef Datum record_together(Assembly *assembly, Datum value) noexcept nogil:
 cdef Datum any_array_together(Assembly *assembly, Datum value) noexcept nogil:
     """As the array that it is where the type of its elements is known here, else as the job has written it."""
     cdef Shape *shape = shape_of_record(assembly, value)
-    cdef Datum values[2]
-    cdef cbool nulls[2]
+    cdef Datum values[ANY_ARRAY_FIELDS]
+    cdef cbool nulls[ANY_ARRAY_FIELDS]
     deform_record(record_of(value), shape.wire_desc, values, nulls)
-    if shape.count < 2:
-        value = text_here(values[0], assembly.encoding)
+    if shape.count < ANY_ARRAY_FIELDS:
+        value = text_here(values[ANY_ARRAY_TEXT], assembly.encoding)
         return json_string(TextDatumGetCString(value)) if assembly.is_for_json else value
-    value = put_together(assembly, &shape.parts[1], values[1], False)
+    value = put_together(assembly, &shape.parts[ANY_ARRAY_VALUE], values[ANY_ARRAY_VALUE], False)
     if assembly.is_for_json:
-        return json_of(&shape.parts[1], &shape.function, value)
+        return json_of(&shape.parts[ANY_ARRAY_VALUE], &shape.function, value)
     return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))

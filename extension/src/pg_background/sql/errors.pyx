@@ -1,9 +1,5 @@
 # The error that a job has ended with, as it travels, and raised for who reads the result.
 
-cdef enum:
-    ERROR_TEXTS = 10
-
-
 cdef char *error_text(ErrorData *error, int n) noexcept nogil:
     """The texts of an error in the order in which JobError keeps them."""
     if n == 0:

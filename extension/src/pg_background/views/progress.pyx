@@ -2,7 +2,7 @@
 
 cdef void store_progress(Job *job, int32_t percent, text *message) noexcept nogil:
     cdef uint32_t version = pg_atomic_read_u32(&job.progress_version)
-    cdef char clipped[256]
+    cdef char clipped[PROGRESS_BYTES]
     if message != NULL:
         copy_clipped(clipped, PROGRESS_BYTES, VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message), PROGRESS_BYTES,
                      job.encoding)
@@ -60,14 +60,14 @@ cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job *job
     cdef Job copy
-    cdef Datum values[2]
-    cdef cbool nulls[2]
-    nulls[0] = True
-    nulls[1] = True
+    cdef Datum values[PROGRESS_COLUMNS]
+    cdef cbool nulls[PROGRESS_COLUMNS]
+    nulls[PROGRESS_PROGRESS_PCT] = True
+    nulls[PROGRESS_PROGRESS_MSG] = True
     join_sessions()
     job = look_up(&handle, &copy)
     if job != NULL and copy.tracked:
         require_right(copy.identity.user, ROLE_PG_READ_ALL_STATS, handle.pid)
         forget_backend_snapshot()
-        set_progress(values, nulls, 0, job, &copy, process_of(job, handle.cookie))
+        set_progress(values, nulls, PROGRESS_PROGRESS_PCT, job, &copy, process_of(job, handle.cookie))
     return row_datum(fcinfo, values, nulls)

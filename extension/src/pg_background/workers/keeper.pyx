@@ -3,8 +3,10 @@
 
 cdef enum:
     KEEPER_STARTS = 32          # processes it watches until they have checked in
+    FREE_PLACES = 2             # that stay when workers are started ahead
+    MAX_SLEEP_MS = 3600000
 
-cdef Start keeper_starts[32]
+cdef Start keeper_starts[KEEPER_STARTS]
 cdef int keeper_starts_count
 
 
@@ -13,7 +15,7 @@ cdef void keeper_exit(int code, Datum arg) noexcept nogil:
 
 
 cdef void start_ahead_workers() noexcept nogil:
-    """Serve the requests of launches that took the last idle worker; the last two free places stay free."""
+    """Serve the requests of launches that took the last idle worker; the last free places stay free."""
     cdef Identity request
     cdef Start start
     while True:
@@ -25,7 +27,7 @@ cdef void start_ahead_workers() noexcept nogil:
         request = registry.ahead[registry.ahead_count]
         start.worker = NULL
         if keeper_starts_count < KEEPER_STARTS:
-            start.worker = take_place(&request, -1, total_worker_limit() - 2)
+            start.worker = take_place(&request, -1, total_worker_limit() - FREE_PLACES)
         if start.worker != NULL:
             start.generation = start.worker.generation
         unlock_registry()
@@ -169,5 +171,5 @@ cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
         if timeout >= 0:
             events |= WL_TIMEOUT
             # no int overflow in the wait, and a changed retention counts within the hour
-            timeout = timeout + 1 if timeout < 3600000 else 3600000
+            timeout = timeout + 1 if timeout < MAX_SLEEP_MS else MAX_SLEEP_MS
         WaitLatch(MyLatch, events, timeout, PG_WAIT_EXTENSION)
