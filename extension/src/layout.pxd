@@ -140,8 +140,8 @@ cdef struct Job:
     # outcome
     int64_t row_count           # [W]
     int32_t sqlstate            # [W] 0: none
-    char command_tag[TAG_BYTES] # [W] of the last statement, without its count
-    char message[MESSAGE_BYTES] # [W]
+    char command_tag[TAG_BYTES]  # [W] of the last statement, without its count
+    char message[MESSAGE_BYTES]  # [W]
 
     # progress, written by the worker between two increments of the version
     pg_atomic_uint32 progress_version
@@ -150,7 +150,7 @@ cdef struct Job:
     char progress_text[PROGRESS_BYTES]
 
     char label[LABEL_BYTES]     # [L] empty: none
-    char preview[PREVIEW_BYTES] # [L]
+    char preview[PREVIEW_BYTES]  # [L]
 
 cdef struct Worker:
     int32_t state               # WorkerState

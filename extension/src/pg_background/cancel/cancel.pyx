@@ -51,6 +51,7 @@ cdef enum:
 
 
 cdef void report_still_running(int32_t pid) noexcept nogil:
+    """Warn the caller of a job that neither its cancel nor the end of its process has ended."""
     report(WARNING, b"background job with PID %d still runs", pid)
 
 
@@ -77,6 +78,7 @@ cdef void cancel_job(Job *job, Handle *handle, int32_t grace) noexcept nogil:
 
 
 cdef public Datum pgbg_cancel(FunctionCallInfo fcinfo) noexcept nogil:
+    """cancel(handle, grace_ms = 0): raises what find_job raises; members of pg_signal_backend may, too."""
     cdef Handle handle = handle_argument(fcinfo)
     cdef int32_t grace = 0
     if arg_count(fcinfo) > handle.rest:

@@ -38,6 +38,7 @@ cdef public Datum pg_background_stats(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef public Datum pg_background_stats_v2(FunctionCallInfo fcinfo) noexcept nogil:
+    """2.0's second name of it."""
     return pg_background_stats(fcinfo)
 
 
@@ -50,6 +51,7 @@ cdef public Datum pg_background_get_progress(FunctionCallInfo fcinfo) noexcept n
 
 
 cdef public Datum pg_background_get_progress_v2(FunctionCallInfo fcinfo) noexcept nogil:
+    """2.0's second name of it."""
     return pg_background_get_progress(fcinfo)
 
 

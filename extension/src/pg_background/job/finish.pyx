@@ -1,6 +1,7 @@
 # The end of a job, in its worker: its final state, and the error where there is one.
 
 cdef int final_state(ErrorData *error) noexcept nogil:
+    """JobState of the running job, by the error that it has ended with, or NULL."""
     if error == NULL:
         return JOB_STOPPED
     if error.sqlerrcode == ERRCODE_QUERY_CANCELED:

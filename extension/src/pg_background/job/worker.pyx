@@ -140,6 +140,7 @@ cdef void end_job_of_dead(Job *job, Garbage *garbage) noexcept nogil:
 
 
 cdef int end_of_dead_job(Job *job) noexcept nogil:
+    """JobState of a job whose process ends with it; under the lock."""
     if has_committed and job == my_job:
         return JOB_STOPPED
     if job.overdue or (timeout_seen and job == my_job):
@@ -195,6 +196,7 @@ cdef void watch_error(void *arg) noexcept nogil:
 
 
 cdef void log_hook(ErrorData *error) noexcept nogil:
+    """Show a hidden statement to the server's log again before an error in it is written."""
     if error.elevel >= ERROR:
         show_to_log()
     if previous_log != NULL:
@@ -215,6 +217,8 @@ cdef void name_port() noexcept nogil:
 
 
 cdef void connect() noexcept nogil:
+    """Connect to the database of this worker's place as its login, then set up what jobs need. A login that is refused
+    ends the process; watch_error keeps the reason for worker_exit."""
     global job_context, job_timeout, error_context_stack, is_connected, previous_log, emit_log_hook
     BackgroundWorkerUnblockSignals()
     previous_log = emit_log_hook
@@ -237,6 +241,8 @@ cdef void connect() noexcept nogil:
 
 
 cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
+    """Entry of a worker process, for the postmaster; the argument has the place in its low half, the generation above
+    it."""
     cdef Job *job
     pqsignal(SIGTERM, die)
     pqsignal(SIGINT, on_sigint)

@@ -80,11 +80,13 @@ cdef bint needs_no_shape(Oid type) noexcept nogil:
 
 
 cdef void add_parts(Shape *shape, int count) noexcept nogil:
+    """Room for the parts, in zeros, in the current memory context."""
     shape.count = count
     shape.parts = <Shape *>palloc0(sizeof(Shape) * (count + 1))
 
 
 cdef void set_plain(Shape *shape, Oid type) noexcept nogil:
+    """Of a type whose values go as they are."""
     shape.kind = SHAPE_PLAIN
     shape.type = type
     shape.typmod = -1
@@ -110,6 +112,7 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, int lock) noexcept 
 
 
 cdef void travel_as_text(Shape *shape) noexcept nogil:
+    """Of a type whose values no type can read elsewhere."""
     shape.kind = SHAPE_TEXT
     shape.wire = TEXTOID
     shape.count = 0
@@ -166,6 +169,7 @@ cdef bint find_part(Shape *shape, Oid type, int32_t typmod, int lock) noexcept n
 
 
 cdef bint find_element(Shape *shape, Oid element, int lock) noexcept nogil:
+    """The shape of an array, by that of its elements; as find_part."""
     add_parts(shape, 1)
     if not find_part(shape.parts, element, -1, lock):
         return False
@@ -207,6 +211,7 @@ cdef bint find_any_array(Shape *shape, Oid element) noexcept nogil:
 
 
 cdef void find_labels(Shape *shape) noexcept nogil:
+    """The labels of an enum, with their OIDs."""
     cdef Oid *oids = NULL
     cdef char **labels = NULL
     cdef int i
@@ -241,6 +246,7 @@ cdef bint find_fields(Shape *shape, int lock) noexcept nogil:
 
 
 cdef bint find_fields_of(Shape *shape, TupleDesc desc, int lock) noexcept nogil:
+    """The shape of a row type, by those of its columns; as find_part."""
     cdef int i
     cdef int n = 0
     shape.kind = SHAPE_COMPOSITE

@@ -66,12 +66,14 @@ cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
 
 
 cdef void close_stream(void *what) noexcept nogil:
+    """End the claim, however the call ends; never raises. A result of which rows were taken is consumed."""
     cdef Stream *stream = <Stream *>what
     close_spill(&stream.spill)
     let_go(stream.job)
 
 
 cdef void rewind_stream(Stream *stream) noexcept nogil:
+    """Back to the oldest byte that was not taken."""
     stream.at = pg_atomic_read_u64(&stream.job.consumed)
 
 
@@ -156,6 +158,8 @@ cdef bint read_exactly(Stream *stream, char *to, Size size) noexcept nogil:
 
 
 cdef void wait_for_output(Stream *stream) noexcept nogil:
+    """Sleep until the worker has written or ended; checks for a deadlock every deadlock_timeout (40P01), heeds the
+    deadline, and may be cancelled."""
     cdef Job *job = stream.job
     cdef long nap = DeadlockTimeout
     cdef long left
@@ -231,7 +235,8 @@ cdef bint next_message(Stream *stream) noexcept nogil:
             pfree(stream.buffer)
             stream.buffer = NULL
             stream.capacity = 0
-        stream.buffer = <char *>MemoryContextAllocExtended(stream.context, stream.size + BUFFER_RESERVE, MCXT_ALLOC_HUGE)
+        stream.buffer = <char *>MemoryContextAllocExtended(stream.context,
+                                                           stream.size + BUFFER_RESERVE, MCXT_ALLOC_HUGE)
         stream.capacity = stream.size + BUFFER_RESERVE
     stream.data = stream.buffer
     if not read_exactly(stream, stream.buffer, stream.size):

@@ -24,6 +24,7 @@ cdef inline bint is_output_unwanted(Job *job) noexcept nogil:
 
 
 cdef void open_output(Job *job) noexcept nogil:
+    """Before a job's first statement: its ring, and nothing left of the last job's output."""
     global output_is_kept, output_ring, output_ring_size, grace_given, stuck_at, deferred_size
     grace_given = False
     stuck_at = <uint64_t>-1
@@ -47,6 +48,7 @@ cdef void close_output() noexcept nogil:
 
 
 cdef inline void wake_reader(Job *job) noexcept nogil:
+    """Set the latch of the one that has claimed the output, if any."""
     cdef PGPROC *reader
     # pairs with the reader, which says that it is there before it looks at the offsets
     pg_memory_barrier()
@@ -152,6 +154,7 @@ cdef bint give_grace(Job *job, Size size) noexcept nogil:
 
 
 cdef void wait_for_room(long timeout) noexcept nogil:
+    """Sleep until the latch is set or the time is up; may be cancelled."""
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
     ResetLatch(MyLatch)
     CHECK_FOR_INTERRUPTS()
@@ -185,12 +188,14 @@ cdef bint note_cut(ErrorData *error) noexcept nogil:
 
 
 cdef void forget_cut() noexcept nogil:
+    """At the end of a job's output: the next message begins anew."""
     global in_message, cut_error
     in_message = False
     cut_error = NULL
 
 
 cdef void end_message() noexcept nogil:
+    """The message is whole: write what was deferred meanwhile and wake the reader."""
     global in_message
     in_message = False
     write_deferred()
@@ -236,6 +241,7 @@ cdef void defer_notice(const char *data, Size size) noexcept nogil:
 
 
 cdef void write_message(uint32_t kind, uint32_t count, const char *data, Size size, bint may_wait) noexcept nogil:
+    """Write a message, unless nobody wants it; waits and raises as write_stream."""
     if is_output_unwanted(my_job):
         return
     begin_message(kind, count, size, may_wait)
@@ -261,14 +267,17 @@ cdef void note_completion(Job *job, QueryCompletion *completion) noexcept nogil:
 # ---- what the server itself sends to the client
 
 cdef void message_reset() noexcept nogil:
+    """Method for the server: there is no connection to reset."""
     pass
 
 
 cdef int message_flush() noexcept nogil:
+    """Method for the server: messages are written at once."""
     return 0
 
 
 cdef cbool message_is_pending() noexcept nogil:
+    """Method for the server: nothing is ever pending."""
     return False
 
 
@@ -278,6 +287,7 @@ cdef struct Notice:
 
 
 cdef void write_notice_body(void *arg) noexcept nogil:
+    """Write the notice without waiting; raises where it finds no place, for write_notice to catch."""
     cdef Notice *notice = <Notice *>arg
     write_message(MSG_NOTICE, 0, notice.data, notice.size, False)
 
@@ -314,10 +324,12 @@ cdef int message_put(char kind, const char *data, size_t size) noexcept nogil:
 
 
 cdef void message_put_noblock(char kind, const char *data, size_t size) noexcept nogil:
+    """Method for the server: what it would send without waiting is for no job."""
     pass
 
 
 cdef void set_up_messages() noexcept nogil:
+    """Once in a worker: what the server sends to its client comes to message_put."""
     global PqCommMethods, whereToSendOutput, FrontendProtocol
     messages.comm_reset = message_reset
     messages.flush = message_flush

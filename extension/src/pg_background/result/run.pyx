@@ -28,6 +28,7 @@ cdef void replay_notices(Stream *stream) noexcept nogil:
 
 
 cdef void describe_run(Run *run) noexcept nogil:
+    """Fill run's row with the outcome, once the job has ended or is given up."""
     cdef Job copy
     cdef Job *job = look_up(&run.reading.handle, &copy)
     if job == NULL:
@@ -40,6 +41,7 @@ cdef void describe_run(Run *run) noexcept nogil:
 
 
 cdef void run_body(void *what) noexcept nogil:
+    """Body of run_guarded: wait for the job's end and read its rows, or its notices; end_run then forgets the job."""
     cdef Run *run = <Run *>what
     cdef Reading *reading = &run.reading
     open_stream(&reading.stream, reading.job, &reading.handle)

@@ -92,6 +92,7 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
 
 
 cdef void prepare_output(FmgrInfo *output, Oid type) noexcept nogil:
+    """Look up the type's output function, in the current memory context."""
     cdef Oid function = InvalidOid
     cdef cbool is_varlena = False
     getTypeOutputInfo(type, &function, &is_varlena)
@@ -228,6 +229,7 @@ cdef Datum label_here(Assembly *assembly, Shape *shape, Datum value) noexcept no
 
 
 cdef Datum array_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """The array of what its elements are here."""
     cdef ArrayType *array = array_of(value)
     cdef Datum *values = NULL
     cdef cbool *nulls = NULL
@@ -256,6 +258,7 @@ cdef Datum from_box(Assembly *assembly, Shape *shape, Datum value) noexcept nogi
 
 
 cdef Datum fields_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """The record of what its fields are here; dropped columns of the reader's type are NULL."""
     cdef int natts = shape.desc.natts
     cdef Datum *sent = <Datum *>palloc(sizeof(Datum) * (shape.count + 1))
     cdef cbool *sent_nulls = <cbool *>palloc(sizeof(cbool) * (shape.count + 1))
@@ -275,6 +278,7 @@ cdef Datum fields_together(Assembly *assembly, Shape *shape, Datum value) noexce
 
 
 cdef Shape *shape_of_record(Assembly *assembly, Datum value) noexcept nogil:
+    """What an anonymous record is made of; raises XX000 where the job has not told it."""
     cdef int number = record_typmod(record_of(value))
     if number < 0 or number >= assembly.record_count:
         raise_error(ERRCODE_INTERNAL_ERROR, b"shape of a record is missing")
@@ -282,6 +286,7 @@ cdef Shape *shape_of_record(Assembly *assembly, Datum value) noexcept nogil:
 
 
 cdef Datum record_together(Assembly *assembly, Datum value) noexcept nogil:
+    """An anonymous record, by the shape that it names."""
     return fields_together(assembly, shape_of_record(assembly, value), value)
 
 

@@ -112,9 +112,11 @@ cdef void start_waiting(ShownWait *wait, Job *job, uint64_t cookie) noexcept nog
 
 
 cdef void stop_waiting(void *what) noexcept nogil:
+    """Show the outer wait again, or none; the hold of start_waiting."""
     cdef ShownWait *wait = <ShownWait *>what
     show_wait(wait.outer_job, wait.outer_cookie)
 
 
 cdef inline bint is_listed(int32_t i) noexcept nogil:
+    """Whether the entry is a tracked job of this session; under the lock."""
     return registry.cookies[i] != 0 and registry.jobs[i].session_id == my_session.id and registry.jobs[i].tracked

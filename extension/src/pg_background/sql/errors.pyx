@@ -24,6 +24,7 @@ cdef char *error_text(ErrorData *error, int n) noexcept nogil:
 
 
 cdef void set_error_text(ErrorData *error, int n, char *text) noexcept nogil:
+    """The other way round; the text is not copied."""
     if n == 0:
         error.message = text
     elif n == 1:
@@ -47,6 +48,7 @@ cdef void set_error_text(ErrorData *error, int n, char *text) noexcept nogil:
 
 
 cdef Size packed_error_size(ErrorData *error) noexcept nogil:
+    """What pack_error takes."""
     cdef Size size = sizeof(JobError)
     cdef int n
     for n in range(ERROR_TEXTS):
@@ -56,6 +58,7 @@ cdef Size packed_error_size(ErrorData *error) noexcept nogil:
 
 
 cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
+    """Write the error to `place`, of packed_error_size; unpack_error reads it. Never raises."""
     cdef JobError *packed = <JobError *>place
     cdef char *p = <char *>place + sizeof(JobError)
     cdef int n
@@ -116,10 +119,12 @@ cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nog
 
 
 cdef const char *timeout_name(Job *job) noexcept nogil:
+    """What has run out, as messages say it."""
     return b"the timeout of its caller" if job.overdue else b"pg_background.worker_timeout"
 
 
 cdef void raise_lost(int32_t pid) noexcept nogil:
+    """Raise 08006: the process has ended, and the job with it."""
     raise_error(ERRCODE_CONNECTION_FAILURE, b"lost connection to worker process with PID %d", pid)
 
 

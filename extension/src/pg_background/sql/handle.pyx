@@ -55,6 +55,7 @@ cdef Handle composite_handle(HeapTupleHeader record) noexcept nogil:
 
 
 cdef Datum handle_datum(TupleDesc row, Handle *handle) noexcept nogil:
+    """A value of the type pg_background_handle, in the current memory context."""
     cdef Datum values[HANDLE_COLUMNS]
     cdef cbool nulls[HANDLE_COLUMNS]
     values[HANDLE_PID] = Int32GetDatum(handle.pid)

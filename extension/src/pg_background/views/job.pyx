@@ -98,10 +98,12 @@ cdef void set_job_text(Datum *values, cbool *nulls, int i, Job *copy, const char
 
 
 cdef void set_label(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
+    """The label in this database's encoding; NULL where there is none."""
     set_text(values, nulls, i, NULL if copy.label[0] == 0 else entry_text_here(copy.label, copy.encoding))
 
 
 cdef void set_preview(Datum *values, cbool *nulls, int i, Job *copy, Visibility visibility) noexcept nogil:
+    """The beginning of the SQL for who may see it, else the words of pg_stat_activity."""
     if visibility == SEES_PLACE:
         set_text(values, nulls, i, "<insufficient privilege>")
     else:
@@ -117,11 +119,13 @@ cdef void set_end(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
 
 
 cdef void set_time(Datum *values, cbool *nulls, int i, TimestampTz time) noexcept nogil:
+    """NULL for what has not happened."""
     values[i] = TimestampTzGetDatum(time)
     nulls[i] = time == 0
 
 
 cdef public Datum pgbg_result_info(FunctionCallInfo fcinfo) noexcept nogil:
+    """result_info(handle): raises what find_job raises; members of pg_read_all_stats may, too."""
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job copy
     cdef Datum values[RESULT_COLUMNS]

@@ -18,6 +18,7 @@ cdef void set_progress(Datum *values, cbool *nulls, int i, Job *job, Job *copy, 
 
 
 cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
+    """One row, of what the current role may see of the job; in the row's memory context."""
     cdef Datum values[JOBS_COLUMNS]
     cdef cbool nulls[JOBS_COLUMNS]
     cdef bint failed = has_failed(copy)

@@ -1,6 +1,7 @@
 # list, stats, registry: what can be seen.
 
 cdef const char *state_name(int state) noexcept nogil:
+    """As all views and functions call it."""
     if state == JOB_QUEUED:
         return b"queued"
     if state == JOB_STARTING:
@@ -19,6 +20,7 @@ cdef const char *state_name(int state) noexcept nogil:
 
 
 cdef Oid list_column_type(int i) noexcept nogil:
+    """What check_list_columns expects."""
     if i == LIST_PID or i == LIST_QUEUE_SIZE:
         return INT4OID
     if i == LIST_COOKIE:
@@ -52,6 +54,7 @@ cdef void check_list_columns(TupleDesc wanted) noexcept nogil:
 
 
 cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
+    """One row; `job` is a copy of its entry."""
     cdef Datum values[LIST_COLUMNS]
     cdef cbool nulls[LIST_COLUMNS]
     cdef Visibility visibility = visibility_of(job)
@@ -75,6 +78,7 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
 
 
 cdef int by_launch(const void *a, const void *b) noexcept nogil:
+    """For qsort: the oldest first."""
     cdef TimestampTz first = (<Job *>a).launched_at
     cdef TimestampTz second = (<Job *>b).launched_at
     return (first > second) - (first < second)

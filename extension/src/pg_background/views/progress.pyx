@@ -1,6 +1,7 @@
 # progress and get_progress: the worker writes between two increments of a version, readers retry when it changed.
 
 cdef void store_progress(Job *job, int32_t percent, text *message) noexcept nogil:
+    """Tell the progress of the running job, in its worker. Only the clipping may raise, and that comes first."""
     cdef uint32_t version = pg_atomic_read_u32(&job.progress_version)
     cdef char clipped[PROGRESS_BYTES]
     if message != NULL:
@@ -45,6 +46,7 @@ cdef int32_t percent_argument(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef public Datum pgbg_report_progress(FunctionCallInfo fcinfo) noexcept nogil:
+    """progress(pct, msg = NULL), called by the job's own SQL: raises 0A000 elsewhere, 22004 without a number."""
     if my_job == NULL:
         raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
                     b"pg_background_report_progress can only be called from a background worker")

@@ -11,6 +11,7 @@ cdef int keeper_starts_count
 
 
 cdef void keeper_exit(int code, Datum arg) noexcept nogil:
+    """Exit callback; the postmaster starts another keeper after a second."""
     registry.keeper = NULL
 
 
@@ -41,6 +42,7 @@ cdef void start_ahead_workers() noexcept nogil:
 
 
 cdef void watch_start(Start *start) noexcept nogil:
+    """Keep the handle of a process that was asked for; the caller has seen that there is room for it."""
     global keeper_starts_count
     keeper_starts[keeper_starts_count] = start[0]
     keeper_starts_count += 1
@@ -130,6 +132,7 @@ cdef long sooner(long a, long b) noexcept nogil:
 
 
 cdef void register_keeper() noexcept nogil:
+    """Called by _PG_init, in the postmaster."""
     cdef BackgroundWorker process
     memset(&process, 0, sizeof(process))
     process.bgw_flags = BGWORKER_SHMEM_ACCESS
@@ -143,6 +146,7 @@ cdef void register_keeper() noexcept nogil:
 
 
 cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
+    """Entry of the keeper process, for the postmaster; it has no database, and an error ends it."""
     global ConfigReloadPending
     cdef long timeout
     cdef int events
