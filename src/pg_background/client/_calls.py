@@ -167,10 +167,10 @@ class Calls:
         rows = self._rows("finished", *_columns(handles))
         if self._source.is_in_transaction and monotonic() - self._last_look >= DEADLOCK_SECONDS:
             self._last_look = monotonic()
-            self._end_endless_waits(handles)
+            self._end_deadlocks(handles)
         return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
 
-    def _end_endless_waits(self, handles: Sequence[Handle]) -> None:
+    def _end_deadlocks(self, handles: Sequence[Handle]) -> None:
         """Tell those who wait, in an open transaction, for jobs that wait for its end."""
         for pid, cookie in self._rows("held_up", *_columns(handles)):
             error = psycopg.errors.DeadlockDetected(

@@ -169,10 +169,10 @@ class AsyncCalls:
         rows = await self._rows("finished", *_columns(handles))
         if self._source.is_in_transaction and monotonic() - self._last_look >= DEADLOCK_SECONDS:
             self._last_look = monotonic()
-            await self._end_endless_waits(handles)
+            await self._end_deadlocks(handles)
         return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
 
-    async def _end_endless_waits(self, handles: Sequence[Handle]) -> None:
+    async def _end_deadlocks(self, handles: Sequence[Handle]) -> None:
         """Tell those who wait, in an open transaction, for jobs that wait for its end."""
         for pid, cookie in await self._rows("held_up", *_columns(handles)):
             error = psycopg.errors.DeadlockDetected(

@@ -1,6 +1,7 @@
 # The end of a job, in its worker: its final state, and the error where there is one.
 
 cdef int final_state(ErrorData *error) noexcept nogil:
+    """JobState of the running job, by the error that it has ended with, or NULL."""
     if error == NULL:
         return JOB_STOPPED
     if error.sqlerrcode == ERRCODE_QUERY_CANCELED:
@@ -31,16 +32,11 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
             error.message = psprintf(b"canceling background job due to %s", timeout_name(job))
             report(LOG, b"%s", error.message)
         copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES, job.encoding)
-        packed_size = <uint32_t>packed_error_size(error)
-        # where there is no room, the code and the start of the message in the entry have to do
-        packed = allocate(packed_size)
-        if packed != InvalidDsaPointer:
-            pack_error(error, address(packed))
+        packed = error_in_job_memory(error, &packed_size)
     SetUserIdAndSecContext(my_worker.identity.login, 0)
     lock_registry()
-    if packed != InvalidDsaPointer:
-        job.error = packed
-        job.error_size = packed_size
+    job.error = packed
+    job.error_size = packed_size
     end_job(job, state, error.sqlerrcode if error != NULL else 0)
     reader = job.reader_proc
     settle(job, &garbage)

@@ -116,6 +116,7 @@ cdef void take_rows(Reading *reading) noexcept nogil:
 
 
 cdef void read_body(void *what) noexcept nogil:
+    """Body of run_guarded: claim the output, look for the columns, take the rows; raises the job's error."""
     cdef Reading *reading = <Reading *>what
     open_stream(&reading.stream, reading.job, &reading.handle)
     debug_point("reader_before_columns")
@@ -135,6 +136,7 @@ cdef void read_result(FunctionCallInfo fcinfo, Reading *reading) noexcept nogil:
 
 
 cdef void refuse_submitted(Job *job, Handle *handle) noexcept nogil:
+    """Raise 0A000 for a job that was launched without output."""
     if job.submitted:
         raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
                     b"results are disabled for PID %d (submitted via pg_background_submit)", handle.pid)

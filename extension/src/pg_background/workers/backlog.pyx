@@ -74,6 +74,7 @@ cdef bint is_in_backlog(Job *job, uint64_t cookie) noexcept nogil:
 
 
 cdef void raise_session_limit() noexcept nogil:
+    """Raise 53400."""
     raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                       psprintf(b"This session runs %d jobs; pg_background.max_workers is %d.",
                                my_session.active, setting_max_workers),
@@ -222,6 +223,7 @@ cdef Job *fail_first_in_line(Worker *worker, int32_t sqlstate, const char *messa
 # ---- the launch that waits
 
 cdef bint is_queued(Job *job, uint64_t cookie) noexcept nogil:
+    """Whether it still waits for a worker; takes the lock."""
     cdef bint queued
     share_registry()
     queued = is_same_job(job, cookie) and job.state == JOB_QUEUED

@@ -386,11 +386,14 @@ cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
 
 
 cdef void raise_not_started() noexcept nogil:
+    """Raise 53000: the process ended before it had checked in."""
     raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES, b"More details may be available in the server log.",
                     b"could not start background process")
 
 
 cdef void raise_no_worker(StartOutcome outcome) noexcept nogil:
+    """Raise 53400 where the cap on workers is reached, 53000 where the postmaster has no slot or the process did not
+    start."""
     if outcome == NO_PLACE:
         raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                         b"Wait for a job to finish, or increase pg_background.max_total_workers.",
