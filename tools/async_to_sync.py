@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 #: Each makes the file beside it whose name lacks the `_async`.
 INPUTS = (
     "src/pg_background/client/_asking_async.py",
-    "src/pg_background/client/_calls_async.py",
+    "src/pg_background/client/_connections_async.py",
     "src/pg_background/client/client_async.py",
     "src/pg_background/client/job_async.py",
     "src/pg_background/client/listed_async.py",

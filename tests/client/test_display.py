@@ -13,8 +13,8 @@ from pg_background import display
 from pg_background.cli.options.handles import parse, text_of
 from pg_background.cli.output.listing import lines_of_jobs
 from pg_background.client.model import Handle
-from pg_background.facts import error_facts, facts
 from pg_background.inspection import JobError
+from pg_background.job_fields import error_facts, facts
 from pg_background.top.columns import STATE, layout
 from pg_background.top.matching import matches
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pg_background.doctor import Facts, Finding, Grade, examine
-from pg_background.doctor.facts import Extension, Registry, Setting, Trial
 from pg_background.doctor.limits import size
 from pg_background.doctor.preloading import Configured
+from pg_background.doctor.server_info import Extension, Registry, Setting, Trial
 
 EXTENSION = Extension(version="3.0", schema="public", available="3.0")
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from pg_background import AsyncClient, Client, Handle
-from pg_background.client import _calls as calls
+from pg_background.client import _connections as calls
 from pg_background.doctor.preloading import configured
 from pg_background.top import ServerSource
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from psycopg.rows import RowFactory
 
-from ._acompat import Event, Yields, wait_event
-from ._calls import Calls
-from ._pauses import Deadline
+from ._connections import Calls
+from ._deadline import Deadline
+from .acompat import Event, Yields, wait_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .job import Job
 from .query import Params, Query, params_of

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from psycopg.rows import AsyncRowFactory
 
-from ._acompat import AEvent, AYields, await_event
-from ._calls_async import AsyncCalls
-from ._pauses import Deadline
+from ._connections_async import AsyncCalls
+from ._deadline import Deadline
+from .acompat import AEvent, AYields, await_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .job_async import AsyncJob
 from .query import Params, Query, params_of

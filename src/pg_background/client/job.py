@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading
-from ._acompat import Interrupted, Yields, shielded, wait_event
-from ._pauses import Deadline
+from ._deadline import Deadline
 from ._watch import Watch
+from .acompat import Interrupted, Yields, shielded, wait_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
 from .model import FINAL, Handle, JobColumn, JobState, Progress

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading_async as reading
-from ._acompat import AInterrupted, AYields, ashielded, await_event
-from ._pauses import Deadline
+from ._deadline import Deadline
 from ._watch_async import AsyncWatch
+from .acompat import AInterrupted, AYields, ashielded, await_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
 from .model import FINAL, Handle, JobColumn, JobState, Progress

@@ -12,9 +12,9 @@ from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
-from ._acompat import Yields
 from ._asking import asking
 from ._source import Connection
+from .acompat import Yields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
 from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Notice, Outcome

@@ -11,9 +11,9 @@ from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
-from ._acompat import AYields
 from ._asking_async import asking
 from ._source_async import AsyncConnection
+from .acompat import AYields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
 from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Notice, Outcome

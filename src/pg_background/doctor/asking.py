@@ -9,8 +9,8 @@ import psycopg
 from ..client.functions import call, in_schema
 from ..client.statements import identifier
 from .extension import extension_of
-from .facts import USER_ROLE, Extension, Facts, Registry, Setting, Trial, is_ours
 from .preloading import configured
+from .server_info import USER_ROLE, Extension, Facts, Registry, Setting, Trial, is_ours
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .facts import USER_ROLE, Facts, is_ours
 from .finding import Finding, fail, identifier, ok, warn
 from .libraries import INSTALL, LIBRARIES
 from .limits import LIMITS
 from .place import CREATE, PLACE
+from .server_info import USER_ROLE, Facts, is_ours
 
 #: The major versions that the extension is tested on.
 SUPPORTED = range(14, 19)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .. import preload
-from .facts import Facts
 from .finding import Finding, fail, ok, warn
+from .server_info import Facts
 
 INSTALL = "pg-background install --pg-config PATH on the server's machine"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .facts import Facts
 from .finding import Finding, fail, ok, warn
+from .server_info import Facts
 
 #: Of max_worker_processes: our keeper, logical replication's launcher, and one for parallel query.
 RESERVED_SLOTS = 3

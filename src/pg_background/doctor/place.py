@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .facts import USER_ROLE, Facts
 from .finding import Finding, identifier, ok, warn
+from .server_info import USER_ROLE, Facts
 
 #: A schema that nobody creates in but who made it.
 SCHEMA = "background"

@@ -18,8 +18,8 @@ from textual.widgets import Footer, Static
 from .. import display
 from ..cli.output.terminal import visible
 from ..client.model import JobInfo
-from ..facts import NAME_WIDTH, error_facts, facts
 from ..inspection import Inspection
+from ..job_fields import NAME_WIDTH, error_facts, facts
 
 
 class Details(Screen[None]):

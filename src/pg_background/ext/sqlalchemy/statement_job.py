@@ -11,7 +11,7 @@ from psycopg.rows import tuple_row
 from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import InvalidRequestError
 
-from ...client._acompat import Interrupted, shielded
+from ...client.acompat import Interrupted, shielded
 from ...client.client import Client
 from ...client.job import Job
 from ...client.variables import TypeVar

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ...client._acompat import AInterrupted, ashielded
+from ...client.acompat import AInterrupted, ashielded
 from ...client.client_async import AsyncClient
 from ...client.job_async import AsyncJob
 from ...client.variables import TypeVar

@@ -32,7 +32,7 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
     """
     from .... import display
     from ....client.errors import JobLost
-    from ....facts import NAME_WIDTH
+    from ....job_fields import NAME_WIDTH
 
     with database.client_and_session() as (client, session):
         job = _job(client, session, handle)
@@ -118,7 +118,7 @@ def _lines(
     job: JobInfo, found: Inspection | None, columns: tuple[JobColumn, ...], now: datetime
 ) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, by name."""
-    from ....facts import error_facts, facts
+    from ....job_fields import error_facts, facts
 
     yield from facts(job, now)
     if columns:

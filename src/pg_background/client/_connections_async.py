@@ -12,11 +12,11 @@ from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
 from . import reading_async as reading
-from ._acompat import aloop
 from ._asking_async import asking
 from ._home import Home
 from ._source_async import AsyncConnection, AsyncSource
 from ._watch_async import AsyncWatcher
+from .acompat import aloop
 from .errors import ConnectionLost
 from .model import Handle, JobColumn, Outcome, Progress
 from .statements import LISTEN, LOOK, NUDGE, Statements

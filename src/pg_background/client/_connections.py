@@ -1,4 +1,4 @@
-# Made from _calls_async.py by tools/async_to_sync.py: edit that one.
+# Made from _connections_async.py by tools/async_to_sync.py: edit that one.
 """What a client asks of its server, and what it makes of a broken connection."""
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
 from . import reading
-from ._acompat import loop
 from ._asking import asking
 from ._home import Home
 from ._source import Connection, Source
 from ._watch import Watcher
+from .acompat import loop
 from .errors import ConnectionLost
 from .model import Handle, JobColumn, Outcome, Progress
 from .statements import LISTEN, LOOK, NUDGE, Statements
