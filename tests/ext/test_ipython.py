@@ -86,7 +86,7 @@ def test_where_it_runs(notebook: Notebook, place: Place) -> None:
         notebook.shell.push({"client": client})
         notebook.run("%bg_connect client")
         job = notebook.run("%bg SELECT 1")
-        assert job._client is client
+        assert job._session is client.session
         job.result()
     assert "no variable 'nowhere'" in notebook.fail("%bg_connect nowhere")
     assert "there is no SQL" in notebook.fail("%bg --label x ")

@@ -1,69 +1,72 @@
-"""What a client asks of its server, and what it makes of a broken connection."""
+"""Connections to a database that has the extension, as a client's calls borrow them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from time import monotonic
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
-from . import reading_async as reading
 from ._asking_async import asking
 from ._home import Home
 from ._source_async import AsyncConnection, AsyncSource
-from ._watch_async import AsyncWatcher
 from .acompat import aloop
 from .errors import ConnectionLost
-from .model import Handle, JobColumn, Outcome, Progress
-from .statements import LISTEN, LOOK, NUDGE, Statements
+from .statements import FIND_EXTENSION, StatementName, Statements
 
 #: The server has ended the session for what the session did, or did not do: no other is concerned.
 _SESSION_ENDS = ("25P03", "25P04", "57P05")
 
-#: How often a listener looks whether the client is closed, if nothing wakes it, in seconds.
-LISTEN_SECONDS = 5.0
-
-#: How often waits that can't end are looked for; as the server's own deadlock_timeout.
-DEADLOCK_SECONDS = 1.0
-
-
 NoticeHandler = Callable[[Diagnostic], None]
 
 
-class AsyncCalls:
-    """The part of a client that speaks SQL."""
+class AsyncConnections:
+    """Lends the connections of a source, and finds the extension over the first one.
+
+    Attributes:
+        source: where they come from.
+    """
 
     def __init__(self, source: AsyncSource) -> None:
-        self._source = source
+        self.source = source
         self._found: Statements | None = None
-        self._last_look = monotonic()
         self._home = Home()
-        self._watcher = AsyncWatcher(self._ask, self._listen)
         self._notice_handlers: list[NoticeHandler] = []
+        self._when_moved: list[Callable[[], object]] = []
 
     async def close(self) -> None:
-        """End all waits, and the connection if it is the client's own; jobs go on."""
-        if self._home.is_left:
-            # All that there is to close is the parent's.
+        """Close what the source opened."""
+        await self.source.close()
+
+    @property
+    def are_parents(self) -> bool:
+        """Whether they belong to the process that this one was forked from."""
+        return self._home.is_left
+
+    def when_moved(self, callback: Callable[[], object]) -> None:
+        """Call it each time that what belongs to another process or event loop was left behind."""
+        self._when_moved.append(callback)
+
+    def move_here(self) -> None:
+        """Leave behind what belongs to the parent of this process, or to an event loop that is closed.
+
+        Raises:
+            RuntimeError: the connections can be used only there.
+        """
+        here = aloop()
+        if self._home.is_here(here):
             return
-        self._arrive()
-        self._watcher.closed = True
-        if self._watcher.listening:
-            with suppress(psycopg.Error):
-                async with self._session() as connection:
-                    await connection.execute(NUDGE)
-        await self._watcher.close()
-        await self._source.close()
+        with self._home.move(here) as forked:
+            if forked is not None:
+                self.source.move(forked=forked)
+                for callback in self._when_moved:
+                    callback()
 
     def add_notice_handler(self, callback: NoticeHandler) -> None:
-        """Call it with each notice that comes while a call of this client is served, such as a job's.
-
-        A job's notices come when its result is read. The callback must not use the client.
-        """
+        """Call it with each notice that comes over a connection while that is lent."""
         self._notice_handlers.append(callback)
 
     def remove_notice_handler(self, callback: NoticeHandler) -> None:
@@ -74,38 +77,33 @@ class AsyncCalls:
         """
         self._notice_handlers.remove(callback)
 
-    def _arrive(self) -> None:
-        """Leave behind what belongs to the parent of this process, or to an event loop that is closed.
-
-        Raises:
-            RuntimeError: the client can be used only there.
-        """
-        here = aloop()
-        if self._home.is_here(here):
-            return
-        with self._home.move(here) as forked:
-            if forked is not None:
-                self._source.move(forked=forked)
-                # Whoever watched for the one before is not here.
-                self._watcher = AsyncWatcher(self._ask, self._listen)
-
     @property
-    def _statements(self) -> Statements:
-        assert self._found is not None, "inside of a session only"
+    def statements(self) -> Statements:
+        """The statements for the schema that the extension is in; known once a connection was lent."""
+        assert self._found is not None, "no connection was lent yet"
         return self._found
 
     @asynccontextmanager
-    async def _session(
+    async def lend(
         self, *, private: bool = False, job_continues: bool | None = True
     ) -> AsyncIterator[AsyncConnection]:
-        """Borrow a connection that has the extension; tell when it broke, and whether the job goes on."""
-        self._arrive()
-        lending = self._source.private() if private else self._source.shared()
+        """Lend a connection that has the extension.
+
+        Args:
+            private: one that nobody else uses meanwhile; only where the source has such.
+            job_continues: what `ConnectionLost` tells if it breaks, and it is not the server that ends.
+
+        Raises:
+            ConnectionLost: it broke.
+            psycopg.ProgrammingError: the database does not have the extension.
+        """
+        self.move_here()
+        lending = self.source.private() if private else self.source.shared()
         borrowed: AsyncConnection | None = None
         try:
             async with lending as borrowed:
                 if self._found is None:
-                    self._found = await self._look(borrowed)
+                    self._found = await self._find_extension(borrowed)
                 handlers = tuple(self._notice_handlers)
                 for handler in handlers:
                     borrowed.add_notice_handler(handler)
@@ -117,13 +115,28 @@ class AsyncCalls:
         except psycopg.Error as error:
             if not self._is_lost(borrowed, error):
                 raise
-            if not (self._source.is_closed_here or error.sqlstate in _SESSION_ENDS):
+            if not (self.source.is_closed_here or error.sqlstate in _SESSION_ENDS):
                 # It may have been the end of the server, which takes its jobs with it.
                 job_continues = None
             said = (
                 "the job goes on in the server" if job_continues else "whether the job goes on is not known"
             )
             raise ConnectionLost(f"{str(error).strip()}; {said}", job_continues=job_continues) from error
+
+    async def rows(self, statement: StatementName, *parameters: Any) -> list[TupleRow]:
+        """Ask what can be asked again, and do so once if the connection breaks and there is another."""
+        try:
+            return await self.rows_once(statement, *parameters)
+        except ConnectionLost:
+            if not self.source.reconnects:
+                raise
+        return await self.rows_once(statement, *parameters)
+
+    async def rows_once(self, statement: StatementName, *parameters: Any) -> list[TupleRow]:
+        """Run a statement, and return its rows."""
+        async with self.lend() as connection, asking(connection) as cursor:
+            await cursor.execute(getattr(self.statements, statement), parameters)
+            return await cursor.fetchall()
 
     def _is_lost(self, borrowed: AsyncConnection | None, error: psycopg.Error) -> bool:
         """Tell a connection that broke, or can't be had any more, from other errors, such as the job's."""
@@ -136,9 +149,10 @@ class AsyncCalls:
         # A pool that has none to lend has its own words for it, and so has the first attempt to connect.
         return self._found is not None and not type(error).__module__.startswith("psycopg_pool")
 
-    async def _look(self, connection: AsyncConnection) -> Statements:
+    async def _find_extension(self, connection: AsyncConnection) -> Statements:
+        """Find its schema, and whether a pooler is between: the source then must not count on its session."""
         async with asking(connection) as cursor:
-            await cursor.execute(LOOK, prepare=False)
+            await cursor.execute(FIND_EXTENSION, prepare=False)
             row = await cursor.fetchone()
         assert row is not None
         schema, server_pid = row
@@ -147,70 +161,5 @@ class AsyncCalls:
                 f'the database "{connection.info.dbname}" does not have the extension pg_background\n'
                 "HINT:  Run CREATE EXTENSION pg_background there, or name a database that has it."
             )
-        await self._source.found(through_pooler=server_pid != connection.info.backend_pid)
+        await self.source.found(through_pooler=server_pid != connection.info.backend_pid)
         return Statements(schema)
-
-    async def _rows(self, statement: str, *parameters: Any) -> list[TupleRow]:
-        """Ask what can be asked again, and do so once if the connection breaks and there is another."""
-        try:
-            return await self._rows_once(statement, *parameters)
-        except ConnectionLost:
-            if not self._source.reconnects:
-                raise
-        return await self._rows_once(statement, *parameters)
-
-    async def _rows_once(self, statement: str, *parameters: Any) -> list[TupleRow]:
-        async with self._session() as connection, asking(connection) as cursor:
-            await cursor.execute(getattr(self._statements, statement), parameters)
-            return await cursor.fetchall()
-
-    async def _ask(self, handles: Sequence[Handle]) -> list[Outcome]:
-        """Return those that are final or unknown."""
-        rows = await self._rows("finished", *_columns(handles))
-        if self._source.is_in_transaction and monotonic() - self._last_look >= DEADLOCK_SECONDS:
-            self._last_look = monotonic()
-            await self._end_endless_waits(handles)
-        return [Outcome(Handle(pid, cookie), *rest) for pid, cookie, *rest in rows]
-
-    async def _end_endless_waits(self, handles: Sequence[Handle]) -> None:
-        """Tell those who wait, in an open transaction, for jobs that wait for its end."""
-        for pid, cookie in await self._rows("held_up", *_columns(handles)):
-            error = psycopg.errors.DeadlockDetected(
-                f"the job with PID {pid} waits for what this connection's open transaction holds\n"
-                "HINT:  End the transaction, or wait over another connection."
-            )
-            self._watcher.fail(Handle(pid, cookie), error)
-
-    async def _listen(self, watcher: AsyncWatcher) -> None:
-        """Hear the notices of jobs that ended; without them it takes a bit longer to learn of it."""
-        if not self._source.can_listen:
-            return
-        with suppress(psycopg.Error):
-            async with self._session(private=True) as connection:
-                await connection.execute(LISTEN)
-                watcher.listening = True
-                # For what ended just before.
-                watcher.wake.set()
-                while not watcher.closed:
-                    async for notice in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
-                        watcher.hear(notice.payload)
-
-    async def _outcome(self, handle: Handle) -> Outcome:
-        ((pid, cookie, *rest),) = await self._rows("outcome", *handle)
-        return Outcome(Handle(pid, cookie), *rest)
-
-    async def _progress(self, handles: Sequence[Handle]) -> list[Progress]:
-        return [Progress(*row) for row in await self._rows("progress", *_columns(handles))]
-
-    async def _describe(self, handle: Handle) -> tuple[JobColumn, ...]:
-        with reading.telling_unknown(handle):
-            rows = await self._rows("describe", *handle)
-        return reading.columns_of(rows)
-
-    async def _control(self, action: str, handle: Handle, *arguments: Any) -> None:
-        with reading.telling_unknown(handle):
-            await self._rows_once(action, *handle, *arguments)
-
-
-def _columns(handles: Sequence[Handle]) -> tuple[list[int], list[int]]:
-    return [handle.pid for handle in handles], [handle.cookie for handle in handles]

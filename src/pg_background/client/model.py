@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 #: `stopped` is success; `lost` means that the job's process died.
 JobState = Literal["queued", "starting", "running", "stopped", "error", "canceled", "timed_out", "lost"]
@@ -51,6 +52,13 @@ class JobColumn(NamedTuple):
     #: schema and name of the type, as its result is read by; text for what only the job's own database knows
     type_path: tuple[str, str]
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> JobColumn:
+        """Return what a row of the statement `describe` says."""
+        name, type_name, type_oid, local_schema, local_name = row
+        path = ("pg_catalog", "text") if local_name is None else (local_schema, local_name)
+        return cls(name, type_name, type_oid, path)
+
 
 class Notice(NamedTuple):
     """What a job said by RAISE NOTICE and the like."""
@@ -74,6 +82,12 @@ class Outcome(NamedTuple):
     command_tag: str | None
     sqlstate: str | None
     error_message: str | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Outcome:
+        """Return what a row of the statements `outcome` and `finished` says."""
+        pid, cookie, *rest = row
+        return cls(Handle(pid, cookie), *rest)
 
     @property
     def statusmessage(self) -> str | None:

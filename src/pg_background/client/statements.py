@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg import sql
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import LiteralString
 
 #: Finds the extension. A pooler between shows by the pid, which it makes up when a client connects.
-LOOK = """
+FIND_EXTENSION = """
 SELECT n.nspname, pg_catalog.pg_backend_pid()
 FROM (VALUES (1)) AS always(here)
 LEFT JOIN (pg_catalog.pg_extension e
@@ -48,6 +48,12 @@ _OUTCOMES = "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqls
 
 #: A row of pg_background_jobs is that of a handle.
 _SAME_JOB = "j.pid OPERATOR(pg_catalog.=) h.pid AND j.cookie OPERATOR(pg_catalog.=) h.cookie"
+
+
+#: Those of `Statements` that are sent as they are, with parameters.
+StatementName = Literal[
+    "cancel", "describe", "detach", "error_info", "finished", "held_up", "outcome", "progress"
+]
 
 
 class Statements:

@@ -60,7 +60,7 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
 
 
 def _job(client: Client[Any], session: Connection, handle: Handle) -> JobInfo:
-    from ....client.reading import unknown
+    from ....client.handles import unknown
     from ...options.access import refusal
 
     # Of jobs that this role may look at but not cancel the cookie is hidden.
@@ -99,7 +99,7 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
 def _inspect(session: Connection, handle: Handle) -> Inspection:
     from psycopg import errors
 
-    from ....client.reading import telling_unknown
+    from ....client.handles import telling_unknown
     from ....client.statements import identifier
     from ....inspection import NOTHING, inspection, query
 
