@@ -115,7 +115,7 @@ async def use_screen(dsn: str) -> None:
     source = ServerSource(dsn)
     async with await AsyncClient.connect(dsn) as client:
         job = await client.launch(FOREVER)
-        assert job.handle in {known.handle for known in (await source.look()).jobs}
+        assert job.handle in {known.handle for known in (await source.poll()).jobs}
         assert (await source.inspect(job.handle)).sql == FOREVER
         await source.cancel(job.handle, 60)
         await job.wait()

@@ -69,7 +69,7 @@ class Details(Screen[None]):
         self._show()
 
     def _show(self) -> None:
-        # A look may come back before there is anything to show it in, and after that has been closed.
+        # A poll may come back before there is anything to show it in, and after that has been closed.
         if not self.query("#fields"):
             return
         self.query_one("#fields", Static).update(_grid(self._fields()))

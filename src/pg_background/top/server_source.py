@@ -1,4 +1,4 @@
-"""A server as the source: one connection to look, opened anew when it broke, and one for each cancel."""
+"""A server as the source: one connection for polls, opened anew when it broke, and one for each cancel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..client.encodings import UNKNOWN, load_as_str
 from ..client.model import Handle
 from ..client.statements import identifier
 from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
-from .source import Sight, SourceError, SourceLost
+from .source import Snapshot, SourceError, SourceLost
 
 #: Seconds after which a server that does not answer is taken for lost.
 PATIENCE = 10.0
@@ -30,12 +30,12 @@ class ServerSource:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._connection: AsyncConnection | None = None
-        # A look and an inspection may be wanted at once.
+        # A poll and an inspection may be wanted at once.
         self._lock = asyncio.Lock()
 
-    async def look(self) -> Sight:
+    async def poll(self) -> Snapshot:
         """See `Source`."""
-        return await self._ask(self._look)
+        return await self._ask(self._poll)
 
     async def inspect(self, handle: Handle) -> Inspection:
         """See `Source`."""
@@ -74,12 +74,12 @@ class ServerSource:
             load_as_str(connection.adapters)
         return connection
 
-    async def _look(self, connection: AsyncConnection) -> Sight:
+    async def _poll(self, connection: AsyncConnection) -> Snapshot:
         jobs = await AsyncClient(connection).jobs()
         row = await (await connection.execute("SELECT pg_catalog.clock_timestamp()")).fetchone()
         assert row is not None
         info = connection.info
-        return Sight(jobs, row[0], f"{info.dbname} on {info.host}:{info.port} as {info.user}")
+        return Snapshot(jobs, row[0], f"{info.dbname} on {info.host}:{info.port} as {info.user}")
 
     async def _inspect(self, connection: AsyncConnection, handle: Handle) -> Inspection:
         schema = await (await connection.execute(SCHEMA)).fetchone()

@@ -20,8 +20,8 @@ class SourceLost(SourceError):
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One look at the server."""
+class Snapshot:
+    """The jobs of a server at one moment."""
 
     jobs: Sequence[JobInfo]
     #: on the server's clock
@@ -31,9 +31,9 @@ class Sight:
 
 
 class Source(Protocol):
-    """Looks at jobs, and ends them."""
+    """Lists jobs, and ends them."""
 
-    async def look(self) -> Sight:
+    async def poll(self) -> Snapshot:
         """Return the jobs as they are.
 
         Raises:
