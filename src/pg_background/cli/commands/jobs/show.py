@@ -118,10 +118,10 @@ def _lines(
     job: JobInfo, found: Inspection | None, columns: tuple[JobColumn, ...], now: datetime
 ) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, by name."""
-    from ....job_fields import error_facts, facts
+    from ....job_fields import error_fields, job_fields
 
-    yield from facts(job, now)
+    yield from job_fields(job, now)
     if columns:
         yield "columns", ", ".join(f"{column.name} {column.type_name}" for column in columns)
-    yield from error_facts(job, None if found is None else found.error)
+    yield from error_fields(job, None if found is None else found.error)
     yield "sql", (found and found.sql) or job.sql_preview or ""

@@ -25,7 +25,7 @@ def top(
             metavar="SECONDS",
             parser=seconds_between,
             envvar="PG_BACKGROUND_INTERVAL",
-            help="How long between two looks at the server.",
+            help="How long between two polls of the server.",
         ),
     ] = 1,
 ) -> None:
