@@ -7,8 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from . import display
-from .client.model import JobInfo
-from .inspection import JobError
+from .client.model import JobError, JobInfo
 
 #: As wide as the longest name.
 NAME_WIDTH = 10

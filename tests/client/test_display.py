@@ -12,8 +12,7 @@ import typer
 from pg_background import display
 from pg_background.cli.options.handles import parse, text_of
 from pg_background.cli.output.listing import lines_of_jobs
-from pg_background.client.model import Handle
-from pg_background.inspection import JobError
+from pg_background.client.model import Handle, JobError
 from pg_background.job_fields import error_fields, job_fields
 from pg_background.top.columns import STATE, layout
 from pg_background.top.matching import matches

@@ -9,8 +9,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from pg_background.client.model import Handle, JobInfo, JobState
-from pg_background.inspection import Inspection, JobError
+from pg_background.client.model import Handle, Inspection, JobError, JobInfo, JobState
 from pg_background.top import Snapshot, SourceError, TopApp
 
 from .waiting import DEADLINE

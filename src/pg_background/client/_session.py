@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import cast
 
+import psycopg
 from psycopg.rows import class_row
 
 from ._asking import asking
@@ -16,7 +17,7 @@ from ._source import Connection, Source
 from ._waits import Waits
 from ._watch import Watch
 from .handles import arrays_of, telling_unknown
-from .model import Handle, JobColumn, JobInfo, Outcome, Progress, Stats
+from .model import Handle, Inspection, JobColumn, JobInfo, Outcome, Progress, Stats
 from .statements import Statements
 
 
@@ -124,6 +125,19 @@ class Session:
         """Return what the server keeps of a job's error; all are None if it has none."""
         (row,) = self._connections.rows("error_info", *handle)
         return ErrorFields(*row)
+
+    def inspect(self, handle: Handle) -> Inspection:
+        """Return all that the server keeps of a job; nothing for a role that may not see that.
+
+        Raises:
+            JobLost: the server does not know the handle.
+        """
+        try:
+            with telling_unknown(handle):
+                (row,) = self._connections.rows("inspect", *handle)
+        except psycopg.errors.InsufficientPrivilege:
+            return Inspection(None, None)
+        return Inspection.of(row)
 
     def jobs(self) -> list[JobInfo]:
         """Return the server's jobs that this role may see, of all sessions."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import cast
 
+import psycopg
 from psycopg.rows import class_row
 
 from ._asking_async import asking
@@ -15,7 +16,7 @@ from ._source_async import AsyncConnection, AsyncSource
 from ._waits_async import AsyncWaits
 from ._watch_async import AsyncWatch
 from .handles import arrays_of, telling_unknown
-from .model import Handle, JobColumn, JobInfo, Outcome, Progress, Stats
+from .model import Handle, Inspection, JobColumn, JobInfo, Outcome, Progress, Stats
 from .statements import Statements
 
 
@@ -123,6 +124,19 @@ class AsyncSession:
         """Return what the server keeps of a job's error; all are None if it has none."""
         (row,) = await self._connections.rows("error_info", *handle)
         return ErrorFields(*row)
+
+    async def inspect(self, handle: Handle) -> Inspection:
+        """Return all that the server keeps of a job; nothing for a role that may not see that.
+
+        Raises:
+            JobLost: the server does not know the handle.
+        """
+        try:
+            with telling_unknown(handle):
+                (row,) = await self._connections.rows("inspect", *handle)
+        except psycopg.errors.InsufficientPrivilege:
+            return Inspection(None, None)
+        return Inspection.of(row)
 
     async def jobs(self) -> list[JobInfo]:
         """Return the server's jobs that this role may see, of all sessions."""

@@ -142,6 +142,37 @@ class JobInfo:
 
 
 @dataclass(frozen=True)
+class JobError:
+    """An error, as pg_background_error_info() tells it."""
+
+    sqlstate: str | None = None
+    message: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    context: str | None = None
+    schema_name: str | None = None
+    table_name: str | None = None
+    column_name: str | None = None
+    constraint_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the server keeps of one job: its whole SQL, and every field of its error."""
+
+    #: None for a role that may look at the job, and at nothing that may have data in it
+    sql: str | None
+    #: None for such a role, and for a job without an error
+    error: JobError | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Inspection:
+        """Return what a row of the statement `inspect` says."""
+        text, *error = row
+        return cls(text, JobError(*error) if any(error) else None)
+
+
+@dataclass(frozen=True)
 class Stats:
     """Counters of one session's jobs."""
 

@@ -52,7 +52,7 @@ _SAME_JOB = "j.pid OPERATOR(pg_catalog.=) h.pid AND j.cookie OPERATOR(pg_catalog
 
 #: Those of `Statements` that are sent as they are, with parameters.
 StatementName = Literal[
-    "cancel", "describe", "detach", "error_info", "finished", "held_up", "outcome", "progress"
+    "cancel", "describe", "detach", "error_info", "finished", "held_up", "inspect", "outcome", "progress"
 ]
 
 
@@ -104,6 +104,12 @@ class Statements:
         self.job_and_sql = self._sql(
             f"SELECT j.*, {call('pg_background_full_sql', 'j.pid', 'j.cookie')} AS full_sql"
             f" FROM {{schema}}.pg_background_jobs AS j JOIN {HANDLE} ON {_SAME_JOB}"
+        )
+        self.inspect = self._sql(
+            f"SELECT {call('pg_background_full_sql', 'h.pid', 'h.cookie')},"
+            " e.sqlstate, e.message, e.detail, e.hint, e.context,"
+            " e.schema_name, e.table_name, e.column_name, e.constraint_name"
+            f" FROM {HANDLE} CROSS JOIN LATERAL {call('pg_background_error_info', 'h.pid', 'h.cookie')} AS e"
         )
         self.stats = self._sql(f"SELECT * FROM {call('pg_background_stats')}")
 

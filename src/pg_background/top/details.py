@@ -17,8 +17,7 @@ from textual.widgets import Footer, Static
 
 from .. import display
 from ..cli.output.terminal import visible
-from ..client.model import JobInfo
-from ..inspection import Inspection
+from ..client.model import Inspection, JobInfo
 from ..job_fields import NAME_WIDTH, error_fields, job_fields
 
 

@@ -11,9 +11,8 @@ import psycopg
 
 from ..client.client_async import AsyncClient
 from ..client.encodings import UNKNOWN, load_as_str
-from ..client.model import Handle
-from ..client.statements import identifier
-from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
+from ..client.errors import JobLost
+from ..client.model import Handle, Inspection
 from .source import Snapshot, SourceError, SourceLost
 
 #: Seconds after which a server that does not answer is taken for lost.
@@ -39,7 +38,7 @@ class ServerSource:
 
     async def inspect(self, handle: Handle) -> Inspection:
         """See `Source`."""
-        return await self._ask(lambda connection: self._inspect(connection, handle))
+        return await self._ask(lambda connection: AsyncClient(connection).session.inspect(handle))
 
     async def cancel(self, handle: Handle, grace: float) -> None:
         """See `Source`."""
@@ -81,23 +80,14 @@ class ServerSource:
         info = connection.info
         return Snapshot(jobs, row[0], f"{info.dbname} on {info.host}:{info.port} as {info.user}")
 
-    async def _inspect(self, connection: AsyncConnection, handle: Handle) -> Inspection:
-        schema = await (await connection.execute(SCHEMA)).fetchone()
-        if schema is None:
-            raise SourceError("the database does not have the extension any more")
-        statement = query(identifier(schema[0]))
-        try:
-            row = await (await connection.execute(statement, handle)).fetchone()
-        except psycopg.errors.InsufficientPrivilege:
-            return NOTHING
-        assert row is not None
-        return inspection(row)
-
 
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
+    except JobLost as error:
+        # The job is gone, not the server.
+        raise SourceError(str(error)) from error
     except psycopg.Error as error:
         said = " ".join((error.diag.message_primary or str(error)).split())
         if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P")[:3] == "57P":

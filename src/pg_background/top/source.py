@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ..client.model import Handle, JobInfo
-from ..inspection import Inspection
+from ..client.model import Handle, Inspection, JobInfo
 
 
 class SourceError(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ...options.database import DatabaseGiven, now_of, schema_of_extension
+from ...options.database import DatabaseGiven, now_of
 from ...options.given import command
 from ...options.handles import HandleCommand, HandleGiven
 from ...output.console import note
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ....client.client import Client
-    from ....client.model import Handle, JobColumn, JobInfo
-    from ....inspection import Inspection
+    from ....client.model import Handle, Inspection, JobColumn, JobInfo
     from ...options.database import Connection
 
 
@@ -37,7 +36,7 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
     with database.client_and_session() as (client, session):
         job = _job(client, session, handle)
         try:
-            found = _inspect(session, handle)
+            found = client.session.inspect(handle)
         except JobLost:
             found = None
         columns = () if display.is_live(job) else _columns(client, handle)
@@ -94,24 +93,6 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
     except (errors.FeatureNotSupported, errors.InsufficientPrivilege, JobLost):
         # It was submitted, or its result was read, or is another role's: its columns are of no use.
         return ()
-
-
-def _inspect(session: Connection, handle: Handle) -> Inspection:
-    from psycopg import errors
-
-    from ....client.handles import telling_unknown
-    from ....client.statements import identifier
-    from ....inspection import NOTHING, inspection, query
-
-    statement = query(identifier(schema_of_extension(session)))
-    try:
-        with telling_unknown(handle):
-            row = session.execute(statement, handle).fetchone()
-    except errors.InsufficientPrivilege:
-        # It may look at the job, but at nothing that may have data in it.
-        return NOTHING
-    assert row is not None
-    return inspection(row)
 
 
 def _lines(
