@@ -25,7 +25,8 @@ class Session:
     """How SQL gets to the server: over which connections, with which names, and who hears its notices.
 
     A client has one, `Client.session`, and shares it with its jobs. If the connection breaks during a
-    question, it asks again over another one, where the source has one. What changes something is sent once.
+    question about a job, that is asked again over another one, where the source has one. What changes
+    something is sent once.
     """
 
     def __init__(self, source: Source) -> None:
