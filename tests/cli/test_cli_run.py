@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pg_background import Client
+from pg_background.client import launching
 
 from ..support.fix_cli import OnPlace
 from ..support.fix_db import Connection
@@ -245,13 +245,13 @@ def test_interrupted_launch_tells_the_handle(
     bg: OnPlace, side: Connection, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """The signal comes while the server begins the job."""
-    real = Client._start
+    real = launching.start
 
     def start(*given: Any, **options: Any) -> Any:
         signal.raise_signal(signal.SIGTERM)
         return real(*given, **options)
 
-    monkeypatch.setattr(Client, "_start", start)
+    monkeypatch.setattr(launching, "start", start)
     done = bg(command, "--label", command, FOREVER)
     assert done.code == 143
     monkeypatch.undo()

@@ -32,11 +32,7 @@ cdef extern from "shim.h" nogil:
     emit_log_hook_type emit_log_hook
     ctypedef void (*catch_body)(void *arg) noexcept nogil
     enum:
-<<<<<<< HEAD
-        DEBUG1, LOG, NOTICE, WARNING, ERROR, FATAL
-=======
-        LOG, WARNING, ERROR, FATAL
->>>>>>> words13
+        DEBUG1, LOG, WARNING, ERROR, FATAL
         ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_OBJECT, ERRCODE_DATATYPE_MISMATCH
         ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_CONNECTION_FAILURE, ERRCODE_OUT_OF_MEMORY
         ERRCODE_INSUFFICIENT_RESOURCES, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED

@@ -15,8 +15,8 @@ from psycopg.rows import tuple_row
 
 from ..client.client import Client
 from ..client.functions import call, in_schema
+from ..client.handles import telling_unknown
 from ..client.model import Handle, JobColumn
-from ..client.reading import telling_unknown
 from ..client.statements import identifier
 from .options.database import schema_of_extension
 from .output.copy_text import cells

@@ -250,10 +250,10 @@ def schema_of_extension(connection: Connection) -> str:
     Raises:
         DatabaseError: it was not.
     """
-    from ...inspection import SCHEMA
+    from ...client.statements import FIND_EXTENSION
 
-    found = connection.execute(SCHEMA).fetchone()
-    if found is None:
+    found = connection.execute(FIND_EXTENSION).fetchone()
+    if found is None or found[0] is None:
         raise DatabaseError(
             f'the database "{connection.info.dbname}" does not have the extension',
             hint="name one that does, or CREATE EXTENSION pg_background",

@@ -130,11 +130,21 @@ def start(
         typer.BadParameter: the values don't fit.
         psycopg.Error: the server refused it.
     """
+    from psycopg.rows import tuple_row
+
+    from ...client.launching import start as start_job
+
     params = params_of(sql, values)
     if each_statement and params is not None:
         raise typer.BadParameter("--param goes with one statement, not with --each-statement")
-    return client._start(
-        sql, params, None, each_statement=each_statement, discard_result=discard_result, **options
+    return start_job(
+        client.session,
+        sql,
+        params,
+        tuple_row,
+        each_statement=each_statement,
+        discard_result=discard_result,
+        **options,
     )
 
 
