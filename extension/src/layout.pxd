@@ -7,7 +7,7 @@ Each field names who writes it: [L] the launcher, [W] the job's worker, [R] the 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from pg.base cimport cbool, Oid, TimestampTz
-from pg.session cimport SockAddr
+from pg.session cimport NAMEDATALEN, SockAddr
 from pg.shared cimport ConditionVariable, dsa_pointer, LWLock, PGPROC, pg_atomic_uint32, pg_atomic_uint64
 
 cdef enum:
@@ -27,6 +27,7 @@ cdef enum:
     EVICT_MS = 1000             # how long a launch waits for an idle worker to leave
     CHECKIN_MS = 60000          # a process that has not come by then never will
     AHEAD_REQUESTS = 8
+    ERROR_TEXTS = 10
     TOTALS_SIZE = 256           # the last one takes what there is no room for elsewhere
 
 cdef enum JobState:
@@ -38,10 +39,11 @@ cdef enum JobState:
     JOB_CANCELED
     JOB_TIMED_OUT
     JOB_LOST                    # its process died
+    JOB_STATES                  # how many there are
 
 cdef enum ReaderKind:
     READER_NONE = 0
-    READER_LOOKING              # looks for the columns, has taken nothing yet
+    READER_PEEKING              # reads up to the columns, has taken nothing yet
     READER_READY                # takes what comes, from the first row's first byte on; has taken nothing yet
     READER_READING              # takes rows: they are gone from here
     READER_MOVING               # moves the queue of a finished job to its file
@@ -176,17 +178,17 @@ cdef struct Job:
     # outcome
     int64_t row_count           # [W]
     int32_t sqlstate            # [W] 0: none
-    char command_tag[64]        # [W] of the last statement, without its count
-    char message[512]           # [W]
+    char command_tag[TAG_BYTES]  # [W] of the last statement, without its count
+    char message[MESSAGE_BYTES]  # [W]
 
     # progress, written by the worker between two increments of the version
     pg_atomic_uint32 progress_version
     int32_t progress_pct        # -1: nothing reported
     cbool progress_has_text
-    char progress_text[256]
+    char progress_text[PROGRESS_BYTES]
 
-    char label[257]             # [L] empty: none
-    char preview[481]           # [L]
+    char label[LABEL_BYTES]     # [L] empty: none
+    char preview[PREVIEW_BYTES]  # [L]
 
 cdef struct Worker:
     int32_t state               # WorkerState
@@ -228,7 +230,7 @@ cdef struct Totals:
     Oid database                # InvalidOid, and so the role: what found no room of its own
     Oid user
     int64_t launched
-    int64_t ended[8]            # by JobState
+    int64_t ended[JOB_STATES]   # by JobState
     double execution_ms
     double queue_ms             # from launch to start
     TimestampTz last_launch
@@ -279,8 +281,8 @@ cdef struct Registry:
     int32_t live_workers        # places that are not WORKER_FREE
     int32_t databases           # that accept connections, as the last new session has seen
     int32_t ahead_count
-    Identity ahead[8]
-    Totals totals[256]
+    Identity ahead[AHEAD_REQUESTS]
+    Totals totals[TOTALS_SIZE]
     TimestampTz since           # when the counting began
     TimestampTz last_exit       # of a worker: its process may still hold a slot of the postmaster
     ConditionVariable worker_left
@@ -301,15 +303,15 @@ cdef struct JobRequest:
     cbool each_statement        # is a transaction of its own
     int32_t worker_timeout      # of the launch point, in ms; 0: none
     Oid role                    # as of SET ROLE
-    char application_name[64]
-    char notify_channel[64]
+    char application_name[NAMEDATALEN]
+    char notify_channel[NAMEDATALEN]
     SockAddr client             # of the launching session
 
 cdef struct JobError:
     # followed by the texts in the order of the lengths, each with a NUL; a length of -1 is a NULL
     int32_t cursorpos
     int32_t internalpos
-    int32_t length[10]
+    int32_t length[ERROR_TEXTS]
 
 cdef struct Garbage:
     # what an entry gave up under the lock, to be freed after it
@@ -325,6 +327,10 @@ cdef struct MessageHeader:
     uint32_t size               # of what follows
     uint32_t kind               # MessageKind in the low byte, a count above it
 
+cdef enum:
+    MESSAGE_KIND_MASK = 0xff
+    MESSAGE_COUNT_SHIFT = 8
+
 cdef enum MessageKind:
     MSG_COLUMNS = 1             # the row description: WireColumn[count], then the shapes that they name
     MSG_ROWS                    # minimal tuples, each padded to MAXALIGN
@@ -337,4 +343,4 @@ cdef struct WireColumn:
     Oid wire_type               # of the value as it travels
     int32_t typmod              # ... and its typmod
     uint32_t shape              # where in the message, PackedShape; 0: none is needed
-    char name[64]
+    char name[NAMEDATALEN]

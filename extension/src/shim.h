@@ -367,7 +367,6 @@ progress_of_backend(int pid, int64 *counters)
 	}
 	return PROGRESS_COMMAND_INVALID;
 }
-StaticAssertDecl(PGSTAT_NUM_PROGRESS_PARAM == 20, "the size of the counters that our parts pass");
 
 #include "shim/symbols.h"
 

@@ -10,8 +10,6 @@ The names below are the client's public interface; docs/client.md is its guide.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 # Not from typing, which takes longer to load than all else that the command line needs to print its version.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +80,8 @@ def __getattr__(name: str) -> Any:
         return version(__name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f".client.{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value

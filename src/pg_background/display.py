@@ -34,7 +34,7 @@ COLOURS: dict[JobState, str] = {
     "lost": "\x1b[1;31m",
 }
 
-#: So many characters of its SQL does the server keep in sight.
+#: So many characters of its SQL does the server show in its views.
 _PREVIEW = 120
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +266,57 @@ def test_command_tags(bg: OnPlace) -> None:
     assert bg("run", " ; ").output == ""
     done = bg("run", "--json", "DELETE FROM tagged; DELETE FROM tagged")
     assert (done.output, done.errors) == ("[]\n", "DELETE 2\nDELETE 0\n")
+
+
+TAGS = ["CREATE TABLE", "INSERT 0 2", "SELECT 1"]
+TABLE = [" a ", "---", " 1", " 2", "(2 rows)", ""]
+
+
+@pytest.mark.parametrize("options", [(), ("--each-statement",)])
+def test_command_tags_before_rows(bg: OnPlace, options: tuple[str, ...]) -> None:
+    """Those of all statements before the one that has the rows, as psql prints them."""
+
+    def script(last: str) -> str:
+        return (
+            "DROP TABLE IF EXISTS tagged; CREATE TABLE tagged (a int); INSERT INTO tagged VALUES (1), (2); "
+            f"SELECT 7 AS no_rows_of_it; {last}"
+        )
+
+    run = partial(bg, "run", *options)
+    done = run(script("TABLE tagged"))
+    assert done.output.splitlines() == ["DROP TABLE", *TAGS, *TABLE]
+    assert done.errors == 'notice: table "tagged" does not exist, skipping\n'
+    assert run(script("SELECT 1 WHERE false")).output.splitlines()[:4] == ["DROP TABLE", *TAGS]
+    done = run(script("SELECT FROM tagged"))
+    assert done.output.splitlines()[:5] == ["DROP TABLE", *TAGS, "--"]
+    assert done.output.splitlines()[-2:] == ["(2 rows)", ""]
+    remarks = "".join(f"{tag}\n" for tag in ["DROP TABLE", *TAGS])
+    for form, rows in {
+        "--csv": "a\n1\n2\n",
+        "--jsonl": '{"a": 1}\n{"a": 2}\n',
+        "--json": '[\n  {"a": 1},\n  {"a": 2}\n]\n',
+    }.items():
+        done = run(form, script("TABLE tagged"))
+        assert (done.output, done.errors) == (rows, remarks)
+    handle = bg("launch", *options, script("TABLE tagged")).output.strip()
+    assert bg("result", handle).output.splitlines() == ["DROP TABLE", *TAGS, *TABLE]
+    assert run("SELECT 1 AS a").output.splitlines() == [" a ", "---", " 1", "(1 row)", ""]
+
+
+def test_command_tags_are_told_beside_rows(side: Connection) -> None:
+    """As debug messages, which nobody gets who has not asked for them."""
+    said: list[str | None] = []
+    side.add_notice_handler(lambda notice: said.append(notice.message_primary))
+    query = "SELECT a FROM pg_background_result(pg_background_launch(%s)) AS (a int)"
+    sql = "CREATE TEMP TABLE beside (); VALUES (1), (2)"
+    assert side.execute(query, [sql]).fetchall() == [(1,), (2,)]
+    assert said == []
+    side.execute("SET client_min_messages = debug1")
+    assert side.execute(query, [sql]).fetchall() == [(1,), (2,)]
+    assert said == ["command tag: CREATE TABLE", "command tag: SELECT 2"]
+    text = "SELECT r::text FROM pg_background_launch(%s) AS h, pg_background_result_json(h.pid, h.cookie) r"
+    assert side.execute(text, [sql]).fetchall() == [('{"column1":1}',), ('{"column1":2}',)]
+    assert said[2:] == said[:2]
 
 
 @pytest.mark.parametrize(

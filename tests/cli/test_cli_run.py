@@ -11,8 +11,11 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pg_background.client import launching
 
 from ..support.fix_cli import OnPlace
 from ..support.fix_db import Connection
@@ -235,6 +238,25 @@ def test_interrupted_right_after_the_launch(
     done = bg("run", "--label", "just launched", FOREVER)
     assert done.code == 130
     assert side.execute(STATE, ["just launched"]).fetchone() == ("canceled",)
+
+
+@pytest.mark.parametrize("command", ["launch", "submit"])
+def test_interrupted_launch_tells_the_handle(
+    bg: OnPlace, side: Connection, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The signal comes while the server begins the job."""
+    real = launching.start
+
+    def start(*given: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return real(*given, **options)
+
+    monkeypatch.setattr(launching, "start", start)
+    done = bg(command, "--label", command, FOREVER)
+    assert done.code == 143
+    monkeypatch.undo()
+    assert side.execute(STATE, [command]).fetchone() in (("starting",), ("running",))
+    assert bg("cancel", done.output.strip()).code == 0
 
 
 def test_interrupted_wait_for_a_worker(bg: OnPlace, side: Connection, server: Server) -> None:

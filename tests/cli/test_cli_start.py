@@ -11,6 +11,7 @@ import typer
 
 import pg_background
 from pg_background.cli.commands.variables import found
+from pg_background.cli.errors.failures import told
 from pg_background.cli.group import COMMANDS, load
 
 from ..support.fix_cli import Cli, OnPlace
@@ -79,6 +80,72 @@ def test_interrupted_while_it_loads(cli: Cli, tmp_path: Path, module: str) -> No
     (tmp_path / f"{module}.py").write_text("raise KeyboardInterrupt")
     done = cli("run", "SELECT 1", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+#: At each third import that the command line makes, a copy of the process gets a Ctrl-C.
+INTERRUPTS = """
+import os, signal, sys
+
+class Finder:
+    begun = False
+    seen = 0
+
+    def find_spec(self, name, path=None, target=None):
+        self.begun = self.begun or name == "pg_background.cli.process"
+        self.seen += self.begun
+        if self.seen % 3 != 1:
+            return None
+        pid = os.fork()
+        if pid == 0:
+            sys.meta_path.remove(self)
+            signal.alarm(30)
+            said = os.open("said", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            os.kill(os.getpid(), signal.SIGINT)
+            return None
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with open("said", "rb") as said, open("ends", "ab") as ends:
+            ends.write(b"%s: %d %s\\n" % (name.encode(), code, said.read().strip()))
+        return None
+
+sys.meta_path.insert(0, Finder())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
+
+@pytest.mark.parametrize("words", [("--help",), ("run", "SELECT 1")])
+def test_interrupted_at_any_import(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTS)
+    monkeypatch.chdir(tmp_path)
+    cli(*words, PYTHONPATH=str(tmp_path), PGHOST=str(tmp_path))
+    ends = (tmp_path / "ends").read_text().splitlines()
+    assert len(ends) > 15
+    assert [end for end in ends if not end.endswith(": 130 interrupted")] == []
+
+
+def test_interrupted_while_a_class_is_made() -> None:
+    def fail() -> None:
+        with told():
+            raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    with pytest.raises(typer.Exit) as ended:
+        fail()
+    assert ended.value.exit_code == 130
+
+
+def test_ignored_interrupts_stay_ignored() -> None:
+    """As in the background of a script."""
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from pg_background.cli import main\n"
+        "try:\n    main()\nfinally:\n    signal.raise_signal(signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_list_of_commands_says_what_their_help_says() -> None:

@@ -11,7 +11,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import Client, Handle, JobCancelled, JobLost, JobTimeout, Progress
-from pg_background.client._acompat import Event, wait_event
+from pg_background.client.acompat import Event, wait_event
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection

@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, Handle, JobCancelled, JobLost, JobTimeout, Progress
-from pg_background.client._acompat import AEvent, await_event
+from pg_background.client.acompat import AEvent, await_event
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection

@@ -133,7 +133,8 @@ FORKS = {
         job = client.launch(LONG)
         # A thread asks, and one listens.
         assert not job.wait(0.2)
-        session = client._source._connection.info.backend_pid
+        with client.session.connection() as connection:
+            session = connection.info.backend_pid
         def child():
             with client:
                 assert client.run(LONG).one()[1] == 7
@@ -143,7 +144,8 @@ FORKS = {
         # The parent's sessions have not noticed.
         assert job.result().one()[1] == 7
         assert client.run(LONG).one()[1] == 7
-        assert client._source._connection.info.backend_pid == session
+        with client.session.connection() as connection:
+            assert connection.info.backend_pid == session
         client.close()
     """,
     "closed in the child": """

@@ -129,7 +129,7 @@ def test_map_takes_single_values(client: AnyClient, query: str, params: Any, row
 def test_map_waits_for_a_free_worker(place: Place, side: Connection) -> None:
     """On a server whose only worker for the session is taken."""
     with Client.connect(place.dsn()) as client:
-        with client._session() as connection:
+        with client.session.connection() as connection:
             connection.execute("SET pg_background.max_workers = 1")
         endless = client.launch(FOREVER)
         with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):

@@ -128,7 +128,7 @@ async def test_map_takes_single_values(aclient: AnyClient, query: str, params: A
 async def test_map_waits_for_a_free_worker(place: Place, side: Connection) -> None:
     """On a server whose only worker for the session is taken."""
     async with await AsyncClient.connect(place.dsn()) as client:
-        async with client._session() as connection:
+        async with client.session.connection() as connection:
             await connection.execute("SET pg_background.max_workers = 1")
         endless = await client.launch(FOREVER)
         with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):

@@ -78,7 +78,7 @@ def test_nothing_is_left_in_the_sessions(
     with closed_gate(side) as gate:
         job = pooled.launch(gate.sql)
         assert not job.wait(0.3)
-        assert not pooled._watcher.listening
+        assert not pooled.session.is_listening
     with psycopg.Connection.connect(pooler, dbname=place.database, autocommit=True) as session:
         cursor = session.execute(
             "SELECT count(c), current_setting('pg_background.notify_channel'), "

@@ -78,7 +78,7 @@ async def test_nothing_is_left_in_the_sessions(
     with closed_gate(side) as gate:
         job = await pooled.launch(gate.sql)
         assert not await job.wait(0.3)
-        assert not pooled._watcher.listening
+        assert not pooled.session.is_listening
     async with await psycopg.AsyncConnection.connect(
         pooler, dbname=place.database, autocommit=True
     ) as session:

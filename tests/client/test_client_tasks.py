@@ -16,6 +16,12 @@ from ..support.waiting import wait_until_sql
 
 AnyClient = AsyncClient[TupleRow]
 
+#: Jobs with a label that have not ended.
+ALIVE = """
+SELECT count(*) FROM pg_background_jobs
+WHERE label = %s AND state NOT IN ('stopped', 'failed', 'canceled', 'timed_out', 'lost')
+"""
+
 
 def wait_for_state(side: Connection, job: AsyncJob[TupleRow], expected: str) -> None:
     wait_until_sql(side, "SELECT state FROM pg_background_outcome(%s, %s)", [*job.handle], expected=expected)
@@ -82,11 +88,33 @@ async def test_many_tasks_share_one_client(aclient: AnyClient) -> None:
 
 
 async def test_cancelling_run_cancels_its_job(aclient: AnyClient, side: Connection) -> None:
-    task = asyncio.ensure_future(aclient.run("SELECT pg_sleep(3600)", label="of a task"))
-    seen = "SELECT count(*) FROM pg_background_jobs WHERE label = 'of a task' AND state = %s"
-    while side.execute(seen, ["running"]).fetchone() == (0,):
+    task = asyncio.ensure_future(aclient.run(FOREVER, label="of a task"))
+    while side.execute(ALIVE, ["of a task"]).fetchone() == (0,):
         await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    wait_until_sql(side, seen, ["running"], expected=0)
+    wait_until_sql(side, ALIVE, ["of a task"], expected=0)
+
+
+@pytest.mark.parametrize("call", ["run", "run_script", "launch", "submit"])
+async def test_cancelling_at_any_moment_leaves_no_job(
+    aclient: AnyClient, side: Connection, call: str
+) -> None:
+    """Also between the server's start of a job and the answer that has its handle."""
+    label = f"early {call}"
+    await aclient.run("SELECT 1")
+    for turns in range(30):
+        task = asyncio.ensure_future(getattr(aclient, call)(FOREVER, label=label))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+            # The server does its part while nobody here looks for its answer.
+            side.execute(ALIVE, [label])
+        if task.done():
+            # It has a handle, and is the caller's.
+            await task.result().discard()
+            break
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    wait_until_sql(side, ALIVE, [label], expected=0)

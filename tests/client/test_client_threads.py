@@ -85,6 +85,29 @@ def test_ctrl_c_in_the_block_cancels_the_job(client: AnyClient, side: Connection
     wait_for_state(side, job, "canceled")
 
 
+@pytest.mark.parametrize("call", ["run", "run_script", "launch", "submit"])
+def test_ctrl_c_at_the_launch_leaves_no_job(
+    client: AnyClient, side: Connection, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The server has begun it, and psycopg, interrupted, has taken the answer before it says so."""
+    label = f"interrupted {call}"
+    alive = "SELECT count(*) FROM pg_background_jobs WHERE label = %s AND state IN ('starting', 'running')"
+    real = psycopg.Connection.wait
+
+    def wait(connection: psycopg.Connection[Any], *arguments: Any, **options: Any) -> Any:
+        taken = real(connection, *arguments, **options)
+        if connection is not side and side.execute(alive, [label]).fetchone() == (1,):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return taken
+
+    monkeypatch.setattr(psycopg.Connection, "wait", wait)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(client, call)(FOREVER, label=label)
+    wait_until_sql(side, alive, [label], expected=0)
+    assert client.run("SELECT 1").value() == 1
+
+
 def test_threads_share_one_client(client: AnyClient) -> None:
     def double(n: int) -> int:
         value: int = client.run("SELECT 2 * %s", [n], on_full="queue").value()

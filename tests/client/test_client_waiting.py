@@ -57,7 +57,7 @@ def sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def listening(client: AnyClient, job: Job[TupleRow]) -> None:
     """Wait until the client hears of a job's end."""
-    while not client._watcher.listening:
+    while not client.session.is_listening:
         assert not job.wait(0.01)
 
 
@@ -91,7 +91,7 @@ def test_a_listener_that_is_lost(
         job = client.launch(gate.sql)
         listening(client, job)
         side.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS} AND query LIKE 'LISTEN%'".encode())
-        while client._watcher.listening:
+        while client.session.is_listening:
             assert not job.wait(0.01)
     assert job.wait()
 

@@ -57,7 +57,7 @@ def sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def listening(aclient: AnyClient, job: AsyncJob[TupleRow]) -> None:
     """Wait until the client hears of a job's end."""
-    while not aclient._watcher.listening:
+    while not aclient.session.is_listening:
         assert not await job.wait(0.01)
 
 
@@ -91,7 +91,7 @@ async def test_a_listener_that_is_lost(
         job = await aclient.launch(gate.sql)
         await listening(aclient, job)
         side.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS} AND query LIKE 'LISTEN%'".encode())
-        while aclient._watcher.listening:
+        while aclient.session.is_listening:
             assert not await job.wait(0.01)
     assert await job.wait()
 

@@ -12,9 +12,8 @@ import typer
 from pg_background import display
 from pg_background.cli.options.handles import parse, text_of
 from pg_background.cli.output.listing import lines_of_jobs
-from pg_background.client.model import Handle
-from pg_background.facts import error_facts, facts
-from pg_background.inspection import JobError
+from pg_background.client.model import Handle, JobError
+from pg_background.job_fields import error_fields, job_fields
 from pg_background.top.columns import STATE, layout
 from pg_background.top.matching import matches
 
@@ -97,7 +96,7 @@ def test_a_job_that_one_may_not_look_at() -> None:
         "JOB": "SELECT 1",
     }
     assert STATE.sort(hidden, NOW) is None
-    assert dict(facts(hidden, NOW))["process"] == "7"
+    assert dict(job_fields(hidden, NOW))["process"] == "7"
     assert matches(hidden, "shop")
 
 
@@ -109,7 +108,10 @@ def test_text_of_others_does_nothing_to_a_terminal() -> None:
     assert not re.search("[\x00-\x1f\x7f-\x9f]", "".join(texts))
     assert r"a\x1B]0;title\x07b" in "".join(texts)
     # What is no terminal gets the text as it is.
-    known = [*facts(shown, NOW), *error_facts(shown, JobError("22000", evil, detail=evil, hint="two\nlines"))]
+    known = [
+        *job_fields(shown, NOW),
+        *error_fields(shown, JobError("22000", evil, detail=evil, hint="two\nlines")),
+    ]
     assert {"label": evil, "role": evil, "detail": evil, "hint": "two\nlines"}.items() <= dict(known).items()
 
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pg_background.client.functions import DECLARED, call, in_schema
-from pg_background.client.statements import LOOK, Statements
+from pg_background.client.statements import FIND_EXTENSION, Statements
 
 from ..support import lookalikes, sent, whole_package
 from ..support.calls import query
@@ -138,7 +138,7 @@ def test_no_call_is_written_by_hand() -> None:
 
 def test_every_operator_says_whose_it_is() -> None:
     """In what is sent under the search_path of whoever calls."""
-    for statement in (LOOK, *(part.as_string(None) for part in texts())):
+    for statement in (FIND_EXTENSION, *(part.as_string(None) for part in texts())):
         code = re.sub(r"OPERATOR\(pg_catalog\.[=<>]+\)|'[^']*'", "", statement)
         assert not re.search(r"[^:]=|<|>|\b(NOT )?(IN|LIKE)\b", code), statement
 

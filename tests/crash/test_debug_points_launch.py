@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 from psycopg import errors as e
 
-from ..support.calls import query, value, wait_until_in_extension
+from ..support.calls import Failure, at_the_same_time, query, result_failure, value, wait_until_in_extension
+from ..support.fix_db import Connection
 from ..support.jobs import launch, run
 from ..support.points import ERROR, FATAL, PAUSE, Scene
 from ..support.registry import registry
@@ -153,6 +156,45 @@ def test_worker_that_ends_while_its_launch_is_held(scene: Scene) -> None:
             ran = 0
     settled(scene)
     assert scene.ran() == ran
+    scene.assert_nothing_is_left()
+
+
+@pytest.fixture
+def visitor(scene: Scene) -> Iterator[Connection]:
+    """A session of a role that may connect as all may."""
+    role = f"{scene.watcher.info.dbname}_visitor"
+    scene.watcher.execute(f"CREATE ROLE {role} LOGIN IN ROLE pgbackground_role")
+    with scene.server.connect(scene.watcher.info.dbname, user=role) as session:
+        yield session
+    scene.watcher.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("is_assigned", [False, True], ids=["before it has the job", "with the job"])
+def test_worker_that_may_not_connect(scene: Scene, visitor: Connection, is_assigned: bool) -> None:
+    """The right was there as the job was launched; the job has the whole error of the login."""
+    database = scene.watcher.info.dbname
+    with at_the_same_time(visitor) as call:
+        with (
+            scene.point("launch_before_checkin") as launched,
+            scene.point("worker_before_connect") as connecting,
+        ):
+            launching = call(launch, visitor, JOB)
+            connecting.reached()
+            launched.reached()
+            if is_assigned:
+                launched.open()
+                handle = launching.result()
+            scene.watcher.execute(f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+            connecting.open()
+            wait_until(lambda: registry(scene.watcher).busy_workers == 0)
+            launched.open()
+        handle = launching.result()
+        assert result_failure(visitor, handle) == Failure(
+            "42501",
+            f'permission denied for database "{database}"',
+            "User does not have CONNECT privilege.",
+        )
+    settled(scene)
     scene.assert_nothing_is_left()
 
 

@@ -62,6 +62,7 @@ def test_a_conflict_that_ends_the_process(pair: Pair, conn: Connection) -> None:
     failure = result_failure(conn, handle)
     assert failure.sqlstate == "40001"
     assert "conflict with recovery" in (failure.message or "")
+    assert (failure.detail or "").startswith("User query might have needed to see row versions")
     assert run(conn, "SELECT 'next'") == [("next",)]
 
 

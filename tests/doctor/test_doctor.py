@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from pg_background.doctor import Facts, Finding, Grade, examine
-from pg_background.doctor.facts import Extension, Registry, Setting, Trial
+from pg_background.doctor import Finding, Grade, ServerInfo, examine
 from pg_background.doctor.limits import size
 from pg_background.doctor.preloading import Configured
+from pg_background.doctor.server_info import Extension, Registry, Setting, Trial
 
 EXTENSION = Extension(version="3.0", schema="public", available="3.0")
 
-WELL = Facts(
+WELL = ServerInfo(
     version="18.6",
     major=18,
     database="shop",
@@ -42,7 +42,7 @@ WELL = Facts(
 )
 
 #: As a role that may see little finds a server where nothing was done yet.
-BARE = Facts(
+BARE = ServerInfo(
     version="15.20",
     major=15,
     database="shop",
@@ -51,24 +51,26 @@ BARE = Facts(
 )
 
 
-def with_settings(facts: Facts, **values: str | Setting) -> Facts:
+def with_settings(server: ServerInfo, **values: str | Setting) -> ServerInfo:
     """Change settings; in their names `__` stands for the dot."""
     changed = {}
     for name, value in values.items():
         name = name.replace("__", ".")
-        old = facts.settings.get(name, Setting(""))
+        old = server.settings.get(name, Setting(""))
         changed[name] = value if isinstance(value, Setting) else replace(old, value=value)
-    return replace(facts, settings={**facts.settings, **changed})
+    return replace(server, settings={**server.settings, **changed})
 
 
-def with_preload(facts: Facts, value: str, *, running: str, by_command_line: bool = False) -> Facts:
+def with_preload(
+    server: ServerInfo, value: str, *, running: str, by_command_line: bool = False
+) -> ServerInfo:
     """Change what is preloaded: now, and at the next start."""
-    changed = with_settings(facts, shared_preload_libraries=running)
+    changed = with_settings(server, shared_preload_libraries=running)
     return replace(changed, preload=Configured(value, by_command_line))
 
 
-def found(facts: Facts, check: str) -> Finding:
-    (finding,) = (finding for finding in examine(facts) if finding.check == check)
+def found(server: ServerInfo, check: str) -> Finding:
+    (finding,) = (finding for finding in examine(server) if finding.check == check)
     return finding
 
 
@@ -91,7 +93,7 @@ def test_nothing_done_yet() -> None:
     ]
 
 
-#: The facts, the check, its grade, and what its line says.
+#: The server, the check, its grade, and what its line says.
 CASES = {
     "old server": (replace(WELL, version="13.9", major=13), "server", "FAIL", "upgrade to 14"),
     "new server": (replace(WELL, version="19beta1", major=19), "server", "WARN", "19beta1 is newer than"),
@@ -359,9 +361,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("facts", "check", "grade", "text"), CASES.values(), ids=CASES.keys())
-def test_finding(facts: Facts, check: str, grade: str, text: str) -> None:
-    line = str(found(facts, check))
+@pytest.mark.parametrize(("info", "check", "grade", "text"), CASES.values(), ids=CASES.keys())
+def test_finding(info: ServerInfo, check: str, grade: str, text: str) -> None:
+    line = str(found(info, check))
     assert line.startswith(f"{grade:<4}  {check}: ")
     assert text in line
     assert "\n" not in line

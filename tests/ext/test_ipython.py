@@ -86,7 +86,7 @@ def test_where_it_runs(notebook: Notebook, place: Place) -> None:
         notebook.shell.push({"client": client})
         notebook.run("%bg_connect client")
         job = notebook.run("%bg SELECT 1")
-        assert job._client is client
+        assert job._session is client.session
         job.result()
     assert "no variable 'nowhere'" in notebook.fail("%bg_connect nowhere")
     assert "there is no SQL" in notebook.fail("%bg --label x ")
@@ -115,7 +115,7 @@ def test_output_follows_the_job(
     publisher = untyped()
     monkeypatch.setattr(notebook.shell, "display_pub", publisher)
     monkeypatch.setattr(notebook.shell, "kernel", object(), raising=False)
-    monkeypatch.setattr(live, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.05)
     notebook.run("%reload_ext pg_background")
 
     def outputs() -> list[str]:
@@ -147,7 +147,7 @@ def test_live(notebook: Notebook, side: Connection, monkeypatch: pytest.MonkeyPa
         return Handle()
 
     monkeypatch.setattr(live, "display", display)
-    monkeypatch.setattr(live, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.05)
     with closed_gate(side) as gate:
         job = notebook.run(
             "%bg --label <b> SELECT pg_background_progress(30, 'a <third>'); "

@@ -10,6 +10,7 @@ import pytest
 from ..support.calls import Failure, failure, query, result_failure
 from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.jobs import Gate, Handle, closed_gate, launch, result, start, wait
+from ..support.server import Server
 
 #: So that a queued job waits for the worker of the one before it.
 ONE_AT_A_TIME = "SET pg_background.max_workers = 1"
@@ -67,17 +68,29 @@ def test_at_the_launch(conn: Connection, session: Connection, names: Names, take
     assert failure(session, LAUNCH) == expected(taken, names)
 
 
+@pytest.mark.parametrize("idle_timeout", ["1h", "0"], ids=["warm", "fresh"])
 @pytest.mark.parametrize("taken", TAKEN)
-def test_of_a_queued_job(conn: Connection, session: Connection, names: Names, gate: Gate, taken: str) -> None:
-    """The warm worker that takes it has come while the right was there."""
-    first = start(session, gate.sql, discard_result=True)
-    queued = start(session, "SELECT 1", on_full="queue")
-    query(conn, TAKEN[taken][0].format(**names))
-    gate.open()
-    assert wait(conn, first)
-    assert wait(conn, queued)
-    found = result_failure(conn, queued)
+def test_of_a_queued_job(
+    server: Server,
+    conn: Connection,
+    session: Connection,
+    names: Names,
+    gate: Gate,
+    taken: str,
+    idle_timeout: str,
+) -> None:
+    """A warm worker has come while the right was there; a fresh one is refused as it connects."""
+    with server.alter_system({"pg_background.worker_idle_timeout": idle_timeout}):
+        first = start(session, gate.sql, discard_result=True)
+        queued = start(session, "SELECT 1", on_full="queue")
+        query(conn, TAKEN[taken][0].format(**names))
+        gate.open()
+        assert wait(conn, first)
+        assert wait(conn, queued)
+        detail = query(conn, "SELECT detail FROM pg_background_error_info(%s, %s)", *queued)
+        found = result_failure(conn, queued)
     assert found == expected(taken, names)
+    assert detail == [(found.detail,)]
     gate.close()
 
 

@@ -20,7 +20,7 @@ SCRIPTS = "\n".join(
 #: The parts of the package that have SQL for the search_path of whoever calls.
 PACKAGE = "\n".join(
     (Path(__file__).parents[2] / "src/pg_background" / name).read_text()
-    for name in ("client/statements.py", "inspection.py", "doctor/preloading.py", "cli/options/database.py")
+    for name in ("client/statements.py", "doctor/preloading.py", "cli/options/database.py")
 )
 
 #: What each of them says in the server's log, before it raises.

@@ -9,9 +9,8 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from pg_background.client.model import Handle, JobInfo, JobState
-from pg_background.inspection import Inspection, JobError
-from pg_background.top import Sight, SourceError, TopApp
+from pg_background.client.model import Handle, Inspection, JobError, JobInfo, JobState
+from pg_background.top import Snapshot, SourceError, TopApp
 
 from .waiting import DEADLINE
 
@@ -64,14 +63,14 @@ class MadeUp:
         self.jobs = list(jobs)
         self.trouble: SourceError | None = None
         self.canceled: list[tuple[Handle, float]] = []
-        self.looks = 0
+        self.polls = 0
         self.is_closed = False
 
-    async def look(self) -> Sight:
-        self.looks += 1
+    async def poll(self) -> Snapshot:
+        self.polls += 1
         if self.trouble is not None:
             raise self.trouble
-        return Sight(list(self.jobs), NOW, "shop on db:5432 as app")
+        return Snapshot(list(self.jobs), NOW, "shop on db:5432 as app")
 
     async def inspect(self, handle: Handle) -> Inspection:
         if self.trouble is not None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from pg_background import AsyncClient, Client, Handle
-from pg_background.client import _calls as calls
+from pg_background.client import _waits as waits
 from pg_background.doctor.preloading import configured
 from pg_background.top import ServerSource
 
@@ -76,7 +76,7 @@ async def use_async_client(dsn: str) -> None:
 def use_connection(dsn: str) -> None:
     """Wait in a transaction for a job that waits for its end."""
     with pytest.MonkeyPatch.context() as patch, psycopg.connect(dsn) as connection:
-        patch.setattr(calls, "DEADLOCK_SECONDS", 0)
+        patch.setattr(waits, "DEADLOCK_SECONDS", 0)
         with connection.transaction():
             connection.execute("LOCK TABLE work.gate")
             with Client(connection) as client:
@@ -115,7 +115,7 @@ async def use_screen(dsn: str) -> None:
     source = ServerSource(dsn)
     async with await AsyncClient.connect(dsn) as client:
         job = await client.launch(FOREVER)
-        assert job.handle in {known.handle for known in (await source.look()).jobs}
+        assert job.handle in {known.handle for known in (await source.poll()).jobs}
         assert (await source.inspect(job.handle)).sql == FOREVER
         await source.cancel(job.handle, 60)
         await job.wait()

@@ -117,9 +117,9 @@ async def test_only_lines_that_have_changed_are_drawn(app: TopApp, source: MadeU
         drawn: list[int] = []
         draw = table.render_line
         table.render_line = lambda y: drawn.append(y) or draw(y)  # type: ignore[method-assign,func-returns-value]
-        looks = source.looks
+        polls = source.polls
         source.jobs[-2] = replace(source.jobs[-2], progress_pct=50)
-        await shows(pilot, app, lambda text: " 50%" in text and source.looks > looks + 1)
+        await shows(pilot, app, lambda text: " 50%" in text and source.polls > polls + 1)
         assert set(drawn) == {2}
 
 
@@ -222,10 +222,10 @@ async def test_pause(app: TopApp, source: MadeUp) -> None:
         await shows(pilot, app, lambda text: "backfill" in text)
         await pilot.press("p")
         source.jobs = []
-        looks = source.looks
+        polls = source.polls
         await shows(pilot, app, lambda text: "PAUSED" in text)
         await pilot.pause(0.6)
-        assert source.looks - looks <= 1
+        assert source.polls - polls <= 1
         assert "backfill" in text(app)
         await pilot.press("p")
         await shows(pilot, app, lambda text: "no jobs" in text)

@@ -6,8 +6,11 @@ import os
 import pty
 from pathlib import Path
 
+import pytest
+
 from pg_background import Client
-from pg_background.top import ServerSource, TopApp
+from pg_background.top import ServerSource, SourceError, TopApp
+from pg_background.top.source import SourceLost
 
 from ..support.fix_cli import OnPlace
 from ..support.fix_client import Place
@@ -104,3 +107,15 @@ def test_without_textual(bg: OnPlace, tmp_path: Path) -> None:
     done = bg.on_terminal("top", PYTHONPATH=str(tmp_path), NO_COLOR="1")
     assert done.code == 1
     assert done.output == "error: textual is not installed\nhint: pip install 'pg_background[top]'\n"
+
+
+async def test_job_that_is_gone(place: Place, client: Client) -> None:
+    """It is the job that the server does not know; the connection is not lost."""
+    handle = client.launch("SELECT 1").handle
+    client.attach(handle).detach()
+    source = ServerSource(place.dsn())
+    for ask in (source.inspect(handle), source.cancel(handle, 0)):
+        with pytest.raises(SourceError, match="does not know the job") as caught:
+            await ask
+        assert not isinstance(caught.value, SourceLost)
+    await source.close()

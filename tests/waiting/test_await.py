@@ -20,7 +20,7 @@ STATEMENTS = {
 
 @pytest.fixture
 def session(connect: Connect) -> Connection:
-    """Looks for endless waits soon, and has a table with an index."""
+    """Checks for deadlocks soon, and has a table with an index."""
     conn = connect()
     conn.execute("SET deadlock_timeout = '100ms'")
     conn.execute("CREATE TABLE parts (number int PRIMARY KEY)")

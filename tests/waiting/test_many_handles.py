@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..deadlock.test_endless_chains import lock, session, take, unlock
+from ..deadlock.test_deadlock_chains import lock, session, take, unlock
 from ..support.calls import (
     at_the_same_time,
     nothing_is_left,

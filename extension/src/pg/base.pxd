@@ -14,7 +14,6 @@ cdef extern from "shim.h" nogil:
         InvalidOid
         BOOLOID, INT4OID, INT8OID, TEXTOID, VARCHAROID, OIDOID, TIMESTAMPTZOID
         NAMEOID, BPCHAROID, JSONOID, XMLOID, NUMERICOID, BYTEAOID, BITOID, VARBITOID, INETOID, CIDROID
-        TYPTYPE_PSEUDO
         FirstUnpinnedObjectId
 
     # Variable-length values
@@ -25,7 +24,6 @@ cdef extern from "shim.h" nogil:
     char *VARDATA_ANY(const void *)
     int VARSIZE_ANY_EXHDR(const void *)
     cbool VARATT_IS_EXTERNAL(const void *)
-    cbool VARATT_IS_EXTERNAL_EXPANDED(const void *)
     varlena *detoast_external_attr(varlena *attr)
     char *text_to_cstring(const text *t)
     text *cstring_to_text_with_len(const char *s, int len)
@@ -124,7 +122,6 @@ cdef extern from "shim.h" nogil:
     # This process
     int MyProcPid
     Oid MyDatabaseId
-    cbool IsUnderPostmaster
     cbool process_shared_preload_libraries_in_progress
     int work_mem
     int max_worker_processes

@@ -18,6 +18,7 @@ cdef extern from "shim.h" nogil:
         int cursorpos
         int internalpos
         char *internalquery
+        const char *funcname
         # ...
     ctypedef struct ErrorContextCallback:
         ErrorContextCallback *previous
@@ -31,7 +32,7 @@ cdef extern from "shim.h" nogil:
     emit_log_hook_type emit_log_hook
     ctypedef void (*catch_body)(void *arg) noexcept nogil
     enum:
-        LOG, NOTICE, WARNING, ERROR, FATAL
+        DEBUG1, LOG, WARNING, ERROR, FATAL
         ERRCODE_INVALID_PARAMETER_VALUE, ERRCODE_UNDEFINED_OBJECT, ERRCODE_DATATYPE_MISMATCH
         ERRCODE_FEATURE_NOT_SUPPORTED, ERRCODE_CONNECTION_FAILURE, ERRCODE_OUT_OF_MEMORY
         ERRCODE_INSUFFICIENT_RESOURCES, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
@@ -54,6 +55,7 @@ cdef extern from "shim.h" nogil:
     ErrorData *catch_error(catch_body body, void *arg, cbool report_it)
     void ReThrowError(ErrorData *edata)
     void ThrowErrorData(ErrorData *edata)
+    cbool message_level_is_interesting(int elevel)
     char *unpack_sql_state(int sql_state)
 
     const char *debug_query_string

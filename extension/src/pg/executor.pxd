@@ -56,7 +56,6 @@ cdef extern from "shim.h" nogil:
     enum:
         SYNCHRONOUS_COMMIT_OFF
     int synchronous_commit
-    cbool IsTransactionState()
     cbool RecoveryInProgress()
     void PortalErrorCleanup()
     void jit_reset_after_error()
@@ -116,8 +115,6 @@ cdef extern from "shim.h" nogil:
     cbool portal_run(Portal portal, DestReceiver *dest, DestReceiver *altdest, QueryCompletion *qc)
     void PortalDrop(Portal portal, cbool isTopCommit)
     void InitializeQueryCompletion(QueryCompletion *qc)
-    enum:
-        COMPLETION_TAG_BUFSIZE
     cbool command_tag_display_rowcount(int commandTag)
 
     # Row descriptors
@@ -142,7 +139,6 @@ cdef extern from "shim.h" nogil:
     void parse_type(const char *text, Oid *type, int32_t *typmod)
     int16_t get_typlen(Oid typid)
     char *type_name(Oid type_oid, int32_t typemod)
-    Oid getBaseType(Oid typid)
     void getTypeOutputInfo(Oid type, Oid *typOutput, cbool *typIsVarlena)
     void getTypeInputInfo(Oid type, Oid *typInput, Oid *typIOParam)
 

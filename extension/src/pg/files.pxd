@@ -9,7 +9,7 @@ cdef extern from "shim.h" nogil:
     ctypedef long off_t
     enum:
         MAXPGPATH
-        O_RDWR, O_RDONLY, O_CREAT, O_EXCL
+        O_RDWR, O_RDONLY, O_CREAT
         PG_BINARY
         DEFAULTTABLESPACE_OID
     int PostmasterPid

@@ -25,7 +25,7 @@ cdef extern from "shim.h" nogil:
         BGWORKER_SHMEM_ACCESS, BGWORKER_BACKEND_DATABASE_CONNECTION, WORKER_CONNECTION_FLAGS
         BgWorkerStart_PostmasterStart, BgWorkerStart_ConsistentState
         BGW_NEVER_RESTART
-        BGWH_STARTED, BGWH_NOT_YET_STARTED, BGWH_STOPPED, BGWH_POSTMASTER_DIED
+        BGWH_STOPPED, BGWH_POSTMASTER_DIED
     void RegisterBackgroundWorker(BackgroundWorker *worker)
     cbool RegisterDynamicBackgroundWorker(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
     int GetBackgroundWorkerPid(BackgroundWorkerHandle *handle, pid_t *pidp)
@@ -40,8 +40,6 @@ cdef extern from "shim.h" nogil:
     void die(int sig)
     void SignalHandlerForConfigReload(int sig)
     void procsignal_sigusr1_handler(int sig)
-    void SignalHandlerForShutdownRequest(int sig)
-    int ShutdownRequestPending
     int ConfigReloadPending "(*(volatile sig_atomic_t *) &ConfigReloadPending)"
     void ProcessConfigFile(int context)
 

@@ -6,7 +6,8 @@ cdef extern from "shim.h" nogil:
     void forget_backend_snapshot()
     int progress_of_backend(int pid, int64_t *counters)
     enum:
-        PROGRESS_COMMAND_INVALID, PROGRESS_COMMAND_VACUUM, PROGRESS_COMMAND_ANALYZE, PROGRESS_COMMAND_CREATE_INDEX
+        PGSTAT_NUM_PROGRESS_PARAM
+        PROGRESS_COMMAND_VACUUM, PROGRESS_COMMAND_ANALYZE, PROGRESS_COMMAND_CREATE_INDEX
         PROGRESS_COMMAND_CLUSTER, PROGRESS_COMMAND_COPY
 
         # VACUUM

@@ -8,7 +8,7 @@ from .executor cimport HeapTuple, Snapshot, TupleDesc
 cdef extern from "shim.h" nogil:
     # Roles
     enum:
-        ROLE_PG_SIGNAL_BACKEND, ROLE_PG_READ_ALL_STATS, ROLE_PG_MONITOR
+        ROLE_PG_SIGNAL_BACKEND, ROLE_PG_READ_ALL_STATS
     Oid GetUserId()
     Oid GetSessionUserId()
     Oid GetAuthenticatedUserId()
@@ -18,7 +18,6 @@ cdef extern from "shim.h" nogil:
     void write_system_user(Size size, char *place)
     void become_system_user(char *place)
     void SetSessionAuthorization(Oid userid, cbool is_superuser)
-    void SetCurrentRoleId(Oid roleid, cbool is_superuser)
     void GetUserIdAndSecContext(Oid *userid, int *sec_context)
     void SetUserIdAndSecContext(Oid userid, int sec_context)
     cbool InSecurityRestrictedOperation()
@@ -88,7 +87,7 @@ cdef extern from "shim.h" nogil:
         PGC_S_ARGV, PGC_S_CLIENT
         GUC_CUSTOM_PLACEHOLDER
         SERIALIZED_ORIGIN_SIZE, TEMP_BUFFERS_AT_BOOT
-        GUC_UNIT_MS, GUC_UNIT_S, GUC_UNIT_BYTE, GUC_UNIT_KB, GUC_UNIT_MB
+        GUC_UNIT_MS, GUC_UNIT_S, GUC_UNIT_BYTE, GUC_UNIT_KB
         PGC_S_SESSION
         NAMEDATALEN
     Size EstimateGUCStateSpace()

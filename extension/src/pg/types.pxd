@@ -13,7 +13,7 @@ cdef extern from "shim.h" nogil:
         ANYARRAYOID, TEXTARRAYOID, JSONARRAYOID, TypeRelationId
         REFCURSOROID, JSONBOID, JSONPATHOID, TSVECTOROID, TSQUERYOID, PATHOID, POLYGONOID
         INT2VECTOROID, OIDVECTOROID, PG_SNAPSHOTOID, TXID_SNAPSHOTOID, PG_NDISTINCTOID, PG_DEPENDENCIESOID
-    ctypedef struct TypeFacts:
+    ctypedef struct TypeRow:
         char kind
         Oid owner
         Oid schema
@@ -24,7 +24,7 @@ cdef extern from "shim.h" nogil:
         cbool not_null
         uint32_t change
     cbool isOtherTempNamespace(Oid namespaceId)
-    cbool get_type_facts(Oid type, TypeFacts *facts)
+    cbool get_type_row(Oid type, TypeRow *row)
     Oid get_array_type(Oid typid)
     Oid get_element_type(Oid typid)
     Oid get_range_subtype(Oid rangeOid)

@@ -4,6 +4,7 @@ from libc.stdlib cimport atoi, qsort
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strchr, strcmp, strlen, strncmp
 from posix.types cimport pid_t
 
+from columns cimport *
 from layout cimport *
 from pg.base cimport *
 from pg.errors cimport *

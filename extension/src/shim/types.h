@@ -1,5 +1,5 @@
 /* ---- what the catalogues say about types, functions and the checks of domains */
-typedef struct TypeFacts
+typedef struct TypeRow
 {
 	char		kind;			/* pg_type.typtype */
 	Oid			owner;
@@ -10,11 +10,11 @@ typedef struct TypeFacts
 	int32		base_typmod;
 	bool		not_null;		/* of a domain, this level alone */
 	TransactionId change;		/* the last of the type itself, be it of its name or owner */
-} TypeFacts;
+} TypeRow;
 
 /* False for a type that does not exist, or is not defined yet. */
 static inline bool
-get_type_facts(Oid type, TypeFacts *facts)
+get_type_row(Oid type, TypeRow *row)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	Form_pg_type form;
@@ -24,15 +24,15 @@ get_type_facts(Oid type, TypeFacts *facts)
 		return false;
 	form = (Form_pg_type) GETSTRUCT(tuple);
 	defined = form->typisdefined;
-	facts->kind = form->typtype;
-	facts->owner = form->typowner;
-	facts->schema = form->typnamespace;
-	facts->relation = form->typrelid;
-	facts->element = IsTrueArrayType(form) ? form->typelem : InvalidOid;
-	facts->base = form->typbasetype;
-	facts->base_typmod = form->typtypmod;
-	facts->not_null = form->typnotnull;
-	facts->change = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	row->kind = form->typtype;
+	row->owner = form->typowner;
+	row->schema = form->typnamespace;
+	row->relation = form->typrelid;
+	row->element = IsTrueArrayType(form) ? form->typelem : InvalidOid;
+	row->base = form->typbasetype;
+	row->base_typmod = form->typtypmod;
+	row->not_null = form->typnotnull;
+	row->change = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	ReleaseSysCache(tuple);
 	return defined;
 }

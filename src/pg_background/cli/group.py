@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .errors.failures import told
 from .page import PlainCommand, write_epilog
+from .signals import raised
 
 #: By heading: each command, with the first sentence of its help. Its module has its name.
 COMMANDS: Mapping[str, Mapping[str, str]] = {
@@ -76,7 +77,7 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Call it; what goes wrong in it ends as a message and an exit code."""
-        with told():
+        with told(), raised():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -1,10 +1,12 @@
-"""The process around a command: what it does about a reader that has gone, and about completion."""
+"""The process around a command: an early or late Ctrl-C, a reader that has gone, completion."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from .errors.exits import Exit
 
@@ -12,8 +14,20 @@ from .errors.exits import Exit
 _COMPLETES = "_PG_BACKGROUND_COMPLETE"
 
 
+def end_at_once(_: int, __: FrameType | None) -> NoReturn:
+    """End the process where it is, on Ctrl-C before and after a command: there is nothing to be undone.
+
+    An exception could come in the middle of an import, which makes another one of it or loses it.
+    """
+    os.write(2, b"interrupted\n")
+    os._exit(Exit.INTERRUPTED)
+
+
 def run_process() -> None:
     """Run the command line, and exit."""
+    # Not where it is ignored, as in the background of a script.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_at_once)
     if _COMPLETES in os.environ:
         # Typer would load it for the help texts of some shells, which have no markup here.
         sys.modules["rich"] = None  # type: ignore[assignment]
@@ -24,8 +38,6 @@ def run_process() -> None:
         app()
     except SystemExit as ended:
         code = ended.code
-    # Whatever is interrupted from here on has no message to print.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(_flushed(code))
 
 

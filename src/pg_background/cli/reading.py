@@ -15,13 +15,14 @@ from psycopg.rows import tuple_row
 
 from ..client.client import Client
 from ..client.functions import call, in_schema
+from ..client.handles import telling_unknown
 from ..client.model import Handle, JobColumn
-from ..client.reading import telling_unknown
 from ..client.statements import identifier
 from .options.database import schema_of_extension
 from .output.copy_text import cells
 from .output.json_rows import BOOL
 from .output.tables import Column
+from .tags import telling
 
 if TYPE_CHECKING:
     from typing_extensions import LiteralString
@@ -155,14 +156,14 @@ def _query(schema: str, handle: Handle, columns: Sequence[JobColumn]) -> sql.Com
 
 def _result(schema: str, handle: Handle) -> sql.Composed:
     """Call it with the very types that it is declared with: no other function of its name can be meant."""
-    return sql.SQL("{}({}::pg_catalog.int4, {}::pg_catalog.int8)").format(
+    return sql.SQL(f"{{}}({telling('{}')}::pg_catalog.int4, {{}}::pg_catalog.int8)").format(
         sql.Identifier(schema, "pg_background_result"), sql.Literal(handle.pid), sql.Literal(handle.cookie)
     )
 
 
 def without_columns(connection: psycopg.Connection[Any], schema: str, handle: Handle) -> list[str] | int:
     """Take the result of a job whose rows have no columns: the tags of its statements, or their number."""
-    text = f"SELECT r::pg_catalog.text FROM {call('pg_background_result_json')} AS r"
+    text = f"SELECT r::pg_catalog.text FROM {call('pg_background_result_json', telling('%s'), '%s')} AS r"
     query = in_schema(text, identifier(schema))
     with telling_unknown(handle), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         cursor.execute(query, handle)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from .process import end_at_once
+
 
 class Terminated(KeyboardInterrupt):
     """The process was told to end by a signal other than Ctrl-C's."""
@@ -15,6 +17,19 @@ class Terminated(KeyboardInterrupt):
     def __init__(self, signal: int) -> None:
         super().__init__(f"signal {signal}")
         self.signal = signal
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block, where there may be something to be ended."""
+    if signal.getsignal(signal.SIGINT) is not end_at_once:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, end_at_once)
 
 
 @contextmanager

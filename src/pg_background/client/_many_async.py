@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from psycopg.rows import AsyncRowFactory
-
-from ._acompat import AEvent, AYields, await_event
-from ._calls_async import AsyncCalls
-from ._pauses import Deadline
-from .bars import BAR_SECONDS, ProgressDisplay, bars
+from ._deadline import Deadline
+from .acompat import AEvent, AYields, await_event
+from .bars import BAR_SECONDS, Display, ProgressDisplay, bars
 from .job_async import AsyncJob
-from .query import Params, Query, params_of
+from .query import Params, params_of
 from .result import Result
-from .variables import Other, Row
+from .variables import Row
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .options import LaunchOptions
+    from ._session_async import AsyncSession
 
 #: Jobs that `map` has under way at once; the server's own default limit for a session is 16.
 CONCURRENCY = 8
@@ -58,156 +52,93 @@ class AsyncEnds(Generic[AnyJob]):
         return self._ended.popleft()
 
 
-class AsyncManyJobs(AsyncCalls, ABC, Generic[Row]):
-    """The part of a client that is about many jobs."""
+async def results_in_order(
+    launch: Callable[[Params], Awaitable[AsyncJob[Row]]], params: Iterable[Any], concurrency: int
+) -> AYields[Result[Row]]:
+    """Launch a job for each params, so many at a time, and yield the results in the order of the params.
 
-    @abstractmethod
-    async def _launch(
-        self,
-        query: Query,
-        params: Params | None,
-        row_factory: AsyncRowFactory[Other] | None,
-        **options: Unpack[LaunchOptions],
-    ) -> AsyncJob[Any]:
-        """Start a job."""
-
-    @overload
-    def map(
-        self,
-        query: Query,
-        params: Iterable[Any],
-        *,
-        concurrency: int = CONCURRENCY,
-        **options: Unpack[LaunchOptions],
-    ) -> AYields[Result[Row]]: ...
-    @overload
-    def map(
-        self,
-        query: Query,
-        params: Iterable[Any],
-        *,
-        concurrency: int = CONCURRENCY,
-        row_factory: AsyncRowFactory[Other],
-        **options: Unpack[LaunchOptions],
-    ) -> AYields[Result[Other]]: ...
-    def map(
-        self,
-        query: Query,
-        params: Iterable[Any],
-        *,
-        concurrency: int = CONCURRENCY,
-        row_factory: AsyncRowFactory[Any] | None = None,
-        **options: Unpack[LaunchOptions],
-    ) -> AYields[Result[Any]]:
-        """Run a query once for each params, several at a time; yield the results in the order of the params.
-
-        The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
-
-        Args:
-            params: of each job, as for `launch`; what is neither a sequence nor a mapping, or is a string,
-                is the value of its only placeholder. Taken one by one, as there is room.
-            concurrency: how many jobs run at once, at most; fewer while the server has no free worker.
-            row_factory: as for `launch`.
-            options: as for `launch`, but a job for which the server has no worker is queued there.
-
-        Raises:
-            ValueError: concurrency is not positive.
-            psycopg.Error: as `launch` and `AsyncJob.result`.
-        """
-        if concurrency < 1:
-            raise ValueError("concurrency must be at least 1")
-        return self._map(query, params, concurrency, row_factory, **options)
-
-    async def _map(
-        self,
-        query: Query,
-        params: Iterable[Any],
-        free: int,
-        row_factory: AsyncRowFactory[Any] | None,
-        **options: Unpack[LaunchOptions],
-    ) -> AYields[Result[Any]]:
-        ends: AsyncEnds[AsyncJob[Any]] = AsyncEnds()
-        ahead: deque[AsyncJob[Any]] = deque()
-        options.setdefault("on_full", "queue")
-        try:
-            for values in params:
-                while free == 0:
-                    await ends.next()
-                    free += 1
-                job = await self._launch(query, params_of(values), row_factory, **options)
-                ahead.append(job)
-                ends.add(job)
-                free -= 1
-                while ahead and ahead[0].is_over:
-                    yield await ahead[0].result()
-                    ahead.popleft()
-            while ahead:
+    The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
+    """
+    free = concurrency
+    ends: AsyncEnds[AsyncJob[Row]] = AsyncEnds()
+    ahead: deque[AsyncJob[Row]] = deque()
+    try:
+        for values in params:
+            while free == 0:
+                await ends.next()
+                free += 1
+            job = await launch(params_of(values))
+            ahead.append(job)
+            ends.add(job)
+            free -= 1
+            while ahead and ahead[0].is_over:
                 yield await ahead[0].result()
                 ahead.popleft()
-        finally:
-            for job in ahead:
-                await job.discard()
+        while ahead:
+            yield await ahead[0].result()
+            ahead.popleft()
+    finally:
+        for job in ahead:
+            await job.discard()
 
-    async def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AYields[AnyJob]:
-        """Yield jobs as they end, in whatever way.
 
-        Args:
-            timeout: for all of them, in seconds.
+async def as_they_end(jobs: Iterable[AnyJob], timeout: float | None) -> AYields[AnyJob]:
+    """Yield jobs as they end.
 
-        Raises:
-            TimeoutError: some have not ended in time; they go on.
-        """
-        awaited = list(jobs)
-        ends = AsyncEnds(awaited)
-        deadline = Deadline(timeout)
-        for left in range(len(awaited), 0, -1):
-            job = await ends.next(deadline.left())
-            if job is None:
-                raise TimeoutError(f"{left} of {len(awaited)} jobs have not ended in {timeout} s, and go on")
-            yield job
+    Raises:
+        TimeoutError: some have not ended in time.
+    """
+    awaited = list(jobs)
+    ends = AsyncEnds(awaited)
+    deadline = Deadline(timeout)
+    for left in range(len(awaited), 0, -1):
+        job = await ends.next(deadline.left())
+        if job is None:
+            raise TimeoutError(f"{left} of {len(awaited)} jobs have not ended in {timeout} s, and go on")
+        yield job
 
-    async def wait_any(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AnyJob | None:
-        """Wait until one of the jobs has ended, and return it; None if none has in `timeout` seconds.
 
-        Raises:
-            ValueError: there are no jobs.
-        """
-        awaited = list(jobs)
-        if not awaited:
-            raise ValueError("there are no jobs to wait for")
-        return await AsyncEnds(awaited).next(timeout)
+async def first_of(jobs: Iterable[AnyJob], timeout: float | None) -> AnyJob | None:
+    """Return the first job that ends; None if none has in time.
 
-    async def wait_all(
-        self,
-        jobs: Iterable[AsyncJob[Any]],
-        timeout: float | None = None,
-        *,
-        progress: ProgressDisplay = None,
-    ) -> bool:
-        """Wait until all of the jobs have ended, and tell whether they have.
+    Raises:
+        ValueError: there are no jobs.
+    """
+    awaited = list(jobs)
+    if not awaited:
+        raise ValueError("there are no jobs to wait for")
+    return await AsyncEnds(awaited).next(timeout)
 
-        Args:
-            timeout: for all of them, in seconds; None waits for ever.
-            progress: a bar for each job, see `AsyncJob.wait`.
-        """
-        awaited = list(jobs)
-        ends = AsyncEnds(awaited)
-        left = len(awaited)
-        with bars(progress, awaited) as display:
-            for pause in Deadline(timeout).pauses(BAR_SECONDS if display else None):
-                if display:
-                    for job, reported in zip(
-                        awaited, await self._progress([job.handle for job in awaited]), strict=True
-                    ):
-                        display.show(job, reported, over=job.is_over)
-                wait = Deadline(pause)
-                while left and await ends.next(wait.left()) is not None:
-                    left -= 1
-                if not left:
-                    break
+
+async def have_ended(
+    session: AsyncSession,
+    jobs: Iterable[AsyncJob[Any]],
+    timeout: float | None,
+    progress: ProgressDisplay,
+) -> bool:
+    """Wait until all of the jobs have ended, and tell whether they have in time.
+
+    Args:
+        session: tells how far they are.
+    """
+    awaited = list(jobs)
+    ends = AsyncEnds(awaited)
+    left = len(awaited)
+    with bars(progress, awaited) as display:
+        for pause in Deadline(timeout).pauses(BAR_SECONDS if display else None):
             if display:
-                for job, reported in zip(
-                    awaited, await self._progress([job.handle for job in awaited]), strict=True
-                ):
-                    display.show(job, reported, over=job.is_over)
-        return not left
+                await _show(session, display, awaited)
+            wait = Deadline(pause)
+            while left and await ends.next(wait.left()) is not None:
+                left -= 1
+            if not left:
+                break
+        if display:
+            await _show(session, display, awaited)
+    return not left
+
+
+async def _show(session: AsyncSession, display: Display, jobs: Sequence[AsyncJob[Any]]) -> None:
+    reported = await session.progress([job.handle for job in jobs])
+    for job, progress in zip(jobs, reported, strict=True):
+        display.show(job, progress, over=job.is_over)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ._acompat import Lock
+from .acompat import Lock
 from .statements import NOTIFY_ENDS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ._acompat import ALock
+from .acompat import ALock
 from .statements import NOTIFY_ENDS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from ._acompat import Event, Lock, Task, join, spawn, wait_event
+from .acompat import Event, Lock, Task, join, spawn, wait_event
 from .model import Handle, Outcome
 
 #: Seconds between two questions while no job ends: they begin with the first and grow to the second.

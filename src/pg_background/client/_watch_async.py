@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 
-from ._acompat import AEvent, ALock, ATask, ajoin, aspawn, await_event
+from .acompat import AEvent, ALock, ATask, ajoin, aspawn, await_event
 from .model import Handle, Outcome
 
 #: Seconds between two questions while no job ends: they begin with the first and grow to the second.

@@ -12,7 +12,7 @@ from .model import Progress, in_words
 #: True is "rich"; a function is called with the job and what it has reported, whenever that changes.
 ProgressDisplay = bool | Literal["rich", "tqdm"] | Callable[[Any, Progress], object] | None
 
-#: Seconds between two looks at how far the jobs are.
+#: Seconds between two polls of how far the jobs are.
 BAR_SECONDS = 0.2
 
 

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, overload
 
-from psycopg.rows import RowFactory, TupleRow, class_row, tuple_row
+from psycopg.rows import RowFactory, TupleRow, tuple_row
 
-from ._asking import asking
-from ._many import ManyJobs
+from ._connections import NoticeHandler
+from ._many import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
+from ._session import Session
 from ._source import Origin, source_of
+from .acompat import Yields
 from .bars import ProgressDisplay
 from .job import Job
+from .launching import start
 from .listed import ListedJob
-from .model import Handle, JobInfo, OnFull, Stats
-from .options import milliseconds
-from .query import Params, Query, bind
+from .model import Handle, Stats
+from .query import Params, Query
 from .result import Result
 from .variables import Other, Row
 
@@ -26,12 +29,15 @@ if TYPE_CHECKING:
     from .options import LaunchOptions
 
 
-class Client(ManyJobs[Row]):
+class Client(Generic[Row]):
     """Launches jobs, and finds those of others.
 
     Made from a DSN it has a connection of its own, which it opens anew when it broke. Made from a psycopg
     connection, a psycopg_pool pool or an SQLAlchemy engine it uses, and never closes, what it was given, and
     leaves open transactions as they are. Any number of tasks may share one.
+
+    Attributes:
+        session: how its SQL gets to the server; for what is built on clients, such as the command line.
     """
 
     @overload
@@ -49,7 +55,7 @@ class Client(ManyJobs[Row]):
             row_factory: of psycopg; makes the rows of jobs that have no other.
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
-        super().__init__(source_of(origin, **parameters))
+        self.session = Session(source_of(origin, **parameters))
         factory: RowFactory[Any] = tuple_row if row_factory is None else row_factory
         self._row_factory: RowFactory[Row] = factory
 
@@ -83,7 +89,7 @@ class Client(ManyJobs[Row]):
         """
         client: Client[Any] = Client(origin, row_factory=row_factory or tuple_row, **parameters)
         try:
-            with client._session():
+            with client.session.connection():
                 pass
         except BaseException:
             client.close()
@@ -101,7 +107,26 @@ class Client(ManyJobs[Row]):
     ) -> None:
         self.close()
 
-    # ---- jobs
+    def close(self) -> None:
+        """End all waits, and the connection if it is the client's own; jobs go on."""
+        self.session.close()
+
+    def add_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it with each notice that comes while a call of this client is served, such as a job's.
+
+        A job's notices come when its result is read. The callback must not use the client.
+        """
+        self.session.add_notice_handler(callback)
+
+    def remove_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it no more.
+
+        Raises:
+            ValueError: it was not added.
+        """
+        self.session.remove_notice_handler(callback)
+
+    # ---- one job
 
     @overload
     def launch(
@@ -139,13 +164,13 @@ class Client(ManyJobs[Row]):
         Raises:
             psycopg.Error: the server refused it; such as ConfigurationLimitExceeded (53400) at a limit.
         """
-        return self._launch(query, params, row_factory, **options)
+        return start(self.session, query, params, row_factory or self._row_factory, **options)
 
     def submit(
         self, query: Query, params: Params | None = None, **options: Unpack[LaunchOptions]
     ) -> Job[Any]:
         """Start a job whose rows nobody wants: they are dropped at their source. Otherwise as `launch`."""
-        return self._start(query, params, None, discard_result=True, **options)
+        return start(self.session, query, params, self._row_factory, discard_result=True, **options)
 
     @overload
     def run(
@@ -180,7 +205,8 @@ class Client(ManyJobs[Row]):
         Raises:
             psycopg.Error: as `launch` and `Job.result`.
         """
-        with self._launch(query, params, row_factory, **options) as job:
+        factory = row_factory or self._row_factory
+        with start(self.session, query, params, factory, **options) as job:
             return job.result(progress=progress)
 
     def run_script(
@@ -193,7 +219,8 @@ class Client(ManyJobs[Row]):
         Raises:
             psycopg.Error: as `launch` and `Job.result`.
         """
-        with self._start(script, None, None, each_statement=True, **options) as job:
+        job = start(self.session, script, None, self._row_factory, each_statement=True, **options)
+        with job:
             return job.result(progress=progress)
 
     @overload
@@ -220,67 +247,99 @@ class Client(ManyJobs[Row]):
             raise TypeError("a job is identified by pid and cookie, or by a handle")
         else:
             handle = Handle(pid, cookie)
-        return Job(self, handle, row_factory or self._row_factory)
+        return Job(self.session, handle, row_factory or self._row_factory)
 
     def jobs(self) -> list[ListedJob]:
         """Return the server's jobs that this role may see, of all sessions."""
-        with self._session() as connection:
-            cursor = asking(connection, class_row(JobInfo))
-            cursor.execute(self._statements.jobs)
-            return [ListedJob.of(self, info) for info in cursor.fetchall()]
+        return [ListedJob.of(info, self.attach) for info in self.session.jobs()]
 
     def stats(self) -> Stats:
         """Return the counters of the client's session."""
-        with self._session() as connection:
-            cursor = asking(connection, class_row(Stats))
-            cursor.execute(self._statements.stats)
-            return cast(Stats, cursor.fetchone())
+        return self.session.stats()
 
-    def _launch(
+    # ---- many jobs
+
+    @overload
+    def map(
         self,
         query: Query,
-        params: Params | None,
-        row_factory: RowFactory[Any] | None,
-        **options: Unpack[LaunchOptions],
-    ) -> Job[Any]:
-        return self._start(query, params, row_factory, **options)
-
-    def _start(
-        self,
-        query: Query,
-        params: Params | None,
-        row_factory: RowFactory[Any] | None,
+        params: Iterable[Any],
         *,
-        label: str | None = None,
-        timeout: float | None = None,
-        queue_size: int | None = None,
-        database: str | None = None,
-        on_full: OnFull = "error",
-        wait_timeout: float | None = None,
-        each_statement: bool = False,
-        discard_result: bool = False,
-    ) -> Job[Any]:
-        limit = milliseconds(timeout)
-        patience = milliseconds(wait_timeout)
-        with self._session(job_continues=None) as connection:
-            text, values = bind(query, params, connection)
-            with asking(connection) as cursor:
-                arguments = (
-                    *(text, values, label, queue_size or 0, patience),
-                    *(database, each_statement, discard_result, on_full),
-                )
-                if limit:
-                    cursor.execute(self._statements.start_limited, (str(limit), *arguments))
-                else:
-                    cursor.execute(self._statements.start, arguments)
-                row = cursor.fetchone()
-        assert row is not None
-        return Job(
-            self,
-            Handle(*row[:2]),
-            row_factory or self._row_factory,
-            label=label,
-            query=text,
-            has_rows=not discard_result,
-            is_notified=database is None,
+        concurrency: int = CONCURRENCY,
+        **options: Unpack[LaunchOptions],
+    ) -> Yields[Result[Row]]: ...
+    @overload
+    def map(
+        self,
+        query: Query,
+        params: Iterable[Any],
+        *,
+        concurrency: int = CONCURRENCY,
+        row_factory: RowFactory[Other],
+        **options: Unpack[LaunchOptions],
+    ) -> Yields[Result[Other]]: ...
+    def map(
+        self,
+        query: Query,
+        params: Iterable[Any],
+        *,
+        concurrency: int = CONCURRENCY,
+        row_factory: RowFactory[Any] | None = None,
+        **options: Unpack[LaunchOptions],
+    ) -> Yields[Result[Any]]:
+        """Run a query once for each params, several at a time; yield the results in the order of the params.
+
+        The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
+
+        Args:
+            params: of each job, as for `launch`; what is neither a sequence nor a mapping, or is a string,
+                is the value of its only placeholder. Taken one by one, as there is room.
+            concurrency: how many jobs run at once, at most; fewer while the server has no free worker.
+            row_factory: as for `launch`.
+            options: as for `launch`, but a job for which the server has no worker is queued there.
+
+        Raises:
+            ValueError: concurrency is not positive.
+            psycopg.Error: as `launch` and `Job.result`.
+        """
+        if concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        factory = row_factory or self._row_factory
+        options.setdefault("on_full", "queue")
+        return results_in_order(
+            lambda values: start(self.session, query, values, factory, **options), params, concurrency
         )
+
+    def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> Yields[AnyJob]:
+        """Yield jobs as they end, in whatever way.
+
+        Args:
+            timeout: for all of them, in seconds.
+
+        Raises:
+            TimeoutError: some have not ended in time; they go on.
+        """
+        return as_they_end(jobs, timeout)
+
+    def wait_any(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AnyJob | None:
+        """Wait until one of the jobs has ended, and return it; None if none has in `timeout` seconds.
+
+        Raises:
+            ValueError: there are no jobs.
+        """
+        return first_of(jobs, timeout)
+
+    def wait_all(
+        self,
+        jobs: Iterable[Job[Any]],
+        timeout: float | None = None,
+        *,
+        progress: ProgressDisplay = None,
+    ) -> bool:
+        """Wait until all of the jobs have ended, and tell whether they have.
+
+        Args:
+            timeout: for all of them, in seconds; None waits for ever.
+            progress: a bar for each job, see `Job.wait`.
+        """
+        return have_ended(self.session, jobs, timeout, progress)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, overload
 
-from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
+from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
-from ._asking_async import asking
-from ._many_async import AsyncManyJobs
+from ._connections_async import NoticeHandler
+from ._many_async import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
+from ._session_async import AsyncSession
 from ._source_async import AsyncOrigin, source_of
+from .acompat import AYields
 from .bars import ProgressDisplay
 from .job_async import AsyncJob
+from .launching_async import start
 from .listed_async import AsyncListedJob
-from .model import Handle, JobInfo, OnFull, Stats
-from .options import milliseconds
-from .query import Params, Query, bind
+from .model import Handle, Stats
+from .query import Params, Query
 from .result import Result
 from .variables import Other, Row
 
@@ -25,12 +28,15 @@ if TYPE_CHECKING:
     from .options import LaunchOptions
 
 
-class AsyncClient(AsyncManyJobs[Row]):
+class AsyncClient(Generic[Row]):
     """Launches jobs, and finds those of others.
 
     Made from a DSN it has a connection of its own, which it opens anew when it broke. Made from a psycopg
     connection, a psycopg_pool pool or an SQLAlchemy engine it uses, and never closes, what it was given, and
     leaves open transactions as they are. Any number of tasks may share one.
+
+    Attributes:
+        session: how its SQL gets to the server; for what is built on clients, such as the command line.
     """
 
     @overload
@@ -50,7 +56,7 @@ class AsyncClient(AsyncManyJobs[Row]):
             row_factory: of psycopg; makes the rows of jobs that have no other.
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
-        super().__init__(source_of(origin, **parameters))
+        self.session = AsyncSession(source_of(origin, **parameters))
         factory: AsyncRowFactory[Any] = tuple_row if row_factory is None else row_factory
         self._row_factory: AsyncRowFactory[Row] = factory
 
@@ -84,7 +90,7 @@ class AsyncClient(AsyncManyJobs[Row]):
         """
         client: AsyncClient[Any] = AsyncClient(origin, row_factory=row_factory or tuple_row, **parameters)
         try:
-            async with client._session():
+            async with client.session.connection():
                 pass
         except BaseException:
             await client.close()
@@ -102,7 +108,26 @@ class AsyncClient(AsyncManyJobs[Row]):
     ) -> None:
         await self.close()
 
-    # ---- jobs
+    async def close(self) -> None:
+        """End all waits, and the connection if it is the client's own; jobs go on."""
+        await self.session.close()
+
+    def add_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it with each notice that comes while a call of this client is served, such as a job's.
+
+        A job's notices come when its result is read. The callback must not use the client.
+        """
+        self.session.add_notice_handler(callback)
+
+    def remove_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it no more.
+
+        Raises:
+            ValueError: it was not added.
+        """
+        self.session.remove_notice_handler(callback)
+
+    # ---- one job
 
     @overload
     async def launch(
@@ -140,13 +165,13 @@ class AsyncClient(AsyncManyJobs[Row]):
         Raises:
             psycopg.Error: the server refused it; such as ConfigurationLimitExceeded (53400) at a limit.
         """
-        return await self._launch(query, params, row_factory, **options)
+        return await start(self.session, query, params, row_factory or self._row_factory, **options)
 
     async def submit(
         self, query: Query, params: Params | None = None, **options: Unpack[LaunchOptions]
     ) -> AsyncJob[Any]:
         """Start a job whose rows nobody wants: they are dropped at their source. Otherwise as `launch`."""
-        return await self._start(query, params, None, discard_result=True, **options)
+        return await start(self.session, query, params, self._row_factory, discard_result=True, **options)
 
     @overload
     async def run(
@@ -181,7 +206,8 @@ class AsyncClient(AsyncManyJobs[Row]):
         Raises:
             psycopg.Error: as `launch` and `AsyncJob.result`.
         """
-        async with await self._launch(query, params, row_factory, **options) as job:
+        factory = row_factory or self._row_factory
+        async with await start(self.session, query, params, factory, **options) as job:
             return await job.result(progress=progress)
 
     async def run_script(
@@ -194,7 +220,8 @@ class AsyncClient(AsyncManyJobs[Row]):
         Raises:
             psycopg.Error: as `launch` and `AsyncJob.result`.
         """
-        async with await self._start(script, None, None, each_statement=True, **options) as job:
+        job = await start(self.session, script, None, self._row_factory, each_statement=True, **options)
+        async with job:
             return await job.result(progress=progress)
 
     @overload
@@ -221,67 +248,99 @@ class AsyncClient(AsyncManyJobs[Row]):
             raise TypeError("a job is identified by pid and cookie, or by a handle")
         else:
             handle = Handle(pid, cookie)
-        return AsyncJob(self, handle, row_factory or self._row_factory)
+        return AsyncJob(self.session, handle, row_factory or self._row_factory)
 
     async def jobs(self) -> list[AsyncListedJob]:
         """Return the server's jobs that this role may see, of all sessions."""
-        async with self._session() as connection:
-            cursor = asking(connection, class_row(JobInfo))
-            await cursor.execute(self._statements.jobs)
-            return [AsyncListedJob.of(self, info) for info in await cursor.fetchall()]
+        return [AsyncListedJob.of(info, self.attach) for info in await self.session.jobs()]
 
     async def stats(self) -> Stats:
         """Return the counters of the client's session."""
-        async with self._session() as connection:
-            cursor = asking(connection, class_row(Stats))
-            await cursor.execute(self._statements.stats)
-            return cast(Stats, await cursor.fetchone())
+        return await self.session.stats()
 
-    async def _launch(
+    # ---- many jobs
+
+    @overload
+    def map(
         self,
         query: Query,
-        params: Params | None,
-        row_factory: AsyncRowFactory[Any] | None,
-        **options: Unpack[LaunchOptions],
-    ) -> AsyncJob[Any]:
-        return await self._start(query, params, row_factory, **options)
-
-    async def _start(
-        self,
-        query: Query,
-        params: Params | None,
-        row_factory: AsyncRowFactory[Any] | None,
+        params: Iterable[Any],
         *,
-        label: str | None = None,
-        timeout: float | None = None,
-        queue_size: int | None = None,
-        database: str | None = None,
-        on_full: OnFull = "error",
-        wait_timeout: float | None = None,
-        each_statement: bool = False,
-        discard_result: bool = False,
-    ) -> AsyncJob[Any]:
-        limit = milliseconds(timeout)
-        patience = milliseconds(wait_timeout)
-        async with self._session(job_continues=None) as connection:
-            text, values = bind(query, params, connection)
-            async with asking(connection) as cursor:
-                arguments = (
-                    *(text, values, label, queue_size or 0, patience),
-                    *(database, each_statement, discard_result, on_full),
-                )
-                if limit:
-                    await cursor.execute(self._statements.start_limited, (str(limit), *arguments))
-                else:
-                    await cursor.execute(self._statements.start, arguments)
-                row = await cursor.fetchone()
-        assert row is not None
-        return AsyncJob(
-            self,
-            Handle(*row[:2]),
-            row_factory or self._row_factory,
-            label=label,
-            query=text,
-            has_rows=not discard_result,
-            is_notified=database is None,
+        concurrency: int = CONCURRENCY,
+        **options: Unpack[LaunchOptions],
+    ) -> AYields[Result[Row]]: ...
+    @overload
+    def map(
+        self,
+        query: Query,
+        params: Iterable[Any],
+        *,
+        concurrency: int = CONCURRENCY,
+        row_factory: AsyncRowFactory[Other],
+        **options: Unpack[LaunchOptions],
+    ) -> AYields[Result[Other]]: ...
+    def map(
+        self,
+        query: Query,
+        params: Iterable[Any],
+        *,
+        concurrency: int = CONCURRENCY,
+        row_factory: AsyncRowFactory[Any] | None = None,
+        **options: Unpack[LaunchOptions],
+    ) -> AYields[Result[Any]]:
+        """Run a query once for each params, several at a time; yield the results in the order of the params.
+
+        The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
+
+        Args:
+            params: of each job, as for `launch`; what is neither a sequence nor a mapping, or is a string,
+                is the value of its only placeholder. Taken one by one, as there is room.
+            concurrency: how many jobs run at once, at most; fewer while the server has no free worker.
+            row_factory: as for `launch`.
+            options: as for `launch`, but a job for which the server has no worker is queued there.
+
+        Raises:
+            ValueError: concurrency is not positive.
+            psycopg.Error: as `launch` and `AsyncJob.result`.
+        """
+        if concurrency < 1:
+            raise ValueError("concurrency must be at least 1")
+        factory = row_factory or self._row_factory
+        options.setdefault("on_full", "queue")
+        return results_in_order(
+            lambda values: start(self.session, query, values, factory, **options), params, concurrency
         )
+
+    def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AYields[AnyJob]:
+        """Yield jobs as they end, in whatever way.
+
+        Args:
+            timeout: for all of them, in seconds.
+
+        Raises:
+            TimeoutError: some have not ended in time; they go on.
+        """
+        return as_they_end(jobs, timeout)
+
+    async def wait_any(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AnyJob | None:
+        """Wait until one of the jobs has ended, and return it; None if none has in `timeout` seconds.
+
+        Raises:
+            ValueError: there are no jobs.
+        """
+        return await first_of(jobs, timeout)
+
+    async def wait_all(
+        self,
+        jobs: Iterable[AsyncJob[Any]],
+        timeout: float | None = None,
+        *,
+        progress: ProgressDisplay = None,
+    ) -> bool:
+        """Wait until all of the jobs have ended, and tell whether they have.
+
+        Args:
+            timeout: for all of them, in seconds; None waits for ever.
+            progress: a bar for each job, see `AsyncJob.wait`.
+        """
+        return await have_ended(self.session, jobs, timeout, progress)

@@ -6,16 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Generic
 
 import psycopg
 
 from . import reading
-from ._acompat import Interrupted, Yields, shielded, wait_event
-from ._pauses import Deadline
+from ._deadline import Deadline
 from ._watch import Watch
+from .acompat import Interrupted, Yields, shielded, wait_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
+from .handles import known
 from .model import FINAL, Handle, JobColumn, JobState, Progress
 from .notebook import card_of
 from .result import Result
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from psycopg.rows import RowFactory
     from typing_extensions import Self
 
-    from .client import Client
+    from ._session import Session
 
 
 #: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
@@ -51,7 +52,7 @@ class Job(Generic[Row]):
 
     def __init__(
         self,
-        client: Client[Any],
+        session: Session,
         handle: Handle,
         row_factory: RowFactory[Row],
         *,
@@ -63,7 +64,7 @@ class Job(Generic[Row]):
         self.handle = handle
         self.label = label
         self.query = query
-        self._client = client
+        self._session = session
         self._row_factory = row_factory
         self._has_rows = has_rows
         self._is_notified = is_notified
@@ -112,15 +113,15 @@ class Job(Generic[Row]):
         """
         if self._state not in FINAL:
             self._require_attached()
-            outcome = self._client._outcome(self.handle)
-            self._state = reading.known(outcome).state
+            outcome = self._session.outcome(self.handle)
+            self._state = known(outcome).state
         assert self._state is not None
         return self._state
 
     @property
     def progress(self) -> Progress:
         """What it has reported by pg_background_progress(), asked from the server."""
-        (self._progress,) = self._client._progress([self.handle])
+        (self._progress,) = self._session.progress([self.handle])
         return self._progress
 
     def done(self) -> bool:
@@ -162,7 +163,7 @@ class Job(Generic[Row]):
             self._watch = None
             raise watch.error
         assert watch.outcome is not None
-        self._state = reading.known(watch.outcome).state
+        self._state = known(watch.outcome).state
         return True
 
     def result(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> Result[Row]:
@@ -224,7 +225,7 @@ class Job(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
         """
-        self._client._control("cancel", self.handle, round(grace * 1000))
+        self._session.cancel(self.handle, grace)
 
     def detach(self) -> None:
         """Forget it: it goes on and commits, but nothing more can be learned of it.
@@ -232,7 +233,7 @@ class Job(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
         """
-        self._client._control("detach", self.handle)
+        self._session.detach(self.handle)
         self._is_detached = True
 
     def describe(self) -> tuple[JobColumn, ...]:
@@ -241,7 +242,7 @@ class Job(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
         """
-        return self._client._describe(self.handle)
+        return self._session.describe(self.handle)
 
     def add_done_callback(self, callback: Callable[[Job[Row]], object]) -> None:
         """Call it with this job when the job has ended, or at once if it has; what it returns is ignored.
@@ -301,11 +302,7 @@ class Job(Generic[Row]):
 
     def _watched(self) -> Watch:
         self._require_attached()
-        self._client._arrive()
-        watcher = self._client._watcher
-        # In a forked child, and in another event loop, nobody watches for the former one.
-        if self._watch is None or (self._watch.watcher is not watcher and not self._watch.over.is_set()):
-            self._watch = watcher.add(self.handle, is_notified=self._is_notified)
+        self._watch = self._session.watch(self.handle, is_notified=self._is_notified, earlier=self._watch)
         return self._watch
 
     def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
@@ -329,12 +326,12 @@ class Job(Generic[Row]):
             return
         assert self._watch is not None
         assert self._watch.outcome is not None
-        yield from reading.pages(self._client, self._watch.outcome, self._row_factory, size)
+        yield from reading.pages(self._session, self._watch.outcome, self._row_factory, size)
 
     def _read(self) -> None:
         assert self._watch is not None
         assert self._watch.outcome is not None
-        read = reading.read(self._client, self._watch.outcome, self._row_factory, self._has_rows)
+        read = reading.read(self._session, self._watch.outcome, self._row_factory, self._has_rows)
         if isinstance(read, Exception):
             self._error = read
         else:
@@ -360,7 +357,7 @@ class Job(Generic[Row]):
             self.wait(_END_SECONDS)
         # Not as by `detach`: `state` goes on telling what is known.
         with suppress(psycopg.Error, RuntimeError):
-            self._client._control("detach", self.handle)
+            self._session.detach(self.handle)
 
     def _detach_quietly(self) -> None:
         if self._is_read():

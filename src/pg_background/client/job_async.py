@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading_async as reading
-from ._acompat import AInterrupted, AYields, ashielded, await_event
-from ._pauses import Deadline
+from ._deadline import Deadline
 from ._watch_async import AsyncWatch
+from .acompat import AInterrupted, AYields, ashielded, await_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import JobLost
+from .handles import known
 from .model import FINAL, Handle, JobColumn, JobState, Progress
 from .notebook import card_of
 from .result import Result
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from psycopg.rows import AsyncRowFactory
     from typing_extensions import Self
 
-    from .client_async import AsyncClient
+    from ._session_async import AsyncSession
 
 
 #: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
@@ -50,7 +51,7 @@ class AsyncJob(Generic[Row]):
 
     def __init__(
         self,
-        client: AsyncClient[Any],
+        session: AsyncSession,
         handle: Handle,
         row_factory: AsyncRowFactory[Row],
         *,
@@ -62,7 +63,7 @@ class AsyncJob(Generic[Row]):
         self.handle = handle
         self.label = label
         self.query = query
-        self._client = client
+        self._session = session
         self._row_factory = row_factory
         self._has_rows = has_rows
         self._is_notified = is_notified
@@ -111,15 +112,15 @@ class AsyncJob(Generic[Row]):
         """
         if self._state not in FINAL:
             self._require_attached()
-            outcome = await self._client._outcome(self.handle)
-            self._state = reading.known(outcome).state
+            outcome = await self._session.outcome(self.handle)
+            self._state = known(outcome).state
         assert self._state is not None
         return self._state
 
     @property
     async def progress(self) -> Progress:
         """What it has reported by pg_background_progress(), asked from the server."""
-        (self._progress,) = await self._client._progress([self.handle])
+        (self._progress,) = await self._session.progress([self.handle])
         return self._progress
 
     async def done(self) -> bool:
@@ -161,7 +162,7 @@ class AsyncJob(Generic[Row]):
             self._watch = None
             raise watch.error
         assert watch.outcome is not None
-        self._state = reading.known(watch.outcome).state
+        self._state = known(watch.outcome).state
         return True
 
     async def result(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> Result[Row]:
@@ -223,7 +224,7 @@ class AsyncJob(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
         """
-        await self._client._control("cancel", self.handle, round(grace * 1000))
+        await self._session.cancel(self.handle, grace)
 
     async def detach(self) -> None:
         """Forget it: it goes on and commits, but nothing more can be learned of it.
@@ -231,7 +232,7 @@ class AsyncJob(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
         """
-        await self._client._control("detach", self.handle)
+        await self._session.detach(self.handle)
         self._is_detached = True
 
     async def describe(self) -> tuple[JobColumn, ...]:
@@ -240,7 +241,7 @@ class AsyncJob(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
         """
-        return await self._client._describe(self.handle)
+        return await self._session.describe(self.handle)
 
     def add_done_callback(self, callback: Callable[[AsyncJob[Row]], object]) -> None:
         """Call it with this job when the job has ended, or at once if it has; what it returns is ignored.
@@ -303,11 +304,7 @@ class AsyncJob(Generic[Row]):
 
     def _watched(self) -> AsyncWatch:
         self._require_attached()
-        self._client._arrive()
-        watcher = self._client._watcher
-        # In a forked child, and in another event loop, nobody watches for the former one.
-        if self._watch is None or (self._watch.watcher is not watcher and not self._watch.over.is_set()):
-            self._watch = watcher.add(self.handle, is_notified=self._is_notified)
+        self._watch = self._session.watch(self.handle, is_notified=self._is_notified, earlier=self._watch)
         return self._watch
 
     async def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
@@ -331,13 +328,13 @@ class AsyncJob(Generic[Row]):
             return
         assert self._watch is not None
         assert self._watch.outcome is not None
-        async for page in reading.pages(self._client, self._watch.outcome, self._row_factory, size):
+        async for page in reading.pages(self._session, self._watch.outcome, self._row_factory, size):
             yield page
 
     async def _read(self) -> None:
         assert self._watch is not None
         assert self._watch.outcome is not None
-        read = await reading.read(self._client, self._watch.outcome, self._row_factory, self._has_rows)
+        read = await reading.read(self._session, self._watch.outcome, self._row_factory, self._has_rows)
         if isinstance(read, Exception):
             self._error = read
         else:
@@ -363,7 +360,7 @@ class AsyncJob(Generic[Row]):
             await self.wait(_END_SECONDS)
         # Not as by `detach`: `state` goes on telling what is known.
         with suppress(psycopg.Error, RuntimeError):
-            await self._client._control("detach", self.handle)
+            await self._session.detach(self.handle)
 
     async def _detach_quietly(self) -> None:
         if self._is_read():

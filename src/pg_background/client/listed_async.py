@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,11 @@ import psycopg
 
 from .bars import ProgressDisplay
 from .job_async import AsyncJob
-from .model import JobInfo
+from .model import Handle, JobInfo
 from .result import Result
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from .client_async import AsyncClient
 
 
 class AsyncListedJob(JobInfo):
@@ -25,7 +24,7 @@ class AsyncListedJob(JobInfo):
     They raise InsufficientPrivilege for a job of which this role may see that it is there, and no more.
     """
 
-    _client: AsyncClient[Any]
+    _attach: Callable[[Handle], AsyncJob[Any]]
 
     @cached_property
     def job(self) -> AsyncJob[Any]:
@@ -35,7 +34,7 @@ class AsyncListedJob(JobInfo):
                 f"the job with PID {self.pid} is another role's\n"
                 f"HINT:  Roles that may: members of {self.role or 'its role'}, and superusers."
             )
-        job = self._client.attach(self.handle)
+        job = self._attach(self.handle)
         job.label = self.label
         return job
 
@@ -60,11 +59,11 @@ class AsyncListedJob(JobInfo):
         await self.job.detach()
 
     @classmethod
-    def of(cls, client: AsyncClient[Any], info: JobInfo) -> Self:
-        """Return the job that a client found."""
+    def of(cls, info: JobInfo, attach: Callable[[Handle], AsyncJob[Any]]) -> Self:
+        """Return the job of the list, which `attach` makes one to be dealt with when that is wanted."""
         made = cls(*_values(info))
         # No field: it is nothing that the list tells.
-        object.__setattr__(made, "_client", client)
+        object.__setattr__(made, "_attach", attach)
         return made
 
     def __reduce__(self) -> tuple[type[JobInfo], tuple[Any, ...]]:

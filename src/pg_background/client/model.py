@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 #: `stopped` is success; `lost` means that the job's process died.
 JobState = Literal["queued", "starting", "running", "stopped", "error", "canceled", "timed_out", "lost"]
@@ -51,6 +52,13 @@ class JobColumn(NamedTuple):
     #: schema and name of the type, as its result is read by; text for what only the job's own database knows
     type_path: tuple[str, str]
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> JobColumn:
+        """Return what a row of the statement `describe` says."""
+        name, type_name, type_oid, local_schema, local_name = row
+        path = ("pg_catalog", "text") if local_name is None else (local_schema, local_name)
+        return cls(name, type_name, type_oid, path)
+
 
 class Notice(NamedTuple):
     """What a job said by RAISE NOTICE and the like."""
@@ -74,6 +82,12 @@ class Outcome(NamedTuple):
     command_tag: str | None
     sqlstate: str | None
     error_message: str | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Outcome:
+        """Return what a row of the statements `outcome` and `finished` says."""
+        pid, cookie, *rest = row
+        return cls(Handle(pid, cookie), *rest)
 
     @property
     def statusmessage(self) -> str | None:
@@ -125,6 +139,37 @@ class JobInfo:
     def handle(self) -> Handle | None:
         """To be attached to; None for a job that this role may not cancel."""
         return None if self.cookie is None else Handle(self.pid, self.cookie)
+
+
+@dataclass(frozen=True)
+class JobError:
+    """An error, as pg_background_error_info() tells it."""
+
+    sqlstate: str | None = None
+    message: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    context: str | None = None
+    schema_name: str | None = None
+    table_name: str | None = None
+    column_name: str | None = None
+    constraint_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the server keeps of one job: its whole SQL, and every field of its error."""
+
+    #: None for a role that may look at the job, and at nothing that may have data in it
+    sql: str | None
+    #: None for such a role, and for a job without an error
+    error: JobError | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Inspection:
+        """Return what a row of the statement `inspect` says."""
+        text, *error = row
+        return cls(text, JobError(*error) if any(error) else None)
 
 
 @dataclass(frozen=True)

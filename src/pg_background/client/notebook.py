@@ -19,12 +19,12 @@ SHOWN_CHARACTERS = 200
 
 def card_of(name: str, state: str, query: str | None, progress: Progress) -> str:
     """Return a small table that says what is known of a job."""
-    facts = {"job": name, "state": in_words(state)}
+    fields = {"job": name, "state": in_words(state)}
     if progress.percent is not None:
-        facts["progress"] = f"{progress.percent} % {progress.message or ''}".strip()
+        fields["progress"] = f"{progress.percent} % {progress.message or ''}".strip()
     if query is not None:
-        facts["query"] = query if len(query) <= SHOWN_CHARACTERS else query[:SHOWN_CHARACTERS] + " …"
-    rows = "".join(f"<tr><th>{title}</th><td>{escape(text)}</td></tr>" for title, text in facts.items())
+        fields["query"] = query if len(query) <= SHOWN_CHARACTERS else query[:SHOWN_CHARACTERS] + " …"
+    rows = "".join(f"<tr><th>{title}</th><td>{escape(text)}</td></tr>" for title, text in fields.items())
     return f"<table>{rows}</table>"
 
 

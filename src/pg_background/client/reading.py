@@ -3,72 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
-from psycopg.rows import RowFactory, TupleRow, tuple_row
+from psycopg.rows import RowFactory, tuple_row
 
-from ._acompat import Yields
 from ._asking import asking
+from ._job_errors import as_error_of_job, error_of
 from ._source import Connection
+from .acompat import Yields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
-from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Notice, Outcome
 from .result import Result
 from .variables import Row
 
 if TYPE_CHECKING:
-    from .client import Client
-
-_BECOMES: dict[str, type[JobCancelled | JobTimeout | JobLost]] = {
-    "canceled": JobCancelled,
-    "timed_out": JobTimeout,
-    "lost": JobLost,
-}
-
-
-def known(outcome: Outcome) -> Outcome:
-    """Return it if it is of a job that the server knows.
-
-    Raises:
-        JobLost: it is not.
-    """
-    if outcome.state is None:
-        raise unknown(outcome.handle)
-    return outcome
-
-
-def unknown(handle: Handle) -> JobLost:
-    """Return the error for a handle that the server does not know."""
-    return JobLost(
-        f"the server does not know the job with PID {handle.pid} any more: it was read or detached, "
-        "is past its retention, or the server was restarted"
-    )
-
-
-@contextmanager
-def telling_unknown(handle: Handle) -> Iterator[None]:
-    """Raise JobLost when the server does not know a handle, or has another job of this pid."""
-    try:
-        yield
-    except (psycopg.errors.UndefinedObject, psycopg.errors.ObjectNotInPrerequisiteState) as error:
-        if not _is_about_handle(error):
-            raise
-        raise unknown(handle) from error
-
-
-def _is_about_handle(error: psycopg.Error) -> bool:
-    """Tell it from an error of the job with the same code."""
-    said = error.diag.message_primary or ""
-    return said.startswith("cookie mismatch for PID") or said.endswith("is not attached to this session")
+    from ._session import Session
 
 
 def read(
-    client: Client[Any], outcome: Outcome, row_factory: RowFactory[Row], has_rows: bool
+    session: Session, outcome: Outcome, row_factory: RowFactory[Row], has_rows: bool
 ) -> Result[Row] | Exception:
     """Return the rows, or the error that the job ended with.
 
@@ -76,60 +34,31 @@ def read(
         psycopg.Error: it could not be read; that is no fault of the job.
     """
     if not has_rows:
-        return without_rows(client, outcome)
+        return without_rows(session, outcome)
     try:
-        with client._session() as connection, _in_utf8(connection):
-            columns = describe(client, connection, outcome.handle)
-            return _read_rows(client, connection, outcome, columns, row_factory)
+        with session.connection() as connection, _in_utf8(connection):
+            columns = describe(session, connection, outcome.handle)
+            return _read_rows(session, connection, outcome, columns, row_factory)
     except psycopg.errors.FeatureNotSupported as error:
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
         # It was submitted, by whoever gave us the handle.
-        return without_rows(client, outcome)
+        return without_rows(session, outcome)
     except psycopg.Error as error:
         return as_error_of_job(outcome, error)
 
 
-def as_error_of_job(outcome: Outcome, error: psycopg.Error) -> psycopg.Error:
-    """Return the job's error, as what it means.
-
-    Raises:
-        psycopg.Error: it is not the job's, but one of reading it.
-    """
-    if _is_about_handle(error):
-        raise unknown(outcome.handle) from error
-    if outcome.state == "stopped" or error.sqlstate != outcome.sqlstate:
-        raise error
-    kind = _BECOMES.get(outcome.state or "")
-    return error if kind is None else kind(*error.args, info=error.pgresult)
-
-
-def describe(client: Client[Any], connection: Connection, handle: Handle) -> tuple[JobColumn, ...]:
+def describe(session: Session, connection: Connection, handle: Handle) -> tuple[JobColumn, ...]:
     """Return the columns that are known by now, under names that psycopg can decode."""
     cursor = asking(connection)
-    cursor.execute(client._statements.describe, handle)
-    columns = columns_of(cursor.fetchall())
+    cursor.execute(session.statements.describe, handle)
+    columns = tuple(map(JobColumn.of, cursor.fetchall()))
     if connection.info.encoding == UNKNOWN:
         return tuple(column._replace(name=as_ascii(column.name)) for column in columns)
     return columns
 
 
-def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
-    """Return what the rows of pg_background_describe() say."""
-    return tuple(
-        JobColumn(
-            name,
-            type_name,
-            type_oid,
-            ("pg_catalog", "text") if local_name is None else (local_schema, local_name),
-        )
-        for name, type_name, type_oid, local_schema, local_name in rows
-    )
-
-
-def pages(
-    client: Client[Any], outcome: Outcome, row_factory: RowFactory[Row], size: int
-) -> Yields[list[Row]]:
+def pages(session: Session, outcome: Outcome, row_factory: RowFactory[Row], size: int) -> Yields[list[Row]]:
     """Yield the rows in lists of so many.
 
     Raises:
@@ -139,25 +68,25 @@ def pages(
     only: psycopg.Cursor[Row] | None = None
     try:
         with (
-            client._session(private=client._source.has_private) as connection,
+            session.connection(private=session.has_private) as connection,
             _in_utf8(connection),
         ):
-            columns = describe(client, connection, outcome.handle)
+            columns = describe(session, connection, outcome.handle)
             if not columns:
-                whole = _read_rows(client, connection, outcome, columns, row_factory)
-            elif client._source.has_private:
+                whole = _read_rows(session, connection, outcome, columns, row_factory)
+            elif session.has_private:
                 with (
                     connection.transaction(),
                     psycopg.ServerCursor(
                         connection, "pg_background_result", row_factory=row_factory
                     ) as cursor,
                 ):
-                    cursor.execute(client._statements.result(columns).as_bytes(), outcome.handle)
+                    cursor.execute(session.statements.result(columns).as_bytes(), outcome.handle)
                     while page := cursor.fetchmany(size):
                         yield page
             else:
                 only = psycopg.Cursor(connection, row_factory=row_factory)
-                only.execute(client._statements.result(columns).as_bytes(), outcome.handle)
+                only.execute(session.statements.result(columns).as_bytes(), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
     while only is not None and (page := only.fetchmany(size)):
@@ -167,7 +96,7 @@ def pages(
 
 
 def _read_rows(
-    client: Client[Any],
+    session: Session,
     connection: Connection,
     outcome: Outcome,
     columns: tuple[JobColumn, ...],
@@ -175,7 +104,7 @@ def _read_rows(
 ) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
-    statements = client._statements
+    statements = session.statements
     query = statements.result(columns) if columns else statements.rows_without_columns()
     with _noting(connection, notices):
         cursor.execute(query.as_bytes(), outcome.handle)
@@ -243,26 +172,13 @@ def _noting(connection: Connection, notices: list[Notice]) -> Iterator[None]:
         connection.remove_notice_handler(note)
 
 
-def without_rows(client: Client[Any], outcome: Outcome) -> Result[Row] | Exception:
+def without_rows(session: Session, outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
         return _tag_only(outcome)
-    (row,) = client._rows("error_info", *outcome.handle)
-    sqlstate, message, detail, hint = row
-    lines = [message or f"the job ended as {outcome.state}"]
-    lines += [f"DETAIL:  {detail}"] if detail else []
-    lines += [f"HINT:  {hint}"] if hint else []
-    kind: type[psycopg.Error] = _BECOMES.get(outcome.state or "") or _class_of(sqlstate)
-    return kind("\n".join(lines))
+    return error_of(outcome, session.error_fields(outcome.handle))
 
 
 def _tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
     rowcount = outcome.row_count or 0
     return Result((), rowcount=rowcount, statusmessage=outcome.statusmessage, notices=notices)
-
-
-def _class_of(sqlstate: str | None) -> type[psycopg.Error]:
-    try:
-        return psycopg.errors.lookup(sqlstate or "")
-    except KeyError:
-        return psycopg.DatabaseError

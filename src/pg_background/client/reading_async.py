@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
-from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
+from psycopg.rows import AsyncRowFactory, tuple_row
 
-from ._acompat import AYields
 from ._asking_async import asking
+from ._job_errors import as_error_of_job, error_of
 from ._source_async import AsyncConnection
+from .acompat import AYields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
-from .errors import JobCancelled, JobLost, JobTimeout
 from .model import Handle, JobColumn, Notice, Outcome
 from .result import Result
 from .variables import Row
 
 if TYPE_CHECKING:
-    from .client_async import AsyncClient
-
-_BECOMES: dict[str, type[JobCancelled | JobTimeout | JobLost]] = {
-    "canceled": JobCancelled,
-    "timed_out": JobTimeout,
-    "lost": JobLost,
-}
-
-
-def known(outcome: Outcome) -> Outcome:
-    """Return it if it is of a job that the server knows.
-
-    Raises:
-        JobLost: it is not.
-    """
-    if outcome.state is None:
-        raise unknown(outcome.handle)
-    return outcome
-
-
-def unknown(handle: Handle) -> JobLost:
-    """Return the error for a handle that the server does not know."""
-    return JobLost(
-        f"the server does not know the job with PID {handle.pid} any more: it was read or detached, "
-        "is past its retention, or the server was restarted"
-    )
-
-
-@contextmanager
-def telling_unknown(handle: Handle) -> Iterator[None]:
-    """Raise JobLost when the server does not know a handle, or has another job of this pid."""
-    try:
-        yield
-    except (psycopg.errors.UndefinedObject, psycopg.errors.ObjectNotInPrerequisiteState) as error:
-        if not _is_about_handle(error):
-            raise
-        raise unknown(handle) from error
-
-
-def _is_about_handle(error: psycopg.Error) -> bool:
-    """Tell it from an error of the job with the same code."""
-    said = error.diag.message_primary or ""
-    return said.startswith("cookie mismatch for PID") or said.endswith("is not attached to this session")
+    from ._session_async import AsyncSession
 
 
 async def read(
-    client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], has_rows: bool
+    session: AsyncSession, outcome: Outcome, row_factory: AsyncRowFactory[Row], has_rows: bool
 ) -> Result[Row] | Exception:
     """Return the rows, or the error that the job ended with.
 
@@ -75,61 +33,34 @@ async def read(
         psycopg.Error: it could not be read; that is no fault of the job.
     """
     if not has_rows:
-        return await without_rows(client, outcome)
+        return await without_rows(session, outcome)
     try:
-        async with client._session() as connection, _in_utf8(connection):
-            columns = await describe(client, connection, outcome.handle)
-            return await _read_rows(client, connection, outcome, columns, row_factory)
+        async with session.connection() as connection, _in_utf8(connection):
+            columns = await describe(session, connection, outcome.handle)
+            return await _read_rows(session, connection, outcome, columns, row_factory)
     except psycopg.errors.FeatureNotSupported as error:
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
         # It was submitted, by whoever gave us the handle.
-        return await without_rows(client, outcome)
+        return await without_rows(session, outcome)
     except psycopg.Error as error:
         return as_error_of_job(outcome, error)
 
 
-def as_error_of_job(outcome: Outcome, error: psycopg.Error) -> psycopg.Error:
-    """Return the job's error, as what it means.
-
-    Raises:
-        psycopg.Error: it is not the job's, but one of reading it.
-    """
-    if _is_about_handle(error):
-        raise unknown(outcome.handle) from error
-    if outcome.state == "stopped" or error.sqlstate != outcome.sqlstate:
-        raise error
-    kind = _BECOMES.get(outcome.state or "")
-    return error if kind is None else kind(*error.args, info=error.pgresult)
-
-
 async def describe(
-    client: AsyncClient[Any], connection: AsyncConnection, handle: Handle
+    session: AsyncSession, connection: AsyncConnection, handle: Handle
 ) -> tuple[JobColumn, ...]:
     """Return the columns that are known by now, under names that psycopg can decode."""
     cursor = asking(connection)
-    await cursor.execute(client._statements.describe, handle)
-    columns = columns_of(await cursor.fetchall())
+    await cursor.execute(session.statements.describe, handle)
+    columns = tuple(map(JobColumn.of, await cursor.fetchall()))
     if connection.info.encoding == UNKNOWN:
         return tuple(column._replace(name=as_ascii(column.name)) for column in columns)
     return columns
 
 
-def columns_of(rows: Iterable[TupleRow]) -> tuple[JobColumn, ...]:
-    """Return what the rows of pg_background_describe() say."""
-    return tuple(
-        JobColumn(
-            name,
-            type_name,
-            type_oid,
-            ("pg_catalog", "text") if local_name is None else (local_schema, local_name),
-        )
-        for name, type_name, type_oid, local_schema, local_name in rows
-    )
-
-
 async def pages(
-    client: AsyncClient[Any], outcome: Outcome, row_factory: AsyncRowFactory[Row], size: int
+    session: AsyncSession, outcome: Outcome, row_factory: AsyncRowFactory[Row], size: int
 ) -> AYields[list[Row]]:
     """Yield the rows in lists of so many.
 
@@ -140,25 +71,25 @@ async def pages(
     only: psycopg.AsyncCursor[Row] | None = None
     try:
         async with (
-            client._session(private=client._source.has_private) as connection,
+            session.connection(private=session.has_private) as connection,
             _in_utf8(connection),
         ):
-            columns = await describe(client, connection, outcome.handle)
+            columns = await describe(session, connection, outcome.handle)
             if not columns:
-                whole = await _read_rows(client, connection, outcome, columns, row_factory)
-            elif client._source.has_private:
+                whole = await _read_rows(session, connection, outcome, columns, row_factory)
+            elif session.has_private:
                 async with (
                     connection.transaction(),
                     psycopg.AsyncServerCursor(
                         connection, "pg_background_result", row_factory=row_factory
                     ) as cursor,
                 ):
-                    await cursor.execute(client._statements.result(columns).as_bytes(), outcome.handle)
+                    await cursor.execute(session.statements.result(columns).as_bytes(), outcome.handle)
                     while page := await cursor.fetchmany(size):
                         yield page
             else:
                 only = psycopg.AsyncCursor(connection, row_factory=row_factory)
-                await only.execute(client._statements.result(columns).as_bytes(), outcome.handle)
+                await only.execute(session.statements.result(columns).as_bytes(), outcome.handle)
     except psycopg.Error as error:
         raise as_error_of_job(outcome, error) from error.__cause__
     while only is not None and (page := await only.fetchmany(size)):
@@ -168,7 +99,7 @@ async def pages(
 
 
 async def _read_rows(
-    client: AsyncClient[Any],
+    session: AsyncSession,
     connection: AsyncConnection,
     outcome: Outcome,
     columns: tuple[JobColumn, ...],
@@ -176,7 +107,7 @@ async def _read_rows(
 ) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
-    statements = client._statements
+    statements = session.statements
     query = statements.result(columns) if columns else statements.rows_without_columns()
     with _noting(connection, notices):
         await cursor.execute(query.as_bytes(), outcome.handle)
@@ -244,26 +175,13 @@ def _noting(connection: AsyncConnection, notices: list[Notice]) -> Iterator[None
         connection.remove_notice_handler(note)
 
 
-async def without_rows(client: AsyncClient[Any], outcome: Outcome) -> Result[Row] | Exception:
+async def without_rows(session: AsyncSession, outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
         return _tag_only(outcome)
-    (row,) = await client._rows("error_info", *outcome.handle)
-    sqlstate, message, detail, hint = row
-    lines = [message or f"the job ended as {outcome.state}"]
-    lines += [f"DETAIL:  {detail}"] if detail else []
-    lines += [f"HINT:  {hint}"] if hint else []
-    kind: type[psycopg.Error] = _BECOMES.get(outcome.state or "") or _class_of(sqlstate)
-    return kind("\n".join(lines))
+    return error_of(outcome, await session.error_fields(outcome.handle))
 
 
 def _tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
     rowcount = outcome.row_count or 0
     return Result((), rowcount=rowcount, statusmessage=outcome.statusmessage, notices=notices)
-
-
-def _class_of(sqlstate: str | None) -> type[psycopg.Error]:
-    try:
-        return psycopg.errors.lookup(sqlstate or "")
-    except KeyError:
-        return psycopg.DatabaseError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg import sql
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import LiteralString
 
 #: Finds the extension. A pooler between shows by the pid, which it makes up when a client connects.
-LOOK = """
+FIND_EXTENSION = """
 SELECT n.nspname, pg_catalog.pg_backend_pid()
 FROM (VALUES (1)) AS always(here)
 LEFT JOIN (pg_catalog.pg_extension e
@@ -48,6 +48,12 @@ _OUTCOMES = "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqls
 
 #: A row of pg_background_jobs is that of a handle.
 _SAME_JOB = "j.pid OPERATOR(pg_catalog.=) h.pid AND j.cookie OPERATOR(pg_catalog.=) h.cookie"
+
+
+#: Those of `Statements` that are sent as they are, with parameters.
+StatementName = Literal[
+    "cancel", "describe", "detach", "error_info", "finished", "held_up", "inspect", "outcome", "progress"
+]
 
 
 class Statements:
@@ -98,6 +104,12 @@ class Statements:
         self.job_and_sql = self._sql(
             f"SELECT j.*, {call('pg_background_full_sql', 'j.pid', 'j.cookie')} AS full_sql"
             f" FROM {{schema}}.pg_background_jobs AS j JOIN {HANDLE} ON {_SAME_JOB}"
+        )
+        self.inspect = self._sql(
+            f"SELECT {call('pg_background_full_sql', 'h.pid', 'h.cookie')},"
+            " e.sqlstate, e.message, e.detail, e.hint, e.context,"
+            " e.schema_name, e.table_name, e.column_name, e.constraint_name"
+            f" FROM {HANDLE} CROSS JOIN LATERAL {call('pg_background_error_info', 'h.pid', 'h.cookie')} AS e"
         )
         self.stats = self._sql(f"SELECT * FROM {call('pg_background_stats')}")
 

@@ -12,7 +12,7 @@ with psycopg.connect("dbname=shop", autocommit=True) as connection:
 
 from .asking import collect
 from .checks import examine
-from .facts import Facts
 from .finding import Finding, Grade
+from .server_info import ServerInfo
 
-__all__ = ["Facts", "Finding", "Grade", "collect", "examine"]
+__all__ = ["Finding", "Grade", "ServerInfo", "collect", "examine"]

@@ -9,8 +9,8 @@ import psycopg
 from ..client.functions import call, in_schema
 from ..client.statements import identifier
 from .extension import extension_of
-from .facts import USER_ROLE, Extension, Facts, Registry, Setting, Trial, is_ours
 from .preloading import configured
+from .server_info import USER_ROLE, Extension, Registry, ServerInfo, Setting, Trial, is_ours
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -18,7 +18,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 _TRIAL_LIMIT = 20_000
 
 
-def collect(connection: Connection) -> Facts:
+def collect(connection: Connection) -> ServerInfo:
     """Ask a server, and let it run a job that does nothing, if the role may.
 
     Args:
@@ -48,7 +48,7 @@ def collect(connection: Connection) -> Facts:
         preload = configured(connection)
     ready = extension is not None and "pg_background.max_jobs" in settings and is_ours(extension.version)
     usable = extension is not None and extension.may_enter and extension.may_launch
-    return Facts(
+    return ServerInfo(
         version=str(version).split()[0],
         major=number // 10_000,
         database=database,

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .facts import USER_ROLE, Facts, is_ours
 from .finding import Finding, fail, identifier, ok, warn
 from .libraries import INSTALL, LIBRARIES
 from .limits import LIMITS
 from .place import CREATE, PLACE
+from .server_info import USER_ROLE, ServerInfo, is_ours
 
 #: The major versions that the extension is tested on.
 SUPPORTED = range(14, 19)
 
 
-def examine(facts: Facts) -> list[Finding]:
+def examine(server: ServerInfo) -> list[Finding]:
     """Judge a server: one finding for each check that applies to it."""
-    return [finding for check in CHECKS if (finding := check(facts)) is not None]
+    return [finding for check in CHECKS if (finding := check(server)) is not None]
 
 
-def version(facts: Facts) -> Finding:
+def version(server: ServerInfo) -> Finding:
     """Is it a version of PostgreSQL that is supported?"""
-    text = f"PostgreSQL {facts.version}"
-    if facts.major < SUPPORTED[0]:
+    text = f"PostgreSQL {server.version}"
+    if server.major < SUPPORTED[0]:
         return fail("server", f"{text} is too old", f"upgrade to {SUPPORTED[0]} or newer")
-    if facts.major > SUPPORTED[-1]:
+    if server.major > SUPPORTED[-1]:
         return warn(
             "server",
             f"{text} is newer than this program, which knows {SUPPORTED[0]} to {SUPPORTED[-1]}",
@@ -33,36 +33,36 @@ def version(facts: Facts) -> Finding:
     return ok("server", text)
 
 
-def extension(facts: Facts) -> Finding:
+def extension(server: ServerInfo) -> Finding:
     """Is the extension in this database, and up to date?"""
-    found = facts.extension
-    where = f'in database "{facts.database}"'
+    found = server.extension
+    where = f'in database "{server.database}"'
     if found is None:
-        if facts.available is None:
+        if server.available is None:
             return fail("extension", "its files are not installed", INSTALL)
         return fail("extension", f"not {where}", CREATE)
     text = f"version {found.version} {where}"
     if not is_ours(found.version):
-        install = "" if is_ours(facts.available or "0") else f"{INSTALL}, restart the server, then "
+        install = "" if is_ours(server.available or "0") else f"{INSTALL}, restart the server, then "
         return fail(
             "extension",
             f"{text} is the extension in C",
             f"{install}ALTER EXTENSION pg_background UPDATE",
         )
-    if facts.available not in (None, found.version):
+    if server.available not in (None, found.version):
         return warn(
             "extension",
-            f"{text}, and the files of {facts.available}",
+            f"{text}, and the files of {server.available}",
             "ALTER EXTENSION pg_background UPDATE, after a restart if they are new",
         )
     return ok("extension", text)
 
 
-def keeper(facts: Facts) -> Finding | None:
+def keeper(server: ServerInfo) -> Finding | None:
     """Does the process live that expires results and starts workers ahead of need?"""
-    if not facts.preloaded or facts.keeper is None:
+    if not server.preloaded or server.keeper is None:
         return None
-    if facts.keeper:
+    if server.keeper:
         return ok("keeper", "alive")
     return fail(
         "keeper",
@@ -72,11 +72,11 @@ def keeper(facts: Facts) -> Finding | None:
     )
 
 
-def grants(facts: Facts) -> Finding | None:
+def grants(server: ServerInfo) -> Finding | None:
     """Is the extension out of reach of those whom nobody let in?"""
-    if facts.extension is None:
+    if server.extension is None:
         return None
-    public = facts.extension.public
+    public = server.extension.public
     if public:
         more = f" and {len(public) - 3} more" if len(public) > 3 else ""
         return fail(
@@ -84,26 +84,26 @@ def grants(facts: Facts) -> Finding | None:
             f"PUBLIC may use {', '.join(public[:3])}{more}",
             "REVOKE ALL on each of them FROM PUBLIC, and grant it to roles",
         )
-    if facts.user_role_logs_in is None:
+    if server.user_role_logs_in is None:
         return warn(
             "grants",
             f"there is no role {USER_ROLE}: only superusers launch jobs",
             f"CREATE ROLE {USER_ROLE} NOLOGIN, and grant it EXECUTE on the functions",
         )
-    schema = identifier(facts.extension.schema)
-    if not facts.extension.user_role_may_enter:
+    schema = identifier(server.extension.schema)
+    if not server.extension.user_role_may_enter:
         return warn(
             "grants",
             f"{USER_ROLE} may not use the schema {schema}, nor may its members",
             f"GRANT USAGE ON SCHEMA {schema} TO {USER_ROLE}",
         )
-    if not facts.extension.user_role_may_launch:
+    if not server.extension.user_role_may_launch:
         return warn(
             "grants",
             f"{USER_ROLE} may not launch jobs, nor may its members",
             f"grant {USER_ROLE} EXECUTE on the functions",
         )
-    if facts.user_role_logs_in:
+    if server.user_role_logs_in:
         return warn(
             "grants",
             f"{USER_ROLE}, which is there to be a member of, may log in",
@@ -112,34 +112,34 @@ def grants(facts: Facts) -> Finding | None:
     return ok("grants", f"nothing for PUBLIC, the functions for {USER_ROLE}")
 
 
-def role(facts: Facts) -> Finding | None:
+def role(server: ServerInfo) -> Finding | None:
     """May this role use it?"""
-    if facts.extension is None:
+    if server.extension is None:
         return None
-    name, schema = identifier(facts.role), identifier(facts.extension.schema)
-    if not facts.extension.may_enter:
+    name, schema = identifier(server.role), identifier(server.extension.schema)
+    if not server.extension.may_enter:
         return fail(
             "role", f"{name} may not use the schema {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {name}"
         )
-    if not facts.extension.may_launch:
+    if not server.extension.may_launch:
         return fail("role", f"{name} may not launch jobs", f"GRANT {USER_ROLE} TO {name}")
     return ok("role", f"{name} may launch jobs")
 
 
-def trial(facts: Facts) -> Finding | None:
+def trial(server: ServerInfo) -> Finding | None:
     """Does a job run?"""
-    if facts.trial is None:
+    if server.trial is None:
         return None
-    if facts.trial.error:
+    if server.trial.error:
         return fail(
             "trial job",
-            f"SELECT 1 failed in the background: {facts.trial.error}",
-            facts.trial.hint.rstrip(".") or "what the other lines say, then the server's log",
+            f"SELECT 1 failed in the background: {server.trial.error}",
+            server.trial.hint.rstrip(".") or "what the other lines say, then the server's log",
         )
     return ok("trial job", "SELECT 1 ran in the background")
 
 
-CHECKS: Sequence[Callable[[Facts], Finding | None]] = (
+CHECKS: Sequence[Callable[[ServerInfo], Finding | None]] = (
     version,
     *LIBRARIES,
     extension,

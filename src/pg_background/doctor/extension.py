@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from .facts import USER_ROLE, Extension
+from .server_info import USER_ROLE, Extension
 
 if TYPE_CHECKING:
     from typing_extensions import LiteralString

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .facts import Facts
 from .finding import Finding, fail, ok, warn
+from .server_info import ServerInfo
 
 #: Of max_worker_processes: our keeper, logical replication's launcher, and one for parallel query.
 RESERVED_SLOTS = 3
@@ -20,19 +20,19 @@ _NEARLY = 0.8
 _MB = 1024**2
 
 
-def total_workers(facts: Facts) -> int:
+def total_workers(server: ServerInfo) -> int:
     """Return how many worker processes the whole server may have for jobs."""
-    configured = facts.amount("pg_background.max_total_workers")
-    return configured or max(1, facts.amount("max_worker_processes") - RESERVED_SLOTS)
+    configured = server.amount("pg_background.max_total_workers")
+    return configured or max(1, server.amount("max_worker_processes") - RESERVED_SLOTS)
 
 
-def slots(facts: Facts) -> Finding | None:
+def slots(server: ServerInfo) -> Finding | None:
     """Do jobs get enough processes, and everybody else too?"""
-    if not facts.preloaded:
+    if not server.preloaded:
         return None
-    present = facts.amount("max_worker_processes")
-    cap = total_workers(facts)
-    session = facts.amount("pg_background.max_workers")
+    present = server.amount("max_worker_processes")
+    cap = total_workers(server)
+    session = server.amount("pg_background.max_workers")
     text = f"jobs may take {cap} of {present} (max_worker_processes)"
     if present < 2:
         return fail(
@@ -48,7 +48,7 @@ def slots(facts: Facts) -> Finding | None:
             f"{lower}max_worker_processes = {cap + RESERVED_SLOTS} and a restart",
         )
     if cap < session:
-        capped = facts.amount("pg_background.max_total_workers") > 0
+        capped = server.amount("pg_background.max_total_workers") > 0
         return warn(
             "worker slots",
             f"{text}, and one session alone may want {session} (pg_background.max_workers)",
@@ -58,14 +58,14 @@ def slots(facts: Facts) -> Finding | None:
     return ok("worker slots", text)
 
 
-def job_memory(facts: Facts) -> Finding | None:
+def job_memory(server: ServerInfo) -> Finding | None:
     """Do as many jobs fit into memory as may run and be tracked?"""
-    if not facts.preloaded:
+    if not server.preloaded:
         return None
-    memory = facts.amount("pg_background.job_memory")
-    queue = facts.amount("pg_background.default_queue_size")
-    jobs = facts.amount("pg_background.max_jobs")
-    cap = total_workers(facts)
+    memory = server.amount("pg_background.job_memory")
+    queue = server.amount("pg_background.default_queue_size")
+    jobs = server.amount("pg_background.max_jobs")
+    cap = total_workers(server)
     running = cap * (queue + JOB_OVERHEAD)
     tracked = jobs * JOB_OVERHEAD
     if running > memory:
@@ -91,10 +91,10 @@ def job_memory(facts: Facts) -> Finding | None:
     return ok("job memory", f"{size(memory)} for {jobs} jobs, {cap} of them at once")
 
 
-def log(facts: Facts) -> Finding:
+def log(server: ServerInfo) -> Finding:
     """Does the server's log tell what happened to jobs whose result nobody reads?"""
-    level = facts.settings["log_min_messages"].value
-    prefix = facts.settings["log_line_prefix"].value
+    level = server.settings["log_min_messages"].value
+    prefix = server.settings["log_line_prefix"].value
     # In the order for the server's log, LOG is above ERROR.
     if level in ("log", "fatal", "panic"):
         hidden = "the errors of jobs" if level == "log" else "errors, timeouts and the ends of workers"
@@ -108,12 +108,12 @@ def log(facts: Facts) -> Finding:
     return ok("log", f"log_min_messages = {level}")
 
 
-def disk(facts: Facts) -> Finding | None:
+def disk(server: ServerInfo) -> Finding | None:
     """May unread output grow as far as its own limit says?"""
-    if not facts.preloaded:
+    if not server.preloaded:
         return None
-    limit = facts.amount("temp_file_limit")
-    output = facts.amount("pg_background.max_result_size")
+    limit = server.amount("temp_file_limit")
+    output = server.amount("pg_background.max_result_size")
     if 0 <= limit < output:
         return warn(
             "disk",
@@ -124,34 +124,34 @@ def disk(facts: Facts) -> Finding | None:
     return ok("disk", f"up to {size(output)} of unread output per job")
 
 
-def timeouts(facts: Facts) -> Finding | None:
+def timeouts(server: ServerInfo) -> Finding | None:
     """Does a limit that was meant for sessions end jobs, which run under their launcher's settings?"""
-    if not facts.preloaded:
+    if not server.preloaded:
         return None
     found = [
         f"{name} = {setting.amount / 1000:g} s (from {setting.source})"
         for name in ("statement_timeout", "transaction_timeout", "lock_timeout")
-        if (setting := facts.settings.get(name)) is not None and setting.amount > 0
+        if (setting := server.settings.get(name)) is not None and setting.amount > 0
     ]
     if found:
         return warn(
             "timeouts",
-            f"jobs launched by {facts.role} are ended by {', '.join(found)}",
+            f"jobs launched by {server.role} are ended by {', '.join(found)}",
             "set it to 0 before launching, and pg_background.worker_timeout to what a job may take",
         )
-    own = facts.amount("pg_background.worker_timeout")
+    own = server.amount("pg_background.worker_timeout")
     if own:
         return ok("timeouts", f"a job may take {own / 1000:g} s (pg_background.worker_timeout)")
     return ok("timeouts", "none that would end a job")
 
 
-def state(facts: Facts) -> Finding | None:
+def state(server: ServerInfo) -> Finding | None:
     """Is there room for more jobs now?"""
-    if facts.registry is None:
+    if server.registry is None:
         return None
-    jobs = facts.amount("pg_background.max_jobs")
-    memory = facts.amount("pg_background.job_memory")
-    found = facts.registry
+    jobs = server.amount("pg_background.max_jobs")
+    memory = server.amount("pg_background.job_memory")
+    found = server.registry
     taken = found.live + found.unread
     text = (
         f"{found.live} running and {found.unread} unread of {jobs} jobs, {found.busy_workers} busy and "
@@ -168,7 +168,7 @@ def state(facts: Facts) -> Finding | None:
     return ok("state", text)
 
 
-LIMITS: Sequence[Callable[[Facts], Finding | None]] = (slots, job_memory, log, disk, timeouts, state)
+LIMITS: Sequence[Callable[[ServerInfo], Finding | None]] = (slots, job_memory, log, disk, timeouts, state)
 
 
 def size(count: int) -> str:

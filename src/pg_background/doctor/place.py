@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .facts import USER_ROLE, Facts
 from .finding import Finding, identifier, ok, warn
+from .server_info import USER_ROLE, ServerInfo
 
 #: A schema that nobody creates in but who made it.
 SCHEMA = "background"
@@ -25,12 +25,12 @@ _MOVE = f"as a superuser CREATE SCHEMA {SCHEMA}; ALTER EXTENSION pg_background S
 _MOST = 3
 
 
-def schema(facts: Facts) -> Finding | None:
+def schema(server: ServerInfo) -> Finding | None:
     """May only superusers create in the extension's schema?"""
-    if facts.extension is None:
+    if server.extension is None:
         return None
-    owner, others = facts.extension.schema_owner, facts.extension.creators
-    name = identifier(facts.extension.schema)
+    owner, others = server.extension.schema_owner, server.extension.creators
+    name = identifier(server.extension.schema)
     if owner is None and not others:
         return ok("schema", f"only superusers may create in {name}")
     who = [f"{owner}, its owner"] if owner else []
@@ -44,11 +44,11 @@ def schema(facts: Facts) -> Finding | None:
     )
 
 
-def lookalikes(facts: Facts) -> Finding | None:
+def lookalikes(server: ServerInfo) -> Finding | None:
     """Has nothing else the name of a function, type or view of the extension?"""
-    if facts.extension is None:
+    if server.extension is None:
         return None
-    found = facts.extension.lookalikes
+    found = server.extension.lookalikes
     if not found:
         return ok("look-alikes", "none in its schema and in the search_path")
     return warn(
@@ -58,7 +58,7 @@ def lookalikes(facts: Facts) -> Finding | None:
     )
 
 
-PLACE: Sequence[Callable[[Facts], Finding | None]] = (schema, lookalikes)
+PLACE: Sequence[Callable[[ServerInfo], Finding | None]] = (schema, lookalikes)
 
 
 def _listed(names: Sequence[str]) -> str:

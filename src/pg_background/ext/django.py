@@ -24,9 +24,10 @@ from psycopg.rows import dict_row
 
 from ..client.client import Client
 from ..client.errors import JobLost
+from ..client.handles import telling_unknown
 from ..client.model import Handle, Outcome, statusmessage
 from ..client.query import Params
-from ..client.reading import telling_unknown, without_rows
+from ..client.reading import without_rows
 
 try:
     from django.tasks import Task, TaskResult, TaskResultStatus
@@ -203,9 +204,9 @@ def _job_of(client: Client[Any], result_id: str) -> dict[str, Any]:
     handle = Handle(int(found[1]), int(found[2]))
     try:
         # It may go in between: it is in the view, and its SQL can't be had.
-        with client._session() as connection, telling_unknown(handle):
+        with client.session.connection() as connection, telling_unknown(handle):
             cursor = psycopg.Cursor(connection, row_factory=dict_row)
-            row = cursor.execute(client._statements.job_and_sql, handle).fetchone()
+            row = cursor.execute(client.session.statements.job_and_sql, handle).fetchone()
     except JobLost as error:
         raise TaskResultDoesNotExist(result_id) from error
     if row is None:
@@ -217,7 +218,7 @@ def _error(client: Client[Any], row: dict[str, Any]) -> TaskError:
     """Return what the job ended with. There is no traceback: the message has the server's detail and hint."""
     handle = Handle(row["pid"], row["cookie"])
     fields = (row[name] for name in ("state", "row_count", "command_tag", "sqlstate", "error_message"))
-    error: Any = without_rows(client, Outcome(handle, *fields))
+    error: Any = without_rows(client.session, Outcome(handle, *fields))
     kind = type(error)
     return TaskError(exception_class_path=f"{kind.__module__}.{kind.__qualname__}", traceback=str(error))
 

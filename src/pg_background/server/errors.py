@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
+from ..errors import UserError
 
-class ServerError(Exception):
+
+class ServerError(UserError):
     """Something about a PostgreSQL server can't be done."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        """
-        Args:
-            message: what is wrong, in one sentence without a full stop.
-            hint: what the reader can do about it; may have several lines.
-        """
-        super().__init__(message)
-        self.hint = hint
-
-    def __str__(self) -> str:
-        message = super().__str__()
-        return f"{message}\nhint: {self.hint}" if self.hint else message
-
-    @property
-    def message(self) -> str:
-        """What is wrong, without the hint."""
-        return super().__str__()
 
 
 class InstallationError(ServerError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .app import TopApp
 from .server_source import ServerSource
-from .source import Sight, Source, SourceError
+from .source import Snapshot, Source, SourceError
 
-__all__ = ["ServerSource", "Sight", "Source", "SourceError", "TopApp", "run"]
+__all__ = ["ServerSource", "Snapshot", "Source", "SourceError", "TopApp", "run"]
 
 
 def run(conninfo: str, interval: float) -> None:
@@ -14,6 +14,6 @@ def run(conninfo: str, interval: float) -> None:
 
     Args:
         conninfo: as libpq takes it.
-        interval: seconds between two looks at the server.
+        interval: seconds between two polls of the server.
     """
     TopApp(ServerSource(conninfo), interval=interval).run()

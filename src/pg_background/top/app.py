@@ -1,4 +1,4 @@
-"""The screen: looks at the server again and again, and shows what it sees."""
+"""The screen: polls the server, and shows what that returns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .details import Details
 from .help import Help
 from .jobs_table import JobsTable, key_of
 from .matching import matches
-from .source import Sight, Source, SourceError
+from .source import Snapshot, Source, SourceError
 from .summary import Summary
 
 _OF_LIST = frozenset(("sort", "reverse", "all", "filter", "clear_filter"))
@@ -55,14 +55,14 @@ class TopApp(Control):
     def __init__(self, source: Source, *, interval: float) -> None:
         """
         Args:
-            interval: seconds between two looks.
+            interval: seconds between two polls.
         """
         super().__init__()
         self._source = source
         self._interval = interval
-        self._sight: Sight | None = None
+        self._snapshot: Snapshot | None = None
         self._trouble: SourceError | None = None
-        self._is_looking = False
+        self._is_polling = False
         self._is_paused = False
         self._live_only = True
         self._text = ""
@@ -80,7 +80,7 @@ class TopApp(Control):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Begin to poll."""
         self.query_one(JobsTable).focus()
         self.set_interval(self._interval, self._tick)
         self._tick()
@@ -90,27 +90,27 @@ class TopApp(Control):
         """Give the connection back."""
         await self._source.close()
 
-    # ---- looking
+    # ---- polling
 
     def _tick(self) -> None:
         # A slow server is asked once at a time.
-        if not self._is_paused and not self._is_looking:
-            self._is_looking = True
-            self._look()
+        if not self._is_paused and not self._is_polling:
+            self._is_polling = True
+            self._poll()
 
     @work
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         try:
-            sight = await self._source.look()
+            snapshot = await self._source.poll()
         except SourceError as error:
             self._trouble = error
         else:
             self._trouble = None
-            # A look that was under way when all was to stand still.
-            if not self._is_paused or self._sight is None:
-                self._sight = sight
+            # A poll that was under way when all was to stand still.
+            if not self._is_paused or self._snapshot is None:
+                self._snapshot = snapshot
         finally:
-            self._is_looking = False
+            self._is_polling = False
         self._show()
 
     # ---- showing
@@ -119,35 +119,35 @@ class TopApp(Control):
         # The details are on top of this screen, which goes on.
         main = self.screen_stack[0] if self.screen_stack else None
         if main is None or not main.query(JobsTable):
-            # A look has come back while the screen is being taken down.
+            # A poll has come back while the screen is being taken down.
             return
         jobs = self._shown()
         width = self.size.width
-        main.query_one(Summary).show(self._sight, self._trouble, self._remarks(len(jobs)), width)
+        main.query_one(Summary).show(self._snapshot, self._trouble, self._remarks(len(jobs)), width)
         table = main.query_one(JobsTable)
         table.set_class(self._trouble is not None, "-stale")
-        if self._sight is not None:
-            table.show(jobs, self._sight.now, width, self._sorted_by, backwards=self._backwards)
+        if self._snapshot is not None:
+            table.show(jobs, self._snapshot.now, width, self._sorted_by, backwards=self._backwards)
         table.display = bool(jobs)
         nothing = main.query_one("#nothing", Static)
         nothing.display = not jobs
         nothing.update(self._why_nothing())
         for screen in self.screen_stack[1:]:
-            if isinstance(screen, Details) and self._sight is not None:
+            if isinstance(screen, Details) and self._snapshot is not None:
                 key = key_of(screen.job)
                 screen.show_job(
-                    next((job for job in self._sight.jobs if key_of(job) == key), None), self._sight.now
+                    next((job for job in self._snapshot.jobs if key_of(job) == key), None), self._snapshot.now
                 )
 
     def _shown(self) -> list[JobInfo]:
-        if self._sight is None:
+        if self._snapshot is None:
             return []
         jobs = [
             job
-            for job in self._sight.jobs
+            for job in self._snapshot.jobs
             if matches(job, self._text) and (display.is_live(job) or not self._live_only)
         ]
-        return in_order(jobs, self._sight.now, self._sorted_by, backwards=self._backwards)
+        return in_order(jobs, self._snapshot.now, self._sorted_by, backwards=self._backwards)
 
     def _remarks(self, shown: int) -> Sequence[str]:
         remarks = []
@@ -157,14 +157,14 @@ class TopApp(Control):
             remarks.append("with ended ones")
         if self._text:
             remarks.append(f"filter: {self._text}")
-        if self._sight is not None and shown != len(self._sight.jobs):
+        if self._snapshot is not None and shown != len(self._snapshot.jobs):
             remarks.append(f"{shown} shown")
         return remarks
 
     def _why_nothing(self) -> str:
-        if self._sight is None:
+        if self._snapshot is None:
             return ""
-        if not self._sight.jobs:
+        if not self._snapshot.jobs:
             return "No jobs. They appear here as soon as one is launched."
         if self._text:
             return "No job is like that. Escape clears the filter" + (
@@ -262,8 +262,8 @@ class TopApp(Control):
     def action_details(self) -> None:
         """Show all of the job."""
         job = self.current
-        if job is not None and self._sight is not None:
-            details = Details(job, self._sight.now)
+        if job is not None and self._snapshot is not None:
+            details = Details(job, self._snapshot.now)
             self.push_screen(details)
             self._inspect(details)
 

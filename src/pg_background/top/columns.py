@@ -13,7 +13,7 @@ from .. import display
 from ..cli.output.terminal import visible
 from ..client.model import JobInfo
 
-#: Jobs to look at first, first.
+#: The jobs that need attention first, first.
 _RANKS = ("running", "starting", "queued", "error", "lost", "timed_out", "canceled", "stopped")
 
 Values = Callable[[JobInfo, datetime], Any]

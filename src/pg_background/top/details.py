@@ -17,9 +17,8 @@ from textual.widgets import Footer, Static
 
 from .. import display
 from ..cli.output.terminal import visible
-from ..client.model import JobInfo
-from ..facts import NAME_WIDTH, error_facts, facts
-from ..inspection import Inspection
+from ..client.model import Inspection, JobInfo
+from ..job_fields import NAME_WIDTH, error_fields, job_fields
 
 
 class Details(Screen[None]):
@@ -69,7 +68,7 @@ class Details(Screen[None]):
         self._show()
 
     def _show(self) -> None:
-        # A look may come back before there is anything to show it in, and after that has been closed.
+        # A poll may come back before there is anything to show it in, and after that has been closed.
         if not self.query("#fields"):
             return
         self.query_one("#fields", Static).update(_grid(self._fields()))
@@ -85,14 +84,14 @@ class Details(Screen[None]):
         )
 
     def _fields(self) -> Iterator[tuple[str, Text]]:
-        for name, text in facts(self.job, self._now):
+        for name, text in job_fields(self.job, self._now):
             yield name, Text(visible(text), display.style(self.job) if name == "state" else "")
         if self._gone:
             yield "note", Text(self._gone, "yellow")
 
     def _error(self) -> Iterator[tuple[str, Text]]:
         error = self._inspection.error if self._inspection else None
-        yield from ((name, Text(visible(text))) for name, text in error_facts(self.job, error))
+        yield from ((name, Text(visible(text))) for name, text in error_fields(self.job, error))
 
 
 def _grid(lines: Iterable[tuple[str, Text]]) -> Table:

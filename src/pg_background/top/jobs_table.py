@@ -1,7 +1,7 @@
 """The table of jobs: a line for each, the cursor staying on its job while others come and go.
 
-Lines are drawn only while they are in sight, and anew only when they have changed: with hundreds of jobs that
-are looked at each second nothing else is cheap enough.
+Lines are drawn only while they are visible, and anew only when they have changed: with hundreds of jobs that
+are polled each second nothing else is cheap enough.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class JobsTable(ScrollView, can_focus=True):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line of what is in sight."""
+        """Draw one line of what is visible."""
         width = self.size.width
         line = self._line(y)
         style = self.rich_style
@@ -139,7 +139,7 @@ class JobsTable(ScrollView, can_focus=True):
         self._go(self._row + rows)
 
     def action_page(self, pages: int) -> None:
-        """Move it by as many lines as are in sight."""
+        """Move it by as many lines as are visible."""
         self._go(self._row + pages * max(self.size.height - 1, 1))
 
     def action_go(self, row: int) -> None:

@@ -1,4 +1,4 @@
-"""A server as the source: one connection to look, opened anew when it broke, and one for each cancel."""
+"""A server as the source: one connection for polls, opened anew when it broke, and one for each cancel."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import psycopg
 
 from ..client.client_async import AsyncClient
 from ..client.encodings import UNKNOWN, load_as_str
-from ..client.model import Handle
-from ..client.statements import identifier
-from ..inspection import NOTHING, SCHEMA, Inspection, inspection, query
-from .source import Sight, SourceError, SourceLost
+from ..client.errors import JobLost
+from ..client.model import Handle, Inspection
+from .source import Snapshot, SourceError, SourceLost
 
 #: Seconds after which a server that does not answer is taken for lost.
 PATIENCE = 10.0
@@ -30,16 +29,16 @@ class ServerSource:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._connection: AsyncConnection | None = None
-        # A look and an inspection may be wanted at once.
+        # A poll and an inspection may be wanted at once.
         self._lock = asyncio.Lock()
 
-    async def look(self) -> Sight:
+    async def poll(self) -> Snapshot:
         """See `Source`."""
-        return await self._ask(self._look)
+        return await self._ask(self._poll)
 
     async def inspect(self, handle: Handle) -> Inspection:
         """See `Source`."""
-        return await self._ask(lambda connection: self._inspect(connection, handle))
+        return await self._ask(lambda connection: AsyncClient(connection).session.inspect(handle))
 
     async def cancel(self, handle: Handle, grace: float) -> None:
         """See `Source`."""
@@ -74,30 +73,21 @@ class ServerSource:
             load_as_str(connection.adapters)
         return connection
 
-    async def _look(self, connection: AsyncConnection) -> Sight:
+    async def _poll(self, connection: AsyncConnection) -> Snapshot:
         jobs = await AsyncClient(connection).jobs()
         row = await (await connection.execute("SELECT pg_catalog.clock_timestamp()")).fetchone()
         assert row is not None
         info = connection.info
-        return Sight(jobs, row[0], f"{info.dbname} on {info.host}:{info.port} as {info.user}")
-
-    async def _inspect(self, connection: AsyncConnection, handle: Handle) -> Inspection:
-        schema = await (await connection.execute(SCHEMA)).fetchone()
-        if schema is None:
-            raise SourceError("the database does not have the extension any more")
-        statement = query(identifier(schema[0]))
-        try:
-            row = await (await connection.execute(statement, handle)).fetchone()
-        except psycopg.errors.InsufficientPrivilege:
-            return NOTHING
-        assert row is not None
-        return inspection(row)
+        return Snapshot(jobs, row[0], f"{info.dbname} on {info.host}:{info.port} as {info.user}")
 
 
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
+    except JobLost as error:
+        # The job is gone, not the server.
+        raise SourceError(str(error)) from error
     except psycopg.Error as error:
         said = " ".join((error.diag.message_primary or str(error)).split())
         if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P")[:3] == "57P":

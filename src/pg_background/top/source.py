@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ..client.model import Handle, JobInfo
-from ..inspection import Inspection
+from ..client.model import Handle, Inspection, JobInfo
 
 
 class SourceError(Exception):
@@ -20,8 +19,8 @@ class SourceLost(SourceError):
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One look at the server."""
+class Snapshot:
+    """The jobs of a server at one moment."""
 
     jobs: Sequence[JobInfo]
     #: on the server's clock
@@ -31,9 +30,9 @@ class Sight:
 
 
 class Source(Protocol):
-    """Looks at jobs, and ends them."""
+    """Lists jobs, and ends them."""
 
-    async def look(self) -> Sight:
+    async def poll(self) -> Snapshot:
         """Return the jobs as they are.
 
         Raises:

@@ -11,7 +11,7 @@ from textual.widgets import Static
 from .. import display
 from ..cli.output.terminal import visible
 from ..client.model import JobInfo, in_words
-from .source import Sight, SourceError, SourceLost
+from .source import Snapshot, SourceError, SourceLost
 
 
 class Summary(Static):
@@ -22,7 +22,7 @@ class Summary(Static):
     """
 
     def show(
-        self, sight: Sight | None, trouble: SourceError | None, remarks: Sequence[str], width: int
+        self, snapshot: Snapshot | None, trouble: SourceError | None, remarks: Sequence[str], width: int
     ) -> None:
         """Show what was seen last.
 
@@ -31,33 +31,33 @@ class Summary(Static):
             remarks: on what is shown, as a filter.
         """
         lines = Text(no_wrap=True, overflow="ellipsis")
-        lines.append_text(_first_line(sight, width))
+        lines.append_text(_first_line(snapshot, width))
         lines.append("\n")
-        lines.append_text(_second_line(sight, trouble, remarks, width))
+        lines.append_text(_second_line(snapshot, trouble, remarks, width))
         self.update(lines)
 
 
-def _first_line(sight: Sight | None, width: int) -> Text:
+def _first_line(snapshot: Snapshot | None, width: int) -> Text:
     place = Text(" pg-background top", "bold", no_wrap=True)
-    if sight is None:
+    if snapshot is None:
         return place
-    clock = sight.now.strftime("%H:%M:%S ")
-    place.append(f"  {sight.place}", "not bold")
+    clock = snapshot.now.strftime("%H:%M:%S ")
+    place.append(f"  {snapshot.place}", "not bold")
     place.truncate(width - len(clock) - 1, overflow="ellipsis", pad=True)
     return Text.assemble(place, " ", clock)
 
 
 def _second_line(
-    sight: Sight | None, trouble: SourceError | None, remarks: Sequence[str], width: int
+    snapshot: Snapshot | None, trouble: SourceError | None, remarks: Sequence[str], width: int
 ) -> Text:
     if trouble is not None:
         what = "CONNECTION LOST" if isinstance(trouble, SourceLost) else "NOT ANSWERED"
         line = Text(visible(f" {what}, trying again: {trouble}"), "bold white on red", no_wrap=True)
         line.truncate(width, overflow="ellipsis", pad=True)
         return line
-    if sight is None:
+    if snapshot is None:
         return Text(" connecting …")
-    line = Text(" ") + counts(sight.jobs)
+    line = Text(" ") + counts(snapshot.jobs)
     aside = Text("  ".join(remarks), "bold yellow")
     aside.truncate(max(width // 2, 1), overflow="ellipsis")
     line.truncate(width - aside.cell_len - 2, overflow="ellipsis", pad=True)

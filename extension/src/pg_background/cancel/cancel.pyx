@@ -46,7 +46,12 @@ cdef bint signal_worker(Job *job, uint64_t cookie, bint terminate) noexcept nogi
     return running
 
 
+cdef enum:
+    TERMINATE_WAIT_MS = 1000    # a process that has not ended by then is reported
+
+
 cdef void report_still_running(int32_t pid) noexcept nogil:
+    """Warn the caller of a job that neither its cancel nor the end of its process has ended."""
     report(WARNING, b"background job with PID %d still runs", pid)
 
 
@@ -63,16 +68,17 @@ cdef void cancel_job(Job *job, Handle *handle, int32_t grace) noexcept nogil:
     """Cancel the statement; with a grace period in milliseconds wait that long, then end the process too."""
     if not signal_worker(job, handle.cookie, False) or grace <= 0:
         return
-    # a cycle is no matter: the terminate ends it
+    # no check for a deadlock: the terminate ends it
     if wait_for_job(job, handle, grace if grace < MAX_GRACE_MS else MAX_GRACE_MS, False):
         return
     if not signal_worker(job, handle.cookie, True):
         return
-    if not wait_for_job(job, handle, 1000, False):
+    if not wait_for_job(job, handle, TERMINATE_WAIT_MS, False):
         report_still_running(handle.pid)
 
 
 cdef public Datum pgbg_cancel(FunctionCallInfo fcinfo) noexcept nogil:
+    """cancel(handle, grace_ms = 0): raises what find_job raises; members of pg_signal_backend may, too."""
     cdef Handle handle = handle_argument(fcinfo)
     cdef int32_t grace = 0
     if arg_count(fcinfo) > handle.rest:

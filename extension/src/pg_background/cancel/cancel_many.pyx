@@ -10,7 +10,7 @@ cdef struct OwnJob:
     Handle handle
     Oid user
     int32_t encoding
-    char label[257]
+    char label[LABEL_BYTES]
 
 
 cdef inline bint is_own(int32_t i, Which which) noexcept nogil:
@@ -75,6 +75,7 @@ cdef int32_t cancel_jobs(OwnJob *jobs, int count, int32_t grace) noexcept nogil:
 
 
 cdef int32_t detach_jobs(Which which) noexcept nogil:
+    """Detach those of this session that the current role may act on; returns how many were tracked until then."""
     cdef int count = 0
     cdef OwnJob *jobs = own_jobs(which, &count)
     cdef int32_t detached = 0
@@ -85,6 +86,7 @@ cdef int32_t detach_jobs(Which which) noexcept nogil:
 
 
 cdef public Datum pgbg_cancel_all(FunctionCallInfo fcinfo) noexcept nogil:
+    """cancel_all(): returns how many of this session's jobs were asked to end, without a grace period."""
     cdef int count = 0
     cdef OwnJob *jobs = own_jobs(WHICH_LIVE, &count)
     return Int32GetDatum(cancel_jobs(jobs, count, 0))
@@ -110,6 +112,7 @@ cdef public Datum pgbg_cancel_by_label(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef public Datum pgbg_detach_all(FunctionCallInfo fcinfo) noexcept nogil:
+    """detach_all(): returns how many jobs were detached, whether they have ended or not."""
     return Int32GetDatum(detach_jobs(WHICH_ALL))
 
 

@@ -15,6 +15,7 @@ cdef bint detach_job(Job *job, uint64_t cookie) noexcept nogil:
 
 
 cdef public Datum pgbg_detach(FunctionCallInfo fcinfo) noexcept nogil:
+    """detach(handle): raises what find_job raises; a job that runs goes on."""
     cdef Handle handle = handle_argument(fcinfo)
     join_sessions()
     # as unread results take what all share, who may cancel a job may also free its output

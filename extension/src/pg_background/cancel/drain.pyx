@@ -10,8 +10,8 @@ cdef public Datum pgbg_drain(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Job copy
     cdef Job *job
     cdef cbool *ended
-    cdef Datum values[12]
-    cdef cbool nulls[12]
+    cdef Datum values[OUTCOME_COLUMNS]
+    cdef cbool nulls[OUTCOME_COLUMNS]
     cdef int i
     wait = set_and_timeout(fcinfo, &set, True)
     wait_for_set(&wait)

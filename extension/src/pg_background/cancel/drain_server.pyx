@@ -23,6 +23,7 @@ cdef void require_right_to_drain(const char *what) noexcept nogil:
 
 
 cdef void set_draining(bint draining) noexcept nogil:
+    """From here on all launches are refused, or accepted again; it takes the lock."""
     lock_registry()
     registry.draining = draining
     unlock_registry()
@@ -63,6 +64,7 @@ cdef void wait_for_all(LiveJob *live, int count, long timeout) noexcept nogil:
 
 
 cdef void count_drained(LiveJob *live, int count, Drained *drained) noexcept nogil:
+    """What has become of the jobs; one whose entry another job has by now counts as finished. It takes the lock."""
     cdef int i
     memset(drained, 0, sizeof(Drained))
     share_registry()
@@ -127,6 +129,7 @@ cdef public Datum pgbg_drain_server(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef public Datum pgbg_resume_server(FunctionCallInfo fcinfo) noexcept nogil:
+    """resume_server(): accept launches again; for superusers only, else 42501."""
     join_sessions()
     require_right_to_drain(b"resume")
     set_draining(False)

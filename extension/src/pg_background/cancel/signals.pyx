@@ -33,6 +33,7 @@ cdef void on_sigusr2(int sig) noexcept nogil:
 
 
 cdef void on_worker_timeout() noexcept nogil:
+    """Handler of pg_background.worker_timeout, which binds as a cancel by cookie does."""
     global cancel_seen, cancel_binds, timeout_seen
     if running_cookie != 0:
         cancel_seen = 1

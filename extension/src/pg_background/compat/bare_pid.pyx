@@ -5,8 +5,8 @@ cdef public Datum pgbg_pid(FunctionCallInfo fcinfo) noexcept nogil:
     cdef cbool pid_is_null = False
     cdef cbool cookie_is_null = False
     cdef HeapTupleHeader record = arg_record(fcinfo, 0)
-    cdef Datum pid = GetAttributeByNum(record, 1, &pid_is_null)
-    cdef Datum cookie = GetAttributeByNum(record, 2, &cookie_is_null)
+    cdef Datum pid = GetAttributeByNum(record, HANDLE_PID + 1, &pid_is_null)
+    cdef Datum cookie = GetAttributeByNum(record, HANDLE_COOKIE + 1, &cookie_is_null)
     fcinfo.isnull = pid_is_null
     if not pid_is_null and not cookie_is_null:
         pin_worker(DatumGetInt32(pid), <uint64_t>DatumGetInt64(cookie))

@@ -25,19 +25,20 @@ cdef public Datum pg_background_launch(FunctionCallInfo fcinfo) noexcept nogil:
 cdef public Datum pg_background_stats(FunctionCallInfo fcinfo) noexcept nogil:
     """Eight columns in 2.0, seven in 1.8, which has none for jobs that ran out of time: there they have failed."""
     cdef Session session
-    cdef Datum values[8]
-    cdef cbool nulls[8]
+    cdef Datum values[STATS_COLUMNS]
+    cdef cbool nulls[STATS_COLUMNS]
     cdef int i
     memset(nulls, 0, sizeof(nulls))
     session = set_stats(values)
-    if row_type(fcinfo).natts == 7:
-        values[2] = Int64GetDatum(session.failed + session.timed_out)
-        for i in range(4, 7):
+    if row_type(fcinfo).natts == STATS_COLUMNS - 1:
+        values[STATS_WORKERS_FAILED] = Int64GetDatum(session.failed + session.timed_out)
+        for i in range(STATS_WORKERS_TIMED_OUT, STATS_COLUMNS - 1):
             values[i] = values[i + 1]
     return row_datum(fcinfo, values, nulls)
 
 
 cdef public Datum pg_background_stats_v2(FunctionCallInfo fcinfo) noexcept nogil:
+    """2.0's second name of it."""
     return pg_background_stats(fcinfo)
 
 
@@ -50,6 +51,7 @@ cdef public Datum pg_background_get_progress(FunctionCallInfo fcinfo) noexcept n
 
 
 cdef public Datum pg_background_get_progress_v2(FunctionCallInfo fcinfo) noexcept nogil:
+    """2.0's second name of it."""
     return pg_background_get_progress(fcinfo)
 
 

@@ -13,6 +13,7 @@ cdef void on_commit(int event, void *arg) noexcept nogil:
 
 
 cdef void set_up_commit() noexcept nogil:
+    """Once in a worker."""
     RegisterXactCallback(on_commit, NULL)
 
 

@@ -47,6 +47,8 @@ cdef void show_statement(const char *text) noexcept nogil:
 
 
 cdef void transaction_body(void *arg) noexcept nogil:
+    """All of a job that may fail: become its launcher, run its statements, commit. Called by run_job, which catches its
+    error; in job_context."""
     global debug_query_string, statement_start, statement_number
     cdef Job *job = <Job *>arg
     cdef JobRequest *request = <JobRequest *>address(job.request)
@@ -94,11 +96,13 @@ cdef void clean_up_after_error() noexcept nogil:
 
 
 cdef void start_statement_timeout() noexcept nogil:
+    """statement_timeout as the job's settings have it, for one statement or for the whole implicit transaction."""
     if StatementTimeout > 0:
         enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout)
 
 
 cdef void check_allowed(RawStmt *statement) noexcept nogil:
+    """Raise 0A000 for BEGIN, COMMIT and the like: the job's transaction is the worker's."""
     if nodeTag(statement.stmt) == T_TransactionStmt:
         raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
                     b"transaction control statements are not allowed in pg_background")
@@ -199,6 +203,8 @@ cdef bint do_rules_answer(List *trees) noexcept nogil:
 
 
 cdef void run_statement(Job *job, JobRequest *request, Statement *statement, bint is_last) noexcept nogil:
+    """Plan one statement and run it in an unnamed portal; rows of the last one go into the output. In the transaction,
+    and in the statement's memory context, which the caller deletes; raises the statement's error."""
     cdef List *plans
     cdef Portal portal
     cdef QueryCompletion completion

@@ -1,6 +1,7 @@
 # The end of a job, in its worker: its final state, and the error where there is one.
 
 cdef int final_state(ErrorData *error) noexcept nogil:
+    """JobState of the running job, by the error that it has ended with, or NULL."""
     if error == NULL:
         return JOB_STOPPED
     if error.sqlerrcode == ERRCODE_QUERY_CANCELED:
@@ -16,15 +17,13 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     """Tell the end. In this order: the worker can be given its next job, the job is final, then those who wait wake,
     so that a launch right after a wait finds this worker warm."""
     global my_job
-    cdef Garbage garbage, unwanted
+    cdef Garbage garbage, packed
     cdef PGPROC *reader
-    cdef dsa_pointer packed = InvalidDsaPointer
-    cdef uint32_t packed_size = 0
     cdef int state = final_state(error)
     cdef Turn turn = NO_TURN
     cdef bint others_wait
     memset(&garbage, 0, sizeof(garbage))
-    memset(&unwanted, 0, sizeof(unwanted))
+    memset(&packed, 0, sizeof(packed))
     if error != NULL:
         if error.message == NULL:
             error.message = pstrdup(b"missing error text")
@@ -32,20 +31,10 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
             error.message = psprintf(b"canceling background job due to %s", timeout_name(job))
             report(LOG, b"%s", error.message)
         copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES, job.encoding)
-        packed_size = <uint32_t>packed_error_size(error)
-        # where there is no room, the code and the start of the message in the entry have to do
-        packed = allocate(packed_size, job.may_take_reserve)
-        if packed != InvalidDsaPointer:
-            pack_error(error, address(packed))
+        pack_in_job_memory(error, job.may_take_reserve, &packed)
     SetUserIdAndSecContext(my_worker.identity.login, 0)
     lock_registry()
-    if packed != InvalidDsaPointer and does_role_memory_fit(role_usage(job), &job.role_limits, packed_size):
-        job.error = packed
-        job.error_size = packed_size
-        count_memory(job, packed_size)
-    elif packed != InvalidDsaPointer:
-        unwanted.error = packed
-        unwanted.bytes = packed_size
+    keep_error(job, &packed)
     end_job(job, state, error.sqlerrcode if error != NULL else 0)
     reader = job.reader_proc
     settle(job, &garbage)
@@ -67,6 +56,6 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
     unlock_registry()
     wake_waiters(job, reader)
     dispose(&garbage)
-    dispose(&unwanted)
+    dispose(&packed)
     if others_wait:
         wake_keeper()

@@ -1,6 +1,6 @@
 # Telling the end of a job to sessions that listen: NOTIFY, where the launcher's pg_background.notify_channel says so.
 
-cdef char due_channel[64]
+cdef char due_channel[NAMEDATALEN]
 
 
 cdef void choose_channel(Job *job) noexcept nogil:
@@ -12,6 +12,7 @@ cdef void choose_channel(Job *job) noexcept nogil:
 
 
 cdef void notify_body(void *payload) noexcept nogil:
+    """Send the NOTIFY in a transaction of its own; raises what that raises, for notify_end to catch."""
     StartTransactionCommand()
     disable_transaction_timeout()
     Async_Notify(due_channel, <char *>payload)

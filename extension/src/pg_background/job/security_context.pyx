@@ -10,6 +10,7 @@ cdef bint is_context_due
 
 
 cdef void enter_security_context() noexcept nogil:
+    """Enter the kept context, unless the transaction has entered it already."""
     global is_context_due
     if is_context_due:
         is_context_due = False
@@ -26,12 +27,14 @@ cdef void keep_security_context(Job *job) noexcept nogil:
 
 
 cdef void forget_security_context() noexcept nogil:
+    """From the end of the job on no transaction gets its context."""
     global kept_context, is_context_due
     kept_context = 0
     is_context_due = False
 
 
 cdef void on_transaction_end(int event, void *arg) noexcept nogil:
+    """Callback of transactions: leave the context, and see that the next one enters it."""
     global is_context_due
     if kept_context != 0 and (event == XACT_EVENT_COMMIT or event == XACT_EVENT_ABORT):
         SetUserIdAndSecContext(kept_user, 0)
@@ -40,10 +43,12 @@ cdef void on_transaction_end(int event, void *arg) noexcept nogil:
 
 
 cdef void on_invalidation(Datum arg, int cache, uint32_t hash_value) noexcept nogil:
+    """Callback for invalidations: the one that on_transaction_end has sent comes as the next transaction begins."""
     if is_own_invalidation(hash_value):
         enter_security_context()
 
 
 cdef void set_up_security_context() noexcept nogil:
+    """Once in a worker."""
     RegisterXactCallback(on_transaction_end, NULL)
     CacheRegisterSyscacheCallback(OWN_INVALIDATION_CACHE, on_invalidation, 0)

@@ -6,18 +6,21 @@ cdef bint statement_was_logged
 
 
 cdef bint is_statement_logged(RawStmt *tree) noexcept nogil:
+    """As check_log_statement() of the server."""
     if log_statement == LOGSTMT_NONE:
         return False
     return log_statement == LOGSTMT_ALL or GetCommandLogLevel(<Node *>tree) <= log_statement
 
 
 cdef void begin_log(TimestampTz began) noexcept nogil:
+    """Before a statement: when it has begun, for its duration."""
     global statement_began, statement_was_logged
     statement_began = began
     statement_was_logged = False
 
 
 cdef void log_statement_text(JobRequest *request, Statement *statement) noexcept nogil:
+    """Log the statement and its parameters where log_statement says so."""
     global statement_was_logged
     if is_statement_logged(statement.tree):
         statement_was_logged = True
@@ -29,8 +32,9 @@ cdef inline bint is_as_long(int64_t microseconds, int minimum) noexcept nogil:
 
 
 cdef bint is_in_sample() noexcept nogil:
+    """Whether log_statement_sample_rate takes this statement."""
     return (log_statement_sample_rate >= 1
-            or <double>(random_bits() >> 11) / 9007199254740992.0 < log_statement_sample_rate)
+            or random_fraction() < log_statement_sample_rate)
 
 
 cdef void log_duration_of(JobRequest *request, const char *text) noexcept nogil:

@@ -19,6 +19,8 @@ cdef int statement_count
 
 
 cdef void cut_statement(const char *sql, int start, int end, Statement *statement) noexcept nogil:
+    """Take the text from `start` to `end` without the blanks and semicolons around it, into the current memory
+    context."""
     while start < end and (is_space(sql[start]) or sql[start] == c';'):
         start += 1
     while start < end and is_space(sql[end - 1]):

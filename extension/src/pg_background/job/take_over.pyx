@@ -20,6 +20,7 @@ cdef Size own_capacity
 
 
 cdef void keep_copy(char **buffer, Size *capacity, const char *data, Size size) noexcept nogil:
+    """Copy into a buffer of TopMemoryContext, which grows if need be."""
     ensure_capacity(buffer, capacity, size)
     memcpy(buffer[0], data, size)
 
@@ -187,6 +188,8 @@ cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
 # ---- all together
 
 cdef void take_over_body(void *arg) noexcept nogil:
+    """Take over identity, libraries, settings and name. Raises what any of them raises; take_over says what that
+    means."""
     cdef Job *job = <Job *>arg
     cdef JobRequest *request = <JobRequest *>address(job.request)
     if job.identity.system_user != 0:
@@ -202,6 +205,7 @@ cdef void take_over_body(void *arg) noexcept nogil:
 
 
 cdef bint is_interruption(ErrorData *error) noexcept nogil:
+    """Whether the job, not this process, was asked to end."""
     return error.sqlerrcode == ERRCODE_QUERY_CANCELED or error.sqlerrcode == ERRCODE_ADMIN_SHUTDOWN
 
 
@@ -222,6 +226,7 @@ cdef void take_over(Job *job) noexcept nogil:
 
 
 cdef bint is_superuser_shown() noexcept nogil:
+    """The setting is_superuser, which the server keeps for the outer role."""
     return strcmp(GetConfigOption("is_superuser", False, False), b"on") == 0
 
 
@@ -252,6 +257,7 @@ cdef bint does_fatal_return_job(int32_t sqlstate) noexcept nogil:
 
 
 cdef void note_traces_body(void *arg) noexcept nogil:
+    """Note temp_buffers and custom settings in this worker's place; may raise for want of memory."""
     my_worker.temp_buffers = NLocBuffer
     # before the comparison: the name takes memory, too
     show_idle_name()

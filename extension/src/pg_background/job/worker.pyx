@@ -1,11 +1,15 @@
 # A worker's life: check in, connect, take jobs until idle for long enough or asked to leave.
 
+cdef enum:
+    RESERVED_POLL_MS = 1000
+
 cdef Worker *my_worker              # this process's place, if it is a worker
 cdef uint32_t my_generation
 cdef Job *my_job                    # being run
 cdef bint is_connected
 cdef int32_t refusal_sqlstate       # why this process could not connect, 0 if it does not know
-cdef char refusal[512]
+cdef char refusal[MESSAGE_BYTES]
+cdef ErrorData *end_error           # with which this process ends, where it is a job's own, or that refusal; else NULL
 cdef ErrorContextCallback error_watch
 cdef emit_log_hook_type previous_log
 cdef int job_timeout                # id of the timer for pg_background.worker_timeout
@@ -39,7 +43,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     Runs before shared memory is left and after the transaction was aborted, as it was registered first.
     """
     global my_worker, running_cookie, output_is_kept
-    cdef Garbage garbage
+    cdef Garbage garbage, error
     cdef Job *job = NULL
     cdef PGPROC *reader = NULL
     cdef bint jobs_wait
@@ -49,6 +53,7 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     # what is raised from here on is for nobody
     output_is_kept = False
     memset(&garbage, 0, sizeof(garbage))
+    pack_end_error(&error)
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
         if my_worker.job >= 0 and is_connected and not is_canceled_here() and (
@@ -61,7 +66,9 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
             end_job_of_dead(job, &garbage)
         elif was_refused():
             job = fail_refused(&garbage)
-        reader = job.reader_proc if job != NULL else NULL
+        if job != NULL:
+            reader = job.reader_proc
+            give_end_error(job, &error)
         free_place(my_worker)
         registry.last_exit = GetCurrentTimestamp()
     jobs_wait = registry.first_in_need >= 0
@@ -73,8 +80,23 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     if job != NULL:
         wake_waiters(job, reader)
     dispose(&garbage)
+    dispose(&error)
     if jobs_wait:
         wake_keeper()
+
+
+cdef void pack_end_error(Garbage *error) noexcept nogil:
+    """Copy end_error into job memory, so that a job may get it under the lock; what none gets is disposed of."""
+    memset(error, 0, sizeof(Garbage))
+    if end_error != NULL:
+        # whose it will be, and so whether it may take of the reserve, is not known yet
+        pack_in_job_memory(end_error, False, error)
+
+
+cdef void give_end_error(Job *job, Garbage *error) noexcept nogil:
+    """To the job that ended with it; one that nobody asks any more has given up its memory. Under the lock."""
+    if job.state == JOB_ERROR and job.error == InvalidDsaPointer and (job.tracked or not job.in_history):
+        keep_error(job, error)
 
 
 cdef inline bint is_canceled_here() noexcept nogil:
@@ -117,6 +139,7 @@ cdef void end_job_of_dead(Job *job, Garbage *garbage) noexcept nogil:
 
 
 cdef int end_of_dead_job(Job *job) noexcept nogil:
+    """JobState of a job whose process ends with it; under the lock."""
     if has_committed and job == my_job:
         return JOB_STOPPED
     if job.overdue or (timeout_seen and job == my_job):
@@ -143,7 +166,7 @@ cdef void watch_error(void *arg) noexcept nogil:
 
     A callback for the context of errors sees all that is reported, a log hook only what log_min_messages lets pass.
     """
-    global refusal_sqlstate, job_goes_back
+    global refusal_sqlstate, end_error, job_goes_back
     cdef MemoryContext old
     cdef ErrorData *error
     if is_connected and not in_message and (my_job == NULL or has_committed or not is_own_reason(geterrcode())):
@@ -156,18 +179,23 @@ cdef void watch_error(void *arg) noexcept nogil:
         refusal_sqlstate = error.sqlerrcode
         copy_clipped(refusal, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      GetDatabaseEncoding())
-    elif error.elevel == FATAL and does_fatal_return_job(error.sqlerrcode):
+        end_error = error
+        return
+    if error.elevel == FATAL and does_fatal_return_job(error.sqlerrcode):
         job_goes_back = True
     elif error.elevel == FATAL and my_job != NULL and not has_committed and is_own_reason(error.sqlerrcode):
         my_job.sqlstate = error.sqlerrcode
         copy_clipped(my_job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES,
                      my_job.encoding)
+        end_error = error
+        return
     elif note_cut(error):
         return
     FreeErrorData(error)
 
 
 cdef void log_hook(ErrorData *error) noexcept nogil:
+    """Show a hidden statement to the server's log again before an error in it is written."""
     if error.elevel >= ERROR:
         show_to_log()
     if previous_log != NULL:
@@ -188,6 +216,8 @@ cdef void name_port() noexcept nogil:
 
 
 cdef void connect() noexcept nogil:
+    """Connect to the database of this worker's place as its login, then set up what jobs need. A login that is refused
+    ends the process; watch_error keeps the reason for worker_exit."""
     global job_context, job_timeout, error_context_stack, is_connected, previous_log, emit_log_hook
     BackgroundWorkerUnblockSignals()
     previous_log = emit_log_hook
@@ -210,6 +240,8 @@ cdef void connect() noexcept nogil:
 
 
 cdef public void pgbg_worker_main(Datum main_arg) noexcept nogil:
+    """Entry of a worker process, for the postmaster; the argument has the place in its low half, the generation above
+    it."""
     cdef Job *job
     pqsignal(SIGTERM, die)
     pqsignal(SIGINT, on_sigint)
@@ -298,7 +330,7 @@ cdef Job *next_job() noexcept nogil:
             return NULL
         # reserved by its starter: not idle, however long it takes
         if timeout <= 0:
-            timeout = 1000
+            timeout = RESERVED_POLL_MS
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
         ResetLatch(MyLatch)
         CHECK_FOR_INTERRUPTS()

@@ -34,6 +34,7 @@ cdef struct Launch:
 
 
 cdef int32_t checked_queue_size(int32_t queue_size) noexcept nogil:
+    """The size, or the default at 0 or less; raises 22023 where it is too small or too large."""
     if queue_size <= 0:
         return setting_default_queue_size
     if queue_size < MIN_QUEUE_SIZE:
@@ -174,6 +175,7 @@ cdef Refusal why_refused(Launch *launch, int64_t memory) noexcept nogil:
 
 
 cdef void raise_refusal(Refusal refusal, Launch *launch) noexcept nogil:
+    """Raise 53300 while the server drains, else 53400: a limit is reached."""
     if refusal == IS_DRAINING:
         raise_with_hint(ERRCODE_TOO_MANY_CONNECTIONS,
                         b"A superuser, or a member of pg_signal_backend, can call pg_background_resume_server().",
@@ -313,6 +315,8 @@ cdef Job *launch_of_session(int32_t session) noexcept nogil:
 
 
 cdef void find_worker(void *what) noexcept nogil:
+    """Body of run_guarded: give the job that no idle worker took to a fresh process, or leave it to the backlog. An
+    error on the way takes the job back (abandon_job)."""
     cdef Pending *pending = <Pending *>what
     take_hold(&pending.hold, abandon_job, pending)
     if pending.launch.on_full == FULL_IS_ERROR:
@@ -388,12 +392,14 @@ cdef void read_launch(FunctionCallInfo fcinfo, Launch *launch) noexcept nogil:
 
 
 cdef public Datum pgbg_launch(FunctionCallInfo fcinfo) noexcept nogil:
+    """launch(sql, queue_size = 0, label = NULL): raises the errors of start_job."""
     cdef Launch launch
     read_launch(fcinfo, &launch)
     return launch_job(fcinfo, &launch)
 
 
 cdef public Datum pgbg_submit(FunctionCallInfo fcinfo) noexcept nogil:
+    """submit(sql, queue_size = 0, label = NULL): as launch, but without output."""
     cdef Launch launch
     read_launch(fcinfo, &launch)
     launch.submitted = True

@@ -41,11 +41,14 @@ cdef Size serialize_settings() noexcept nogil:
 
 
 cdef Size request_bytes(Launch *launch) noexcept nogil:
+    """Size of the request in job memory; write_request fills all of it."""
     return (MAXALIGN(sizeof(JobRequest)) + MAXALIGN(launch.settings_size) + MAXALIGN(launch.libraries_size)
             + launch.sql_size + 1 + launch.parameters_size + launch.system_user_size)
 
 
 cdef void write_request(void *place, Launch *launch) noexcept nogil:
+    """Pack what the job is told into `place`, of request_bytes. Between its allocation and accept_job: nothing raises
+    here."""
     cdef JobRequest *request = <JobRequest *>place
     request.settings_size = launch.settings_size
     request.libraries_size = launch.libraries_size

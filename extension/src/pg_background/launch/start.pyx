@@ -1,6 +1,7 @@
 # start: the one full launcher, for named arguments.
 
 cdef OnFull on_full_argument(FunctionCallInfo fcinfo, int n) noexcept nogil:
+    """error, wait or queue, error by default; raises 22023 for anything else."""
     cdef const char *value
     if arg_isnull(fcinfo, n):
         return FULL_IS_ERROR

@@ -1,11 +1,15 @@
 # Hooks into other sessions' statements: idle workers must not stand in the way of DROP DATABASE and the like, and a
 # job that swallowed its cancel (cancel/signals.pyx) starts no further statement.
 
+cdef enum:
+    EVICT_POLL_MS = 10          # a worker that has become idle tells nobody
+
 cdef ProcessUtility_hook_type previous_utility
 cdef ExecutorStart_hook_type previous_executor_start
 
 
 cdef const char *template_of(List *options) noexcept nogil:
+    """The database that CREATE DATABASE copies."""
     cdef int i
     cdef DefElem *option
     for i in range(list_length(options)):
@@ -69,13 +73,15 @@ cdef void empty_database_of_idle_workers(const char *name, Node *statement) noex
         if TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) > EVICT_MS:
             return
         ConditionVariablePrepareToSleep(&registry.worker_left)
-        ConditionVariableTimedSleep(&registry.worker_left, 10, PG_WAIT_EXTENSION)
+        ConditionVariableTimedSleep(&registry.worker_left, EVICT_POLL_MS, PG_WAIT_EXTENSION)
         ConditionVariableCancelSleep()
         CHECK_FOR_INTERRUPTS()
 
 
 cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, int context, void *parameters,
                        void *environment, DestReceiver *receiver, QueryCompletion *completion) noexcept nogil:
+    """Before a utility statement: end a job that swallowed its cancel, ask idle workers to leave a database that is to
+    be dropped or copied, hide the SQL of a definer's job."""
     cdef const char *database = database_to_be_alone_with(planned.utilityStmt)
     cdef bint hidden
     end_if_cancel_was_swallowed()
@@ -92,6 +98,8 @@ cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, i
 
 
 cdef void executor_start_hook(QueryDesc *query, int flags) noexcept nogil:
+    """Before a plan runs: end a job that swallowed its cancel, hide the SQL of a definer's job from parallel
+    workers."""
     end_if_cancel_was_swallowed()
     enter_security_context()
     if previous_executor_start != NULL:

@@ -122,6 +122,7 @@ cdef Datum reference_value(Shape *shape, Datum value) noexcept nogil:
 
 
 cdef Datum array_apart(Shape *shape, Datum value) noexcept nogil:
+    """An array of its elements taken apart; each in a record where the element is an array itself (SHAPE_BOXES)."""
     cdef ArrayType *array = array_of(value)
     cdef Datum *values = NULL
     cdef cbool *nulls = NULL
@@ -156,6 +157,7 @@ cdef TupleDesc desc_of_record(Shape *shape, HeapTupleHeader record) noexcept nog
 
 
 cdef Datum fields_apart(Shape *shape, HeapTupleHeader record) noexcept nogil:
+    """A record of the fields taken apart, without the dropped ones."""
     cdef TupleDesc desc = desc_of_record(shape, record)
     cdef Datum *values = <Datum *>palloc(sizeof(Datum) * (desc.natts + 1))
     cdef cbool *nulls = <cbool *>palloc(sizeof(cbool) * (desc.natts + 1))
@@ -174,6 +176,7 @@ cdef Datum fields_apart(Shape *shape, HeapTupleHeader record) noexcept nogil:
 # ---- anonymous records and anyarray: each value may have another shape, which is told before the first that has it
 
 cdef Datum record_apart(Datum value) noexcept nogil:
+    """An anonymous record, which bears the number of its shape as its typmod."""
     cdef HeapTupleHeader record = record_of(value)
     cdef int number = number_of_record(record_type(record), record_typmod(record))
     cdef Datum apart = fields_apart(&sent_records[number].shape, record)
@@ -185,18 +188,19 @@ cdef Datum any_array_apart(Shape *shape, Datum value) noexcept nogil:
     """With the text, for who does not know the type of the elements."""
     cdef int number = number_of_record(ANYARRAYOID, <int32_t>array_element_type(array_of(value)))
     cdef Shape *sent = &sent_records[number].shape
-    cdef Datum values[2]
-    cdef cbool nulls[2]
+    cdef Datum values[ANY_ARRAY_FIELDS]
+    cdef cbool nulls[ANY_ARRAY_FIELDS]
     cdef Datum apart
     memset(nulls, 0, sizeof(nulls))
-    values[0] = CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
-    values[1] = take_apart(&sent.parts[1], value)
+    values[ANY_ARRAY_TEXT] = CStringGetTextDatum(OutputFunctionCall(&shape.function, value))
+    values[ANY_ARRAY_VALUE] = take_apart(&sent.parts[ANY_ARRAY_VALUE], value)
     apart = HeapTupleGetDatum(heap_form_tuple(sent.wire_desc, values, nulls))
     set_record_typmod(record_of(apart), number)
     return apart
 
 
 cdef int number_of_record(Oid type, int32_t typmod) noexcept nogil:
+    """The number by which the reader knows this row type; it is told now if it is new to the job."""
     cdef int i
     # the last ones first: most often all values of a column have the same
     for i in range(sent_record_count - 1, -1, -1):

@@ -131,6 +131,8 @@ cdef MinimalTuple sendable_tuple(TupleTableSlot *slot, cbool *should_free) noexc
 
 
 cdef cbool rows_receive(TupleTableSlot *slot, DestReceiver *self) noexcept nogil:
+    """Callback of the receiver: append one row to the batch, in the row context. May write, and so wait for the
+    reader."""
     cdef MinimalTuple tuple
     cdef cbool should_free = False
     cdef Size size
@@ -167,6 +169,7 @@ cdef void write_tuple(MinimalTuple tuple) noexcept nogil:
 
 
 cdef void flush_rows() noexcept nogil:
+    """Write the batch as a message; may wait for the reader, and raises where the output finds no place."""
     cdef uint32_t count = rows.count
     cdef Size used = rows.used
     rows.count = 0
@@ -176,6 +179,7 @@ cdef void flush_rows() noexcept nogil:
 
 
 cdef void rows_end(DestReceiver *self) noexcept nogil:
+    """Callback of the receiver: rows are flushed when all statements have run."""
     pass
 
 
@@ -184,6 +188,7 @@ cdef DestReceiver *rows_receiver() noexcept nogil:
 
 
 cdef void set_up_rows() noexcept nogil:
+    """Once in a worker."""
     memset(&rows, 0, sizeof(rows))
     rows.receiver.receiveSlot = rows_receive
     rows.receiver.rStartup = rows_start

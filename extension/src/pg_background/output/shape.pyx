@@ -20,6 +20,12 @@ cdef enum ShapeKind:
 cdef enum:
     MOST_PARTS = 100000         # of one shape: types within types may be many more than there are types
 
+cdef enum:
+    # what a value of anyarray travels as
+    ANY_ARRAY_TEXT = 0          # as the job has written it
+    ANY_ARRAY_VALUE
+    ANY_ARRAY_FIELDS
+
 cdef enum Locking:
     LOCK_NOTHING = 0
     LOCK_TYPES                  # against change, until the end of the transaction
@@ -63,22 +69,24 @@ cdef bint is_reference(Oid type) noexcept nogil:
 
 cdef bint needs_no_shape(Oid type) noexcept nogil:
     """A base type or range of PostgreSQL itself, or an array of such: no DDL can change what its bytes mean."""
-    cdef TypeFacts facts
-    if type >= FirstUnpinnedObjectId or is_reference(type) or not get_type_facts(type, &facts):
+    cdef TypeRow row
+    if type >= FirstUnpinnedObjectId or is_reference(type) or not get_type_row(type, &row):
         return False
-    if facts.element != InvalidOid:
-        type = facts.element
-        if is_reference(type) or not get_type_facts(type, &facts):
+    if row.element != InvalidOid:
+        type = row.element
+        if is_reference(type) or not get_type_row(type, &row):
             return False
-    return facts.kind == c'b' or facts.kind == c'r' or facts.kind == c'm'
+    return row.kind == c'b' or row.kind == c'r' or row.kind == c'm'
 
 
 cdef void add_parts(Shape *shape, int count) noexcept nogil:
+    """Room for the parts, in zeros, in the current memory context."""
     shape.count = count
     shape.parts = <Shape *>palloc0(sizeof(Shape) * (count + 1))
 
 
 cdef void set_plain(Shape *shape, Oid type) noexcept nogil:
+    """Of a type whose values go as they are."""
     shape.kind = SHAPE_PLAIN
     shape.type = type
     shape.typmod = -1
@@ -104,6 +112,7 @@ cdef bint find_shape(Shape *shape, Oid type, int32_t typmod, int lock) noexcept 
 
 
 cdef void travel_as_text(Shape *shape) noexcept nogil:
+    """Of a type whose values no type can read elsewhere."""
     shape.kind = SHAPE_TEXT
     shape.wire = TEXTOID
     shape.count = 0
@@ -112,26 +121,26 @@ cdef void travel_as_text(Shape *shape) noexcept nogil:
 cdef bint find_part(Shape *shape, Oid type, int32_t typmod, int lock) noexcept nogil:
     """The same for a type within the one that is looked up."""
     global shape_room
-    cdef TypeFacts facts
+    cdef TypeRow row
     check_stack_depth()
     CHECK_FOR_INTERRUPTS()
     memset(shape, 0, sizeof(Shape))
     set_plain(shape, type)
     shape.typmod = typmod
     shape_room -= 1
-    if shape_room < 0 or not get_type_facts(type, &facts):
+    if shape_room < 0 or not get_type_row(type, &row):
         return False
-    if facts.kind == c'c':
+    if row.kind == c'c':
         return find_fields(shape, lock)
-    if facts.kind == c'e':
+    if row.kind == c'e':
         find_labels(shape)
-    elif facts.kind == c'd':
+    elif row.kind == c'd':
         shape.kind = SHAPE_DOMAIN
         add_parts(shape, 1)
-        if not find_part(shape.parts, facts.base, facts.base_typmod, lock):
+        if not find_part(shape.parts, row.base, row.base_typmod, lock):
             return False
         shape.wire = shape.parts.wire
-        shape.not_null_since = facts.change if facts.not_null else 0
+        shape.not_null_since = row.change if row.not_null else 0
         shape.check_count = domain_checks(type, &shape.checks)
     elif type == RECORDOID:
         shape.kind = SHAPE_RECORD
@@ -140,19 +149,19 @@ cdef bint find_part(Shape *shape, Oid type, int32_t typmod, int lock) noexcept n
     elif type == ANYARRAYOID:
         shape.kind = SHAPE_ANYARRAY
         shape.wire = RECORDOID
-    elif facts.kind == c'p':
+    elif row.kind == c'p':
         travel_as_text(shape)
     elif is_reference(type):
         shape.kind = SHAPE_REFERENCE
         shape.wire = BYTEAOID
-    elif (facts.kind == c'r' or facts.kind == c'm') and type >= FirstUnpinnedObjectId:
+    elif (row.kind == c'r' or row.kind == c'm') and type >= FirstUnpinnedObjectId:
         shape.kind = SHAPE_WRITTEN
         shape.wire = BYTEAOID
         add_parts(shape, 1)
-        return find_part(shape.parts, get_range_subtype(type) if facts.kind == c'r' else get_multirange_range(type),
+        return find_part(shape.parts, get_range_subtype(type) if row.kind == c'r' else get_multirange_range(type),
                          -1, lock)
-    elif facts.element != InvalidOid and not needs_no_shape(type):
-        return find_element(shape, facts.element, lock)
+    elif row.element != InvalidOid and not needs_no_shape(type):
+        return find_element(shape, row.element, lock)
     elif type >= FirstUnpinnedObjectId:
         shape.kind = SHAPE_WRITTEN
         shape.wire = BYTEAOID
@@ -160,6 +169,7 @@ cdef bint find_part(Shape *shape, Oid type, int32_t typmod, int lock) noexcept n
 
 
 cdef bint find_element(Shape *shape, Oid element, int lock) noexcept nogil:
+    """The shape of an array, by that of its elements; as find_part."""
     add_parts(shape, 1)
     if not find_part(shape.parts, element, -1, lock):
         return False
@@ -178,27 +188,30 @@ cdef bint find_element(Shape *shape, Oid element, int lock) noexcept nogil:
 cdef bint find_any_array(Shape *shape, Oid element) noexcept nogil:
     """Of a value of anyarray with such elements, as a record: its text, then the array."""
     cdef Oid array = get_array_type(element)
+    cdef Shape *value
     shape.kind = SHAPE_COMPOSITE
     shape.type = ANYARRAYOID
     shape.typmod = <int32_t>element
     shape.wire = RECORDOID
-    add_parts(shape, 2)
-    set_plain(&shape.parts[0], TEXTOID)
-    if array != InvalidOid and not find_shape(&shape.parts[1], array, -1, LOCK_TYPES):
+    add_parts(shape, ANY_ARRAY_FIELDS)
+    value = &shape.parts[ANY_ARRAY_VALUE]
+    set_plain(&shape.parts[ANY_ARRAY_TEXT], TEXTOID)
+    if array != InvalidOid and not find_shape(value, array, -1, LOCK_TYPES):
         return False
     if array == InvalidOid:
         # the statistics of a column of arrays
-        shape.parts[1].kind = SHAPE_BOXES
-        shape.parts[1].wire = RECORDARRAYOID
-        add_parts(&shape.parts[1], 1)
-        if not find_shape(shape.parts[1].parts, element, -1, LOCK_TYPES):
+        value.kind = SHAPE_BOXES
+        value.wire = RECORDARRAYOID
+        add_parts(value, 1)
+        if not find_shape(value.parts, element, -1, LOCK_TYPES):
             return False
-    shape.parts[0].name = "text"
-    shape.parts[1].name = "array"
+    shape.parts[ANY_ARRAY_TEXT].name = "text"
+    value.name = "array"
     return True
 
 
 cdef void find_labels(Shape *shape) noexcept nogil:
+    """The labels of an enum, with their OIDs."""
     cdef Oid *oids = NULL
     cdef char **labels = NULL
     cdef int i
@@ -213,18 +226,18 @@ cdef void find_labels(Shape *shape) noexcept nogil:
 
 cdef bint find_fields(Shape *shape, int lock) noexcept nogil:
     """Of a composite type or a table's rows, without the dropped ones."""
-    cdef TypeFacts facts
+    cdef TypeRow row
     cdef Oid relation
     cdef bint found
-    if not get_type_facts(shape.type, &facts):
+    if not get_type_row(shape.type, &row):
         return False
-    relation = facts.relation
+    relation = row.relation
     if lock != LOCK_FREE_TYPES:
         LockRelationOid(relation, AccessShareLock)
     elif not ConditionalLockRelationOid(relation, AccessShareLock):
         return False
     # it may have gone while the lock was waited for, and only locked it cannot go now
-    found = get_type_facts(shape.type, &facts)
+    found = get_type_row(shape.type, &row)
     if found:
         found = find_fields_of(shape, lookup_rowtype_tupdesc_copy(shape.type, -1), lock)
     if lock == LOCK_NOTHING:
@@ -233,6 +246,7 @@ cdef bint find_fields(Shape *shape, int lock) noexcept nogil:
 
 
 cdef bint find_fields_of(Shape *shape, TupleDesc desc, int lock) noexcept nogil:
+    """The shape of a row type, by those of its columns; as find_part."""
     cdef int i
     cdef int n = 0
     shape.kind = SHAPE_COMPOSITE
@@ -315,11 +329,11 @@ cdef bint can_be_declared(Shape *shape) noexcept nogil:
 
 cdef bint is_of_other_session(Shape *shape) noexcept nogil:
     """Whether it is made of a temporary type, which goes when its session, or the worker's job, ends."""
-    cdef TypeFacts facts
+    cdef TypeRow row
     cdef bint is_other = False
     cdef int i = 0
     if shape.kind != SHAPE_LABEL:
-        is_other = get_type_facts(shape.type, &facts) and isOtherTempNamespace(facts.schema)
+        is_other = get_type_row(shape.type, &row) and isOtherTempNamespace(row.schema)
     while not is_other and i < shape.count:
         is_other = is_of_other_session(&shape.parts[i])
         i += 1

@@ -18,6 +18,7 @@ cdef struct PackedCheck:
 
 
 cdef void pack_shape(StringInfo buffer, Shape *shape) noexcept nogil:
+    """Append the shape with all its parts; unpack_shape reads it."""
     cdef PackedShape packed
     cdef PackedCheck check
     cdef int i

@@ -1,6 +1,12 @@
 # Messages out of a job's stream: below `spilled` from the file, above it from the ring. Offsets are absolute, so a
 # reader that only looks keeps its own position and takes nothing; one that reads publishes it to make room.
 
+cdef enum:
+    MOVER_POLL_MS = 100         # how often a reader looks whether a mover has ended, if it missed the broadcast
+    BUFFER_RESERVE = 65536      # room for the messages that follow, which are mostly of one size
+    OVERDUE_STEP_US = 1000000   # between the cancel of an overdue job, the end of its process, and giving it up
+
+
 cdef struct Stream:
     Hold claim
     ShownWait wait
@@ -44,7 +50,7 @@ cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
         mine = known and job.reader == READER_NONE
         moving = known and job.reader == READER_MOVING
         if mine:
-            claim(job, READER_LOOKING)
+            claim(job, READER_PEEKING)
             take_hold(&stream.claim, close_stream, stream)
         unlock_registry()
         if not known:
@@ -53,19 +59,21 @@ cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
             raise_error(ERRCODE_OBJECT_IN_USE, b"the result of PID %d is being read by another session", handle.pid)
         if moving:
             ConditionVariablePrepareToSleep(&job.changed)
-            ConditionVariableTimedSleep(&job.changed, 100, PG_WAIT_EXTENSION)
+            ConditionVariableTimedSleep(&job.changed, MOVER_POLL_MS, PG_WAIT_EXTENSION)
             ConditionVariableCancelSleep()
     start_waiting(&stream.wait, job, handle.cookie)
     rewind_stream(stream)
 
 
 cdef void close_stream(void *what) noexcept nogil:
+    """End the claim, however the call ends; never raises. A result of which rows were taken is consumed."""
     cdef Stream *stream = <Stream *>what
     close_spill(&stream.spill)
     let_go(stream.job)
 
 
 cdef void rewind_stream(Stream *stream) noexcept nogil:
+    """Back to the oldest byte that was not taken."""
     stream.at = pg_atomic_read_u64(&stream.job.consumed)
 
 
@@ -150,6 +158,8 @@ cdef bint read_exactly(Stream *stream, char *to, Size size) noexcept nogil:
 
 
 cdef void wait_for_output(Stream *stream) noexcept nogil:
+    """Sleep until the worker has written or ended; checks for a deadlock every deadlock_timeout (40P01), heeds the
+    deadline, and may be cancelled."""
     cdef Job *job = stream.job
     cdef long nap = DeadlockTimeout
     cdef long left
@@ -171,7 +181,7 @@ cdef void enforce_deadline(Stream *stream) noexcept nogil:
     """Past it the job is canceled, a second later ended with its process, and after one more no longer waited for."""
     if stream.deadline == 0 or stream.given_up or GetCurrentTimestamp() < stream.deadline:
         return
-    stream.deadline = GetCurrentTimestamp() + 1000000
+    stream.deadline = GetCurrentTimestamp() + OVERDUE_STEP_US
     stream.overdue_steps += 1
     if stream.overdue_steps <= 2:
         end_overdue_job(stream.job, stream.cookie, stream.overdue_steps == 2)
@@ -213,8 +223,8 @@ cdef bint next_message(Stream *stream) noexcept nogil:
     enforce_deadline(stream)
     if not read_exactly(stream, <char *>&header, sizeof(header)):
         return False
-    stream.kind = header.kind & 0xff
-    stream.count = header.kind >> 8
+    stream.kind = header.kind & MESSAGE_KIND_MASK
+    stream.count = header.kind >> MESSAGE_COUNT_SHIFT
     stream.size = header.size
     if stream.is_ready and not stream.taking and (stream.kind == MSG_ROWS or stream.kind == MSG_SHAPE
                                                   or stream.kind == MSG_NOTICE):
@@ -225,8 +235,9 @@ cdef bint next_message(Stream *stream) noexcept nogil:
             pfree(stream.buffer)
             stream.buffer = NULL
             stream.capacity = 0
-        stream.buffer = <char *>MemoryContextAllocExtended(stream.context, stream.size + 65536, MCXT_ALLOC_HUGE)
-        stream.capacity = stream.size + 65536
+        stream.buffer = <char *>MemoryContextAllocExtended(stream.context,
+                                                           stream.size + BUFFER_RESERVE, MCXT_ALLOC_HUGE)
+        stream.capacity = stream.size + BUFFER_RESERVE
     stream.data = stream.buffer
     if not read_exactly(stream, stream.buffer, stream.size):
         return False

@@ -1,5 +1,8 @@
 # Messages into the job's stream of output: into the queue's ring, and from there, while nobody reads, to its file.
 
+cdef enum:
+    GRACE_MS = 10               # of a reader that compares columns
+
 cdef Spill output_spill
 cdef bint output_is_kept
 cdef char *output_ring
@@ -21,6 +24,7 @@ cdef inline bint is_output_unwanted(Job *job) noexcept nogil:
 
 
 cdef void open_output(Job *job) noexcept nogil:
+    """Before a job's first statement: its ring, and nothing left of the last job's output."""
     global output_is_kept, output_ring, output_ring_size, grace_given, stuck_at, deferred_size
     grace_given = False
     stuck_at = <uint64_t>-1
@@ -44,6 +48,7 @@ cdef void close_output() noexcept nogil:
 
 
 cdef inline void wake_reader(Job *job) noexcept nogil:
+    """Set the latch of the one that has claimed the output, if any."""
     cdef PGPROC *reader
     # pairs with the reader, which says that it is there before it looks at the offsets
     pg_memory_barrier()
@@ -141,15 +146,16 @@ cdef bint give_grace(Job *job, Size size) noexcept nogil:
     """Once per job, wait for a reader that compares columns: a moment, as most begin at once, and save the file; longer
     where the file would be too large."""
     global grace_given
-    if grace_given or job.reader != READER_LOOKING or pg_atomic_read_u32(&job.described) == 0:
+    if grace_given or job.reader != READER_PEEKING or pg_atomic_read_u32(&job.described) == 0:
         return False
     grace_given = True
     wake_reader(job)
-    wait_for_reader(job, READER_LOOKING, 10 if may_spill(job, size) else DeadlockTimeout)
+    wait_for_reader(job, READER_PEEKING, GRACE_MS if may_spill(job, size) else DeadlockTimeout)
     return True
 
 
 cdef void wait_for_room(long timeout) noexcept nogil:
+    """Sleep until the latch is set or the time is up; may be cancelled."""
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
     ResetLatch(MyLatch)
     CHECK_FOR_INTERRUPTS()
@@ -169,7 +175,7 @@ cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait)
     write_deferred()
     in_message = True
     header.size = <uint32_t>size
-    header.kind = kind | (count << 8)
+    header.kind = kind | (count << MESSAGE_COUNT_SHIFT)
     write_stream(<char *>&header, sizeof(header), may_wait)
 
 
@@ -183,12 +189,14 @@ cdef bint note_cut(ErrorData *error) noexcept nogil:
 
 
 cdef void forget_cut() noexcept nogil:
+    """At the end of a job's output: the next message begins anew."""
     global in_message, cut_error
     in_message = False
     cut_error = NULL
 
 
 cdef void end_message() noexcept nogil:
+    """The message is whole: write what was deferred meanwhile and wake the reader."""
     global in_message
     in_message = False
     write_deferred()
@@ -234,6 +242,7 @@ cdef void defer_notice(const char *data, Size size) noexcept nogil:
 
 
 cdef void write_message(uint32_t kind, uint32_t count, const char *data, Size size, bint may_wait) noexcept nogil:
+    """Write a message, unless nobody wants it; waits and raises as write_stream."""
     if is_output_unwanted(my_job):
         return
     begin_message(kind, count, size, may_wait)
@@ -244,7 +253,7 @@ cdef void write_message(uint32_t kind, uint32_t count, const char *data, Size si
 cdef void note_completion(Job *job, QueryCompletion *completion) noexcept nogil:
     """A statement's tag: as clients get it, for results without rows, and bare beside its count, for who asks."""
     cdef const char *name = GetCommandTagName(completion.commandTag)
-    cdef char tag[64]
+    cdef char tag[TAG_BYTES]
     if command_tag_display_rowcount(completion.commandTag):
         snprintf(tag, sizeof(tag), "%s %s%llu", name, <const char *>b"0 " if strcmp(name, "INSERT") == 0
                  else <const char *>b"", <unsigned long long>completion.nprocessed)
@@ -259,14 +268,17 @@ cdef void note_completion(Job *job, QueryCompletion *completion) noexcept nogil:
 # ---- what the server itself sends to the client
 
 cdef void message_reset() noexcept nogil:
+    """Method for the server: there is no connection to reset."""
     pass
 
 
 cdef int message_flush() noexcept nogil:
+    """Method for the server: messages are written at once."""
     return 0
 
 
 cdef cbool message_is_pending() noexcept nogil:
+    """Method for the server: nothing is ever pending."""
     return False
 
 
@@ -276,6 +288,7 @@ cdef struct Notice:
 
 
 cdef void write_notice_body(void *arg) noexcept nogil:
+    """Write the notice without waiting; raises where it finds no place, for write_notice to catch."""
     cdef Notice *notice = <Notice *>arg
     write_message(MSG_NOTICE, 0, notice.data, notice.size, False)
 
@@ -312,10 +325,12 @@ cdef int message_put(char kind, const char *data, size_t size) noexcept nogil:
 
 
 cdef void message_put_noblock(char kind, const char *data, size_t size) noexcept nogil:
+    """Method for the server: what it would send without waiting is for no job."""
     pass
 
 
 cdef void set_up_messages() noexcept nogil:
+    """Once in a worker: what the server sends to its client comes to message_put."""
     global PqCommMethods, whereToSendOutput, FrontendProtocol
     messages.comm_reset = message_reset
     messages.flush = message_flush

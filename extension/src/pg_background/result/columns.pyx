@@ -1,6 +1,7 @@
 # Column definitions as text, "id int4, name varchar(10)": each is a name and a type, and none becomes part of any SQL.
 
 cdef void raise_bad_columns(const char *definitions) noexcept nogil:
+    """Raise 42601 for definitions that cannot be parsed."""
     raise_with_hint(ERRCODE_SYNTAX_ERROR, b"Write a name and a type for each column, as in \"id int4, name text\".",
                     b"invalid column definitions: \"%s\"", definitions)
 
@@ -28,6 +29,7 @@ cdef char *skip_quoted(char *p) noexcept nogil:
 
 
 cdef char *skip_name(char *p) noexcept nogil:
+    """Past a name, quoted or not; where none begins, the same place."""
     if p[0] == c'"':
         return skip_quoted(p)
     if is_name_start(p[0]):
@@ -85,6 +87,7 @@ cdef TupleDesc with_definitions(const char *definitions, TupleDesc wanted) noexc
 
 
 cdef void define_column(TupleDesc columns, int i, Oid type, int32_t typmod) noexcept nogil:
+    """Give column i the typmod of its definition; raises 42804 where type or typmod is another."""
     cdef int32_t declared = column(columns, i).atttypmod
     if column(columns, i).atttypid != type or (typmod >= 0 and declared >= 0 and typmod != declared):
         raise_mismatch(psprintf(b"Column %d is of type %s in col_def, type %s in the column list.", i + 1,

@@ -88,12 +88,14 @@ cdef bint may_be_text(SentColumn *sent, Oid wanted) noexcept nogil:
 
 
 cdef bint is_column_readable(SentColumn *sent, Oid wanted) noexcept nogil:
+    """Whether the column may be declared as this type, before it is looked up whether that type is in force."""
     if sent.shape == NULL:
         return sent.wire.type == wanted
     return shape_declared(sent, wanted) != NULL or may_be_text(sent, wanted)
 
 
 cdef void raise_mismatch(const char *detail, const char *hint) noexcept nogil:
+    """Raise 42804."""
     raise_with_detail(ERRCODE_DATATYPE_MISMATCH, detail, hint,
                       b"remote query result rowtype does not match the specified FROM clause rowtype")
 
@@ -106,6 +108,7 @@ cdef const char *sent_type_name(SentColumn *sent, Job *job) noexcept nogil:
 
 
 cdef const char *column_here(SentColumn *sent, int i, Job *job) noexcept nogil:
+    """The beginning of a message about a column, as this session writes names and types."""
     return psprintf(b"Column %d is \"%s\" of type %s", i + 1, shown_here(sent.wire.name, job.encoding),
                     sent_type_name(sent, job))
 
@@ -116,6 +119,7 @@ cdef bint can_come_here(Oid type, Job *job) noexcept nogil:
 
 
 cdef bint can_parts_come_here(Shape *shape, Job *job) noexcept nogil:
+    """Whether all that the shape is made of can be brought into this database's encoding."""
     cdef bint can = True
     cdef int i = 0
     if shape.kind == SHAPE_PLAIN:
@@ -129,10 +133,12 @@ cdef bint can_parts_come_here(Shape *shape, Job *job) noexcept nogil:
 
 
 cdef void raise_of_encoding(const char *what) noexcept nogil:
+    """Raise 42804 for a type of which nobody knows which bytes are text."""
     raise_mismatch(psprintf(b"%s in the encoding of another database.", what), "Cast it to text in the job.")
 
 
 cdef bint can_column_come_here(SentColumn *sent, Job *job) noexcept nogil:
+    """Whether the column's values can be brought into this database's encoding."""
     return can_come_here(sent.wire.type, job) if sent.shape == NULL else can_parts_come_here(sent.shape, job)
 
 
@@ -191,6 +197,7 @@ cdef void check_columns(SentColumn *sent, int count, TupleDesc wanted, Job *job)
 # ---- how each column is taken
 
 cdef TupleDesc sent_descriptor(SentColumn *sent, int count) noexcept nogil:
+    """The row type in which rows travel, in the current memory context."""
     cdef TupleDesc desc = CreateTemplateTupleDesc(count)
     cdef int i
     for i in range(count):
@@ -241,6 +248,7 @@ cdef void plan_conversion(Conversion *conversion, SentColumn *sent, int count, T
 
 
 cdef void make_room_for_row(Conversion *conversion) noexcept nogil:
+    """In the current memory context, for as long as the conversion lives."""
     conversion.values = <Datum *>palloc0(sizeof(Datum) * (conversion.wanted.natts + 1))
     conversion.nulls = <cbool *>palloc0(sizeof(cbool) * (conversion.wanted.natts + 1))
     if conversion.needed:
@@ -249,6 +257,8 @@ cdef void make_room_for_row(Conversion *conversion) noexcept nogil:
 
 cdef void plan_column(Conversion *conversion, TakenColumn *taken, SentColumn *sent, int i,
                       FormData_pg_attribute *declared, Job *job) noexcept nogil:
+    """Decide how a column is taken: as it is, put together, or as text, and whether it is made to fit the declared
+    typmod. Raises 42804 for a type that is not in force any more; locks its parts until the transaction ends."""
     cdef Oid type = declared.atttypid
     cdef int32_t typmod = sent.wire.typmod
     if sent.shape != NULL:
@@ -323,6 +333,7 @@ cdef void convert_row(Conversion *conversion) noexcept nogil:
 
 
 cdef void store_converted(Conversion *conversion, Tuplestorestate *store) noexcept nogil:
+    """Convert the row in the slot and store it; raises what the conversion raises."""
     cdef MemoryContext old = MemoryContextSwitchTo(conversion.row_context)
     convert_row(conversion)
     tuplestore_putvalues(store, conversion.wanted, conversion.values, conversion.nulls)
@@ -348,12 +359,13 @@ cdef void note_record(Conversion *conversion, Stream *stream) noexcept nogil:
         if shape.type != ANYARRAYOID:
             raise_of_encoding(b"A record of the result has a field of a type")
         # its text is left
-        shape.count = 1
+        shape.count = ANY_ARRAY_VALUE
     add_record_shape(&conversion.assembly, <int>stream.count, shape)
     MemoryContextSwitchTo(old)
 
 
 cdef void store_rows(Conversion *conversion, Tuplestorestate *store, char *data, uint32_t count) noexcept nogil:
+    """Store the rows of one message, converted where the columns need it."""
     cdef MinimalTuple tuple
     cdef uint32_t _i
     for _i in range(count):

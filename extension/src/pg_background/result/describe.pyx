@@ -34,18 +34,18 @@ cdef int32_t typmod_to_declare(SentColumn *sent, Oid type) noexcept nogil:
 cdef void store_description(Description *description, SentColumn *columns, int count) noexcept nogil:
     """Each column as a column list is to declare it, under this session's search_path."""
     cdef Oid type
-    cdef Datum values[4]
-    cdef cbool nulls[4]
+    cdef Datum values[DESCRIBE_COLUMNS]
+    cdef cbool nulls[DESCRIBE_COLUMNS]
     cdef int i
     for i in range(count):
         memset(nulls, 0, sizeof(nulls))
-        values[0] = Int32GetDatum(i + 1)
-        values[1] = CStringGetTextDatum(shown_here(columns[i].wire.name, description.job.encoding))
+        values[DESCRIBE_ORDINAL] = Int32GetDatum(i + 1)
+        values[DESCRIBE_NAME] = CStringGetTextDatum(shown_here(columns[i].wire.name, description.job.encoding))
         type = type_to_declare(&columns[i], description.job)
-        nulls[2] = nulls[3] = type == InvalidOid
+        nulls[DESCRIBE_TYPE] = nulls[DESCRIBE_TYPE_NAME] = type == InvalidOid
         if type != InvalidOid:
-            values[2] = ObjectIdGetDatum(type)
-            values[3] = CStringGetTextDatum(type_name(type, typmod_to_declare(&columns[i], type)))
+            values[DESCRIBE_TYPE] = ObjectIdGetDatum(type)
+            values[DESCRIBE_TYPE_NAME] = CStringGetTextDatum(type_name(type, typmod_to_declare(&columns[i], type)))
         tuplestore_putvalues(description.store, description.desc, values, nulls)
 
 

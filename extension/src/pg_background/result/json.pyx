@@ -32,6 +32,7 @@ cdef void plan_json(Reading *reading, SentColumn *sent, int count) noexcept nogi
 
 
 cdef void store_json(Reading *reading, char *data, uint32_t count) noexcept nogil:
+    """Store each row of a message as one JSON object; raises what the conversion of its values raises."""
     cdef Conversion *conversion = &reading.conversion
     cdef MinimalTuple tuple
     cdef MemoryContext old

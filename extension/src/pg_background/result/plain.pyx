@@ -15,12 +15,13 @@ cdef inline bint holds_text(Oid type) noexcept nogil:
 
 
 cdef bint is_without_text(Oid type) noexcept nogil:
-    cdef TypeFacts facts
-    if type == NAMEOID or not get_type_facts(type, &facts):
+    """Whether values of this type of PostgreSQL's own hold no text at all."""
+    cdef TypeRow row
+    if type == NAMEOID or not get_type_row(type, &row):
         return False
-    if facts.kind == c'r':
+    if row.kind == c'r':
         return is_without_text(get_range_subtype(type))
-    if facts.kind == c'm':
+    if row.kind == c'm':
         return is_without_text(get_multirange_range(type))
     return (get_typlen(type) > 0 or type == NUMERICOID or type == BYTEAOID or type == VARBITOID or type == BITOID
             or type == INETOID or type == CIDROID or type == PATHOID or type == POLYGONOID or type == INT2VECTOROID
@@ -58,6 +59,7 @@ cdef Datum plain_here(Oid type, Datum value, int encoding) noexcept nogil:
 
 
 cdef Datum written_and_read(Oid type, Datum value, int encoding) noexcept nogil:
+    """By way of the type's text; raises 22P05 for a character that this encoding lacks."""
     cdef Oid function = InvalidOid
     cdef Oid parameter = InvalidOid
     cdef cbool is_varlena = False
@@ -91,6 +93,7 @@ cdef inline char weight_letter(int weight) noexcept nogil:
 
 
 cdef char *written_vector(TSVector vector) noexcept nogil:
+    """As tsvectorout writes it, in the bytes of the job's encoding."""
     cdef StringInfoData out
     cdef WordEntry *word
     cdef WordEntryPos *positions
@@ -108,6 +111,7 @@ cdef char *written_vector(TSVector vector) noexcept nogil:
 
 
 cdef char *written_query(TSQuery query) noexcept nogil:
+    """As tsqueryout might write it, in the bytes of the job's encoding."""
     cdef StringInfoData out
     initStringInfo(&out)
     if query.size > 0:

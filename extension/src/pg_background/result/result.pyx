@@ -72,6 +72,20 @@ cdef void replay_notice(Stream *stream) noexcept nogil:
     ThrowErrorData(&notice)
 
 
+cdef void tell_tag(const char *tag) noexcept nogil:
+    """Rows leave no place for the tags of a script: who asks for debug messages gets them beside the rows, as messages
+    that bear this function's name."""
+    cdef ErrorData message
+    if not message_level_is_interesting(DEBUG1):
+        return
+    memset(&message, 0, sizeof(message))
+    message.elevel = DEBUG1
+    message.message = psprintf(b"command tag: %s", tag)
+    message.funcname = b"tell_tag"
+    ThrowErrorData(&message)
+    pfree(message.message)
+
+
 cdef void take_rows(Reading *reading) noexcept nogil:
     """From the first byte to the last, then the job's error if it had one."""
     cdef Stream *stream = &reading.stream
@@ -88,7 +102,9 @@ cdef void take_rows(Reading *reading) noexcept nogil:
             store_rows(&reading.conversion, reading.store, stream.data, stream.count)
         elif stream.kind == MSG_NOTICE:
             replay_notice(stream)
-        elif stream.kind == MSG_TAG and not reading.has_columns and reading.job.state == JOB_STOPPED:
+        elif stream.kind == MSG_TAG and reading.has_columns:
+            tell_tag(stream.data)
+        elif stream.kind == MSG_TAG and reading.job.state == JOB_STOPPED:
             # a tag needs no escaping
             value = CStringGetTextDatum(psprintf(b"{\"command_tag\":\"%s\"}", stream.data) if reading.as_json
                                         else stream.data)
@@ -100,6 +116,7 @@ cdef void take_rows(Reading *reading) noexcept nogil:
 
 
 cdef void read_body(void *what) noexcept nogil:
+    """Body of run_guarded: claim the output, look for the columns, take the rows; raises the job's error."""
     cdef Reading *reading = <Reading *>what
     open_stream(&reading.stream, reading.job, &reading.handle)
     debug_point("reader_before_columns")
@@ -119,6 +136,7 @@ cdef void read_result(FunctionCallInfo fcinfo, Reading *reading) noexcept nogil:
 
 
 cdef void refuse_submitted(Job *job, Handle *handle) noexcept nogil:
+    """Raise 0A000 for a job that was launched without output."""
     if job.submitted:
         raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
                     b"results are disabled for PID %d (submitted via pg_background_submit)", handle.pid)

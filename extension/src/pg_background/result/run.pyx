@@ -7,8 +7,8 @@ cdef struct Run:
     TimestampTz started
     int32_t timeout             # ms; 0: none
     bint wants_rows             # as run_query
-    Datum values[14]            # of run's result: an outcome, timed_out, elapsed_ms
-    cbool nulls[14]
+    Datum values[RUN_COLUMNS]
+    cbool nulls[RUN_COLUMNS]
 
 
 cdef void end_run(void *what) noexcept nogil:
@@ -28,18 +28,20 @@ cdef void replay_notices(Stream *stream) noexcept nogil:
 
 
 cdef void describe_run(Run *run) noexcept nogil:
+    """Fill run's row with the outcome, once the job has ended or is given up."""
     cdef Job copy
     cdef Job *job = look_up(&run.reading.handle, &copy)
     if job == NULL:
         raise_unknown(run.reading.handle.pid)
     set_outcome(run.values, run.nulls, job, &copy)
-    run.values[12] = BoolGetDatum(copy.state == JOB_TIMED_OUT or run.reading.stream.given_up)
-    run.nulls[12] = False
-    run.values[13] = Int64GetDatum(TimestampDifferenceMilliseconds(run.started, GetCurrentTimestamp()))
-    run.nulls[13] = False
+    run.values[RUN_TIMED_OUT] = BoolGetDatum(copy.state == JOB_TIMED_OUT or run.reading.stream.given_up)
+    run.nulls[RUN_TIMED_OUT] = False
+    run.values[RUN_ELAPSED_MS] = Int64GetDatum(TimestampDifferenceMilliseconds(run.started, GetCurrentTimestamp()))
+    run.nulls[RUN_ELAPSED_MS] = False
 
 
 cdef void run_body(void *what) noexcept nogil:
+    """Body of run_guarded: wait for the job's end and read its rows, or its notices; end_run then forgets the job."""
     cdef Run *run = <Run *>what
     cdef Reading *reading = &run.reading
     open_stream(&reading.stream, reading.job, &reading.handle)
@@ -88,12 +90,13 @@ cdef void describe_no_run(FunctionCallInfo fcinfo, Run *run) noexcept nogil:
     none.sqlstate = ERRCODE_NULL_VALUE_NOT_ALLOWED
     snprintf(none.message, MESSAGE_BYTES, b"sql parameter cannot be NULL")
     set_outcome(run.values, run.nulls, &none, &none)
-    run.nulls[0] = True
-    run.nulls[1] = True
-    set_text(run.values, run.nulls, 10, NULL if arg_isnull(fcinfo, 3) else text_to_cstring(arg_text(fcinfo, 3)))
-    run.nulls[11] = True
-    run.values[12] = BoolGetDatum(False)
-    run.values[13] = Int64GetDatum(0)
+    run.nulls[OUTCOME_PID] = True
+    run.nulls[OUTCOME_COOKIE] = True
+    set_text(run.values, run.nulls, OUTCOME_LABEL,
+             NULL if arg_isnull(fcinfo, 3) else text_to_cstring(arg_text(fcinfo, 3)))
+    run.nulls[OUTCOME_LAUNCHED_AT] = True
+    run.values[RUN_TIMED_OUT] = BoolGetDatum(False)
+    run.values[RUN_ELAPSED_MS] = Int64GetDatum(0)
 
 
 cdef public Datum pgbg_run(FunctionCallInfo fcinfo) noexcept nogil:

@@ -92,6 +92,7 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
 
 
 cdef void prepare_output(FmgrInfo *output, Oid type) noexcept nogil:
+    """Look up the type's output function, in the current memory context."""
     cdef Oid function = InvalidOid
     cdef cbool is_varlena = False
     getTypeOutputInfo(type, &function, &is_varlena)
@@ -130,8 +131,8 @@ cdef void bring_names(Shape *shape, Assembly *assembly) noexcept nogil:
 cdef void add_record_shape(Assembly *assembly, int number, Shape *shape) noexcept nogil:
     """Records with this number have the shape, which must live as long; in the current memory context."""
     prepare_parts(shape, assembly)
-    if shape.type == ANYARRAYOID and shape.count == 2:
-        prepare_output(&shape.function, shape.parts[1].target)
+    if shape.type == ANYARRAYOID and shape.count == ANY_ARRAY_FIELDS:
+        prepare_output(&shape.function, shape.parts[ANY_ARRAY_VALUE].target)
     if assembly.records == NULL:
         assembly.records = <Shape **>palloc(sizeof(Shape *) * 16)
     elif number >= 16 and (number & (number - 1)) == 0:
@@ -228,6 +229,7 @@ cdef Datum label_here(Assembly *assembly, Shape *shape, Datum value) noexcept no
 
 
 cdef Datum array_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """The array of what its elements are here."""
     cdef ArrayType *array = array_of(value)
     cdef Datum *values = NULL
     cdef cbool *nulls = NULL
@@ -256,6 +258,7 @@ cdef Datum from_box(Assembly *assembly, Shape *shape, Datum value) noexcept nogi
 
 
 cdef Datum fields_together(Assembly *assembly, Shape *shape, Datum value) noexcept nogil:
+    """The record of what its fields are here; dropped columns of the reader's type are NULL."""
     cdef int natts = shape.desc.natts
     cdef Datum *sent = <Datum *>palloc(sizeof(Datum) * (shape.count + 1))
     cdef cbool *sent_nulls = <cbool *>palloc(sizeof(cbool) * (shape.count + 1))
@@ -275,6 +278,7 @@ cdef Datum fields_together(Assembly *assembly, Shape *shape, Datum value) noexce
 
 
 cdef Shape *shape_of_record(Assembly *assembly, Datum value) noexcept nogil:
+    """What an anonymous record is made of; raises XX000 where the job has not told it."""
     cdef int number = record_typmod(record_of(value))
     if number < 0 or number >= assembly.record_count:
         raise_error(ERRCODE_INTERNAL_ERROR, b"shape of a record is missing")
@@ -282,19 +286,20 @@ cdef Shape *shape_of_record(Assembly *assembly, Datum value) noexcept nogil:
 
 
 cdef Datum record_together(Assembly *assembly, Datum value) noexcept nogil:
+    """An anonymous record, by the shape that it names."""
     return fields_together(assembly, shape_of_record(assembly, value), value)
 
 
 cdef Datum any_array_together(Assembly *assembly, Datum value) noexcept nogil:
     """As the array that it is where the type of its elements is known here, else as the job has written it."""
     cdef Shape *shape = shape_of_record(assembly, value)
-    cdef Datum values[2]
-    cdef cbool nulls[2]
+    cdef Datum values[ANY_ARRAY_FIELDS]
+    cdef cbool nulls[ANY_ARRAY_FIELDS]
     deform_record(record_of(value), shape.wire_desc, values, nulls)
-    if shape.count < 2:
-        value = text_here(values[0], assembly.encoding)
+    if shape.count < ANY_ARRAY_FIELDS:
+        value = text_here(values[ANY_ARRAY_TEXT], assembly.encoding)
         return json_string(TextDatumGetCString(value)) if assembly.is_for_json else value
-    value = put_together(assembly, &shape.parts[1], values[1], False)
+    value = put_together(assembly, &shape.parts[ANY_ARRAY_VALUE], values[ANY_ARRAY_VALUE], False)
     if assembly.is_for_json:
-        return json_of(&shape.parts[1], &shape.function, value)
+        return json_of(&shape.parts[ANY_ARRAY_VALUE], &shape.function, value)
     return CStringGetTextDatum(OutputFunctionCall(&shape.function, value))

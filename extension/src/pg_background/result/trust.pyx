@@ -9,4 +9,5 @@
 # looked up again by a type or name, it might be another one.
 
 cdef inline bint may_run(Oid function) noexcept nogil:
+    """Whether the function is a superuser's, now."""
     return superuser_arg(function_owner(function))

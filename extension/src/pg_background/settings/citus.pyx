@@ -10,6 +10,7 @@ cdef inline const char *citus_executors() noexcept nogil:
 
 
 cdef int workers_of_citus() noexcept nogil:
+    """How many Citus may need, by its setting and the databases last counted."""
     cdef const char *executors = citus_executors()
     return atoi(executors) + registry.databases if executors != NULL else 0
 

@@ -1,6 +1,7 @@
 # The pg_background.* settings. Their defaults are set where they are defined, never by an initialiser.
 
 cdef cbool is_channel(char **value, void **extra, int source) noexcept nogil:
+    """Check hook: NOTIFY takes no longer names."""
     return strlen(value[0]) < NAMEDATALEN
 
 
@@ -33,10 +34,12 @@ cdef int server_max_database_workers
 
 cdef void define_setting(const char *name, const char *description, const char *more, int *variable,
                          int default, int least, int most, int context, int unit) noexcept nogil:
+    """Define one of int."""
     DefineCustomIntVariable(name, description, more, variable, default, least, most, context, unit, NULL, NULL, NULL)
 
 
 cdef void define_settings() noexcept nogil:
+    """Called by _PG_init; reserves the prefix."""
     define_setting("pg_background.max_workers",
                    "Jobs of one session that may run at once.", NULL,
                    &setting_max_workers, 16, 1, 1000, PGC_USERSET, 0)

@@ -49,6 +49,7 @@ cdef void check_lists() noexcept nogil:
 
 
 cdef void check_jobs() noexcept nogil:
+    """Each entry against its cookie, memory, reader and watches."""
     cdef int32_t i
     cdef Job *job
     for i in range(registry.jobs_size):
@@ -67,6 +68,7 @@ cdef void check_jobs() noexcept nogil:
 
 
 cdef void check_unused(Job *job) noexcept nogil:
+    """A free entry has none of these."""
     Assert(job.worker == -1)
     Assert(job.reader == READER_NONE and job.reader_proc == NULL)
     Assert(job.watches == InvalidDsaPointer)
@@ -126,6 +128,7 @@ cdef void check_watches(Job *job) noexcept nogil:
 
 
 cdef void check_workers() noexcept nogil:
+    """Each place against the job that it has, and their number."""
     cdef int32_t live = 0
     cdef int32_t i
     cdef Worker *worker

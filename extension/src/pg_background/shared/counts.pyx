@@ -37,7 +37,7 @@ cdef void begin_totals(Totals *totals, Oid database, Oid user) noexcept nogil:
 cdef void add_totals(Totals *to, Totals *more) noexcept nogil:
     cdef int i
     to.launched += more.launched
-    for i in range(8):
+    for i in range(JOB_STATES):
         to.ended[i] += more.ended[i]
     to.execution_ms += more.execution_ms
     to.queue_ms += more.queue_ms
@@ -47,7 +47,7 @@ cdef bint has_unfinished(Totals *totals) noexcept nogil:
     """Whether a job that is yet to be counted there has not ended."""
     cdef int64_t ended = 0
     cdef int i
-    for i in range(8):
+    for i in range(JOB_STATES):
         ended += totals.ended[i]
     return ended < totals.launched
 

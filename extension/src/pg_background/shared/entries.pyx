@@ -111,6 +111,17 @@ cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
     job.file_number = 0
 
 
+cdef void keep_error(Job *job, Garbage *error) noexcept nogil:
+    """Let the job have this error, if its role's limit allows it; what is left in `error` is to be disposed of. Under the
+    lock."""
+    if error.error == InvalidDsaPointer or not does_role_memory_fit(role_usage(job), &job.role_limits, error.bytes):
+        return
+    job.error = error.error
+    job.error_size = error.bytes
+    count_memory(job, error.bytes)
+    memset(error, 0, sizeof(Garbage))
+
+
 cdef void wake_waiters(Job *job, PGPROC *reader) noexcept nogil:
     """Tell those who wait for a change of this job; never under the lock."""
     ConditionVariableBroadcast(&job.changed)

@@ -3,6 +3,7 @@
 # a SECURITY DEFINER function of a superuser opens the reserve to nobody.
 
 cdef enum:
+    FREE_PLACES = 2                     # that stay when workers are started ahead
     LEAST_RESERVED_MEMORY = 1048576     # some jobs with queues of the default size
 
 cdef enum Refusal:
@@ -40,7 +41,7 @@ cdef int most_workers(bint has_reserve) noexcept nogil:
 cdef inline int most_ahead() noexcept nogil:
     """Processes that there may be for one to be started ahead of need: the last two places stay free, and the
     reserved ones."""
-    return total_worker_limit() - (setting_reserved_workers if setting_reserved_workers > 2 else 2)
+    return total_worker_limit() - (setting_reserved_workers if setting_reserved_workers > FREE_PLACES else FREE_PLACES)
 
 
 cdef uint64_t most_memory(bint has_reserve) noexcept nogil:

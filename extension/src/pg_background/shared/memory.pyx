@@ -6,6 +6,7 @@ cdef dsa_area *area
 
 
 cdef void create_area() noexcept nogil:
+    """Make the area of the job memory, in the postmaster, as it lays out the shared memory."""
     cdef Size size = <Size>setting_job_memory * 1024
     cdef dsa_area *created = dsa_create_in_place(registry.area, size, registry.tranche, NULL)
     dsa_pin(created)
@@ -14,6 +15,7 @@ cdef void create_area() noexcept nogil:
 
 
 cdef void detach_area(int code, Datum arg) noexcept nogil:
+    """Exit callback: after those that free pieces."""
     global area
     if area != NULL:
         dsa_detach(area)
@@ -46,6 +48,7 @@ cdef dsa_pointer allocate(uint32_t size, bint has_reserve) noexcept nogil:
 
 
 cdef inline void *address(dsa_pointer piece) noexcept nogil:
+    """Where a piece is in this process; it stays there, as the area is never remapped."""
     return dsa_get_address(area, piece)
 
 
@@ -65,6 +68,7 @@ cdef void dispose(Garbage *garbage) noexcept nogil:
 
 
 cdef inline uint32_t ring_size_of(int32_t queue_size) noexcept nogil:
+    """Bytes of the ring of a queue of that size; the rest is its spill file."""
     return queue_size if queue_size < MAX_RING_SIZE else MAX_RING_SIZE
 
 
@@ -92,6 +96,7 @@ cdef void take_ring(Job *job) noexcept nogil:
 
 
 cdef void raise_out_of_job_memory() noexcept nogil:
+    """Raise 53200."""
     raise_with_hint(ERRCODE_OUT_OF_MEMORY,
                     b"Read or detach finished jobs, or increase pg_background.job_memory.",
                     b"out of job memory")
@@ -181,6 +186,7 @@ cdef bint make_room(Oid login) noexcept nogil:
 
 
 cdef void end_move(void *what) noexcept nogil:
+    """End the mover's claim, however the move ends; never raises."""
     cdef Move *move = <Move *>what
     close_spill(&move.spill)
     # a detach meanwhile has left the rest to the mover

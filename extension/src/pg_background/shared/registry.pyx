@@ -8,14 +8,17 @@ cdef void (*previous_startup)() noexcept nogil
 
 
 cdef inline void lock_registry() noexcept nogil:
+    """Take the lock to change the registry; until unlock_registry nothing may raise, wait, allocate or touch a file."""
     LWLockAcquire(registry.lock, LW_EXCLUSIVE)
 
 
 cdef inline void share_registry() noexcept nogil:
+    """Take the lock to read the registry; the same rules hold."""
     LWLockAcquire(registry.lock, LW_SHARED)
 
 
 cdef inline void unlock_registry() noexcept nogil:
+    """Release the lock, in checking builds after a look at the whole registry."""
     if IS_CHECKING_ASSERTIONS:
         check_registry()
     LWLockRelease(registry.lock)
@@ -47,6 +50,7 @@ cdef inline int32_t usage_count(int32_t jobs, int32_t sessions) noexcept nogil:
 
 
 cdef Size registry_bytes(int32_t jobs, int32_t workers, int32_t sessions) noexcept nogil:
+    """Size of the registry with its arrays."""
     return (MAXALIGN(sizeof(Registry)) + MAXALIGN(jobs * sizeof(Job)) + MAXALIGN(workers * sizeof(Worker))
             + MAXALIGN(sessions * sizeof(Session)) + MAXALIGN(jobs * sizeof(uint64_t))
             + MAXALIGN(bucket_count(jobs) * sizeof(int32_t))
@@ -55,6 +59,7 @@ cdef Size registry_bytes(int32_t jobs, int32_t workers, int32_t sessions) noexce
 
 
 cdef void request_shared_memory() noexcept nogil:
+    """Hook of the postmaster as it sizes the shared memory."""
     if previous_request != NULL:
         previous_request()
     RequestAddinShmemSpace(registry_bytes(setting_max_jobs, max_worker_processes, count_procs()))
@@ -115,6 +120,7 @@ cdef void set_up_registry() noexcept nogil:
 
 
 cdef void start_shared_memory() noexcept nogil:
+    """Hook at the start of shared memory: lay it out, or find it where the process is started anew."""
     global registry
     cdef cbool found = False
     cdef void *area
@@ -133,6 +139,7 @@ cdef void start_shared_memory() noexcept nogil:
 
 
 cdef void require_registry() noexcept nogil:
+    """Raise 55000 unless the library was preloaded."""
     if registry == NULL:
         raise_with_hint(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                         b"Add pg_background to shared_preload_libraries and restart the server.",
@@ -176,10 +183,12 @@ cdef bint is_pid_tracked(int32_t pid) noexcept nogil:
 
 
 cdef inline bint is_same_job(Job *job, uint64_t cookie) noexcept nogil:
+    """Whether the entry still has the job of this cookie; what follows from it holds only under the lock."""
     return job.cookie == cookie
 
 
 cdef void wake_keeper() noexcept nogil:
+    """Let the keeper look after the backlog, the starts ahead of need and the retention; with or without the lock."""
     cdef PGPROC *keeper = registry.keeper
     if keeper != NULL:
         SetLatch(proc_latch(keeper))

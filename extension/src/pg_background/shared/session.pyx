@@ -1,7 +1,10 @@
 # What this backend keeps: its place among the sessions, and random numbers for cookies.
 
 cdef Session *my_session
-cdef uint64_t random_pool[64]
+cdef enum:
+    RANDOM_POOL = 64
+
+cdef uint64_t random_pool[RANDOM_POOL]
 cdef int random_left
 cdef bint exit_registered
 
@@ -12,9 +15,14 @@ cdef uint64_t random_bits() noexcept nogil:
     if random_left == 0:
         if not pg_strong_random(random_pool, sizeof(random_pool)):
             raise_error(ERRCODE_INTERNAL_ERROR, b"could not generate random cookie")
-        random_left = 64
+        random_left = RANDOM_POOL
     random_left -= 1
     return random_pool[random_left]
+
+
+cdef double random_fraction() noexcept nogil:
+    """From 0 to less than 1, in steps of 2^-53; raises as random_bits."""
+    return <double>(random_bits() >> 11) / 9007199254740992.0
 
 
 cdef uint64_t new_cookie() noexcept nogil:
@@ -104,9 +112,11 @@ cdef void start_waiting(ShownWait *wait, Job *job, uint64_t cookie) noexcept nog
 
 
 cdef void stop_waiting(void *what) noexcept nogil:
+    """Show the outer wait again, or none; the hold of start_waiting."""
     cdef ShownWait *wait = <ShownWait *>what
     show_wait(wait.outer_job, wait.outer_cookie)
 
 
 cdef inline bint is_listed(int32_t i) noexcept nogil:
+    """Whether the entry is a tracked job of this session; under the lock."""
     return registry.cookies[i] != 0 and registry.jobs[i].session_id == my_session.id and registry.jobs[i].tracked

@@ -11,12 +11,14 @@ cdef struct Spill:
 
 
 cdef void spill_path(char *path, Oid tablespace, uint64_t number) noexcept nogil:
+    """Write the path of a spill file, into MAXPGPATH bytes."""
     cdef char directory[1024]
     TempTablespacePath(directory, tablespace)
     snprintf(path, MAXPGPATH, b"%s/pgsql_tmp_bg%d.%llu", directory, PostmasterPid, <unsigned long long>number)
 
 
 cdef void remove_spill_file(Oid tablespace, uint64_t number) noexcept nogil:
+    """Delete it, if it is there; no error is raised, but one may be logged."""
     cdef char path[1024]
     spill_path(path, tablespace, number)
     PathNameDeleteTemporaryFile(path, False)
@@ -33,6 +35,8 @@ cdef Oid choose_tablespace() noexcept nogil:
 
 
 cdef void open_spill_for_writing(Job *job, Spill *spill) noexcept nogil:
+    """Open the job's file, in its worker or mover, and create it where there is none. Takes the lock; raises for the
+    file system's errors."""
     cdef char path[1024]
     cdef char directory[1024]
     cdef Oid tablespace
@@ -58,6 +62,7 @@ cdef void open_spill_for_writing(Job *job, Spill *spill) noexcept nogil:
 
 
 cdef bint open_spill_for_reading(Job *job, Spill *spill) noexcept nogil:
+    """Open the job's file, in its reader; raises where it cannot be opened."""
     cdef char path[1024]
     if not spill.is_open:
         spill_path(path, job.file_tablespace, job.file_number)
@@ -69,12 +74,14 @@ cdef bint open_spill_for_reading(Job *job, Spill *spill) noexcept nogil:
 
 
 cdef void close_spill(Spill *spill) noexcept nogil:
+    """Never raises."""
     if spill.is_open:
         spill.is_open = False
         FileClose(spill.file)
 
 
 cdef void write_spill(Spill *spill, const char *data, Size size, uint64_t offset) noexcept nogil:
+    """Write all of it at that offset; raises for the file system's errors, as a full disk."""
     cdef long written
     cdef Size piece
     while size > 0:
@@ -88,6 +95,7 @@ cdef void write_spill(Spill *spill, const char *data, Size size, uint64_t offset
 
 
 cdef Size read_spill(Spill *spill, char *data, Size size, uint64_t offset) noexcept nogil:
+    """Read up to so many bytes at that offset and return how many; raises where there are none."""
     cdef long got = FileRead(spill.file, data, size, <off_t>offset, PG_WAIT_EXTENSION)
     if got <= 0:
         raise_file_error(b"could not read from temporary file: %m")
@@ -95,6 +103,7 @@ cdef Size read_spill(Spill *spill, char *data, Size size, uint64_t offset) noexc
 
 
 cdef Size unread_in_ring(Job *job) noexcept nogil:
+    """Bytes that only the ring holds; called by the worker, or by the mover of a final job."""
     cdef uint64_t start = ring_start(job)
     return <Size>(pg_atomic_read_u64(&job.produced) - start)
 
@@ -122,6 +131,7 @@ cdef inline bint does_total_fit(Job *job, uint64_t more) noexcept nogil:
 
 
 cdef inline bint may_spill(Job *job, Size more) noexcept nogil:
+    """Whether so many bytes more stay within the limits for files."""
     cdef uint64_t written = unread_in_ring(job) + more
     return (is_within(job, more, setting_max_result_size)
             and (temp_file_limit < 0 or is_within(job, more, temp_file_limit))

@@ -1,6 +1,7 @@
 # Arguments of SQL functions.
 
 cdef Oid argument_type(FunctionCallInfo fcinfo, int n) noexcept nogil:
+    """As the function is declared; several functions share one symbol."""
     cdef Oid *types = NULL
     cdef int count = 0
     get_func_signature(function_oid(fcinfo), &types, &count)

@@ -1,6 +1,7 @@
 # Whether a database takes jobs from others.
 
 cdef void raise_not_from_elsewhere(Oid database) noexcept nogil:
+    """Raise 42501, with the statement that would allow it."""
     cdef char *name = get_database_name(database)
     raise_with_hint(ERRCODE_INSUFFICIENT_PRIVILEGE,
                     psprintf(b"A superuser can allow them: ALTER DATABASE %s SET "

@@ -12,6 +12,7 @@ cdef Size ascii_length(const char *text, Size size) noexcept nogil:
 
 
 cdef bint goes_by_utf8(int source, int target) noexcept nogil:
+    """Whether there is no conversion between the two, so that UTF8 is in between; reads the catalogues."""
     return (source != PG_SQL_ASCII and target != PG_SQL_ASCII and source != PG_UTF8 and target != PG_UTF8
             and FindDefaultConversionProc(source, target) == InvalidOid)
 
@@ -57,6 +58,7 @@ cdef char *shown_here(const char *text, int source) noexcept nogil:
 
 
 cdef char *valid_parts(const char *text, int encoding) noexcept nogil:
+    """A copy with a ? for each byte that is no part of a character."""
     cdef StringInfoData valid
     cdef int size = <int>strlen(text)
     cdef int step

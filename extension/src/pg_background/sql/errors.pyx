@@ -1,9 +1,5 @@
 # The error that a job has ended with, as it travels, and raised for who reads the result.
 
-cdef enum:
-    ERROR_TEXTS = 10
-
-
 cdef char *error_text(ErrorData *error, int n) noexcept nogil:
     """The texts of an error in the order in which JobError keeps them."""
     if n == 0:
@@ -28,6 +24,7 @@ cdef char *error_text(ErrorData *error, int n) noexcept nogil:
 
 
 cdef void set_error_text(ErrorData *error, int n, char *text) noexcept nogil:
+    """The other way round; the text is not copied."""
     if n == 0:
         error.message = text
     elif n == 1:
@@ -51,6 +48,7 @@ cdef void set_error_text(ErrorData *error, int n, char *text) noexcept nogil:
 
 
 cdef Size packed_error_size(ErrorData *error) noexcept nogil:
+    """What pack_error takes."""
     cdef Size size = sizeof(JobError)
     cdef int n
     for n in range(ERROR_TEXTS):
@@ -60,6 +58,7 @@ cdef Size packed_error_size(ErrorData *error) noexcept nogil:
 
 
 cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
+    """Write the error to `place`, of packed_error_size; unpack_error reads it. Never raises."""
     cdef JobError *packed = <JobError *>place
     cdef char *p = <char *>place + sizeof(JobError)
     cdef int n
@@ -71,6 +70,17 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
             packed.length[n] = <int32_t>strlen(error_text(error, n))
             memcpy(p, error_text(error, n), packed.length[n] + 1)
             p += packed.length[n] + 1
+
+
+cdef void pack_in_job_memory(ErrorData *error, bint has_reserve, Garbage *packed) noexcept nogil:
+    """Copy an error into job memory, for keep_error; where there is no room nothing is there: the SQLSTATE and the start
+    of the message in the entry have to do. Never raises; never under the lock."""
+    packed.bytes = <uint32_t>packed_error_size(error)
+    packed.error = allocate(packed.bytes, has_reserve)
+    if packed.error == InvalidDsaPointer:
+        packed.bytes = 0
+    else:
+        pack_error(error, address(packed.error))
 
 
 cdef void bring_error_here(ErrorData *error, int encoding) noexcept nogil:
@@ -107,10 +117,12 @@ cdef void unpack_error(void *place, ErrorData *error, int encoding) noexcept nog
 
 
 cdef const char *timeout_name(Job *job) noexcept nogil:
+    """What has run out, as messages say it."""
     return b"the timeout of its caller" if job.overdue else b"pg_background.worker_timeout"
 
 
 cdef void raise_lost(int32_t pid) noexcept nogil:
+    """Raise 08006: the process has ended, and the job with it."""
     raise_error(ERRCODE_CONNECTION_FAILURE, b"lost connection to worker process with PID %d", pid)
 
 

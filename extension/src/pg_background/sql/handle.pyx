@@ -47,18 +47,19 @@ cdef Handle composite_handle(HeapTupleHeader record) noexcept nogil:
     cdef cbool pid_is_null = False
     cdef cbool cookie_is_null = False
     memset(&handle, 0, sizeof(handle))
-    handle.pid = DatumGetInt32(GetAttributeByNum(record, 1, &pid_is_null))
-    handle.cookie = <uint64_t>DatumGetInt64(GetAttributeByNum(record, 2, &cookie_is_null))
+    handle.pid = DatumGetInt32(GetAttributeByNum(record, HANDLE_PID + 1, &pid_is_null))
+    handle.cookie = <uint64_t>DatumGetInt64(GetAttributeByNum(record, HANDLE_COOKIE + 1, &cookie_is_null))
     if pid_is_null or cookie_is_null:
         raise_error(ERRCODE_NULL_VALUE_NOT_ALLOWED, b"a background job's handle must not have NULLs")
     return handle
 
 
 cdef Datum handle_datum(TupleDesc row, Handle *handle) noexcept nogil:
-    cdef Datum values[2]
-    cdef cbool nulls[2]
-    values[0] = Int32GetDatum(handle.pid)
-    values[1] = Int64GetDatum(<int64_t>handle.cookie)
+    """A value of the type pg_background_handle, in the current memory context."""
+    cdef Datum values[HANDLE_COLUMNS]
+    cdef cbool nulls[HANDLE_COLUMNS]
+    values[HANDLE_PID] = Int32GetDatum(handle.pid)
+    values[HANDLE_COOKIE] = Int64GetDatum(<int64_t>handle.cookie)
     memset(nulls, 0, sizeof(nulls))
     return HeapTupleGetDatum(heap_form_tuple(row, values, nulls))
 

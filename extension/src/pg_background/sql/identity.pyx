@@ -29,6 +29,7 @@ cdef void require_role(Oid role) noexcept nogil:
 
 
 cdef void require_connect(Oid database, Oid role) noexcept nogil:
+    """Raise 42501 as the server does when such a role connects."""
     if not may_connect(database, role):
         raise_with_detail(ERRCODE_INSUFFICIENT_PRIVILEGE, b"User does not have CONNECT privilege.", NULL,
                           b"permission denied for database \"%s\"", get_database_name(database))

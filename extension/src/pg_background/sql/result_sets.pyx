@@ -9,6 +9,7 @@ cdef TupleDesc row_type(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef Datum row_datum(FunctionCallInfo fcinfo, Datum *values, cbool *nulls) noexcept nogil:
+    """A row of the type that the function is declared to return; as many values as that has columns."""
     return HeapTupleGetDatum(heap_form_tuple(row_type(fcinfo), values, nulls))
 
 

@@ -1,6 +1,7 @@
 # Who may use a job of which somebody has the handle.
 
 cdef void raise_unknown(int32_t pid) noexcept nogil:
+    """Raise 42704: no job is tracked under the handle."""
     raise_error(ERRCODE_UNDEFINED_OBJECT, b"PID %d is not attached to this session", pid)
 
 
@@ -15,6 +16,7 @@ cdef bint has_right(Oid owner, Oid also_allowed) noexcept nogil:
 
 
 cdef void require_right(Oid owner, Oid also_allowed, int32_t pid) noexcept nogil:
+    """Raise 42501 unless has_right."""
     if not has_right(owner, also_allowed):
         raise_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
                     b"permission denied for background worker with PID \"%d\"", pid)

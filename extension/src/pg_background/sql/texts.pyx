@@ -15,6 +15,7 @@ cdef int clipped_length(const char *text, int size, int bytes, int characters, i
 
 cdef void copy_clipped(char *to, int capacity, const char *text, int size, int characters,
                        int encoding) noexcept nogil:
+    """Copy so many whole characters as fit `capacity` with a NUL."""
     cdef int length = clipped_length(text, size, capacity - 1, characters, encoding)
     memcpy(to, text, length)
     to[length] = 0
@@ -57,6 +58,7 @@ cdef char *entry_text_here(char *text, int encoding) noexcept nogil:
 
 
 cdef void check_label(const char *label, int encoding) noexcept nogil:
+    """Raise 22001 for a label that is too long, 22023 for one with control characters; NULL is none."""
     cdef int size
     cdef int i
     if label == NULL:

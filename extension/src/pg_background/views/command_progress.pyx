@@ -106,7 +106,7 @@ cdef int32_t command_share(int command, int64_t *p, const char **name, const cha
 cdef bint read_command_progress(int32_t pid, int32_t *percent, char *message) noexcept nogil:
     """What the process of this pid does, -1 percent where the server cannot tell how much; False when it runs no such
     command. The message has PROGRESS_BYTES."""
-    cdef int64_t counters[20]
+    cdef int64_t counters[PGSTAT_NUM_PROGRESS_PARAM]
     cdef const char *name = NULL
     cdef const char *phase = NULL
     cdef int command = progress_of_backend(pid, counters)

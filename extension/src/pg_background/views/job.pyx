@@ -1,7 +1,6 @@
 # result_info, error_info, full_sql, outcome: what is known of one job, as rows. All work on a copy of its entry.
 
 cdef enum:
-    OUTCOME_COLUMNS = 12
     COPY_STEP = 65536           # bytes copied while the lock is held
 
 
@@ -99,11 +98,13 @@ cdef void set_job_text(Datum *values, cbool *nulls, int i, Job *copy, const char
 
 
 cdef void set_label(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
+    """The label in this database's encoding; NULL where there is none."""
     set_text(values, nulls, i, NULL if copy.label[0] == 0 else entry_text_here(copy.label, copy.encoding))
 
 
-cdef void set_preview(Datum *values, cbool *nulls, int i, Job *copy, Sight sight) noexcept nogil:
-    if sight == SEES_PLACE:
+cdef void set_preview(Datum *values, cbool *nulls, int i, Job *copy, Visibility visibility) noexcept nogil:
+    """The beginning of the SQL for who may see it, else the words of pg_stat_activity."""
+    if visibility == SEES_PLACE:
         set_text(values, nulls, i, "<insufficient privilege>")
     else:
         set_text(values, nulls, i, entry_text_here(copy.preview, copy.encoding))
@@ -118,22 +119,24 @@ cdef void set_end(Datum *values, cbool *nulls, int i, Job *copy) noexcept nogil:
 
 
 cdef void set_time(Datum *values, cbool *nulls, int i, TimestampTz time) noexcept nogil:
+    """NULL for what has not happened."""
     values[i] = TimestampTzGetDatum(time)
     nulls[i] = time == 0
 
 
 cdef public Datum pgbg_result_info(FunctionCallInfo fcinfo) noexcept nogil:
+    """result_info(handle): raises what find_job raises; members of pg_read_all_stats may, too."""
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job copy
-    cdef Datum values[6]
-    cdef cbool nulls[6]
+    cdef Datum values[RESULT_COLUMNS]
+    cdef cbool nulls[RESULT_COLUMNS]
     look_up_tracked(&handle, &copy, ROLE_PG_READ_ALL_STATS)
     memset(nulls, 0, sizeof(nulls))
-    set_end(values, nulls, 0, &copy)
-    values[2] = BoolGetDatum(is_final(copy.state))
-    values[3] = BoolGetDatum(has_failed(&copy))
-    set_time(values, nulls, 4, copy.started_at)
-    set_time(values, nulls, 5, copy.finished_at)
+    set_end(values, nulls, RESULT_ROW_COUNT, &copy)
+    values[RESULT_COMPLETED] = BoolGetDatum(is_final(copy.state))
+    values[RESULT_HAS_ERROR] = BoolGetDatum(has_failed(&copy))
+    set_time(values, nulls, RESULT_STARTED_AT, copy.started_at)
+    set_time(values, nulls, RESULT_FINISHED_AT, copy.finished_at)
     return row_datum(fcinfo, values, nulls)
 
 
@@ -143,19 +146,19 @@ cdef public Datum pgbg_error_info(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Job copy
     cdef Job *job = look_up_tracked(&handle, &copy, InvalidOid)
     cdef ErrorData *error = error_of_job(job, &copy)
-    cdef Datum values[9]
-    cdef cbool nulls[9]
+    cdef Datum values[ERROR_COLUMNS]
+    cdef cbool nulls[ERROR_COLUMNS]
     memset(nulls, 1, sizeof(nulls))
     if error != NULL:
-        set_text(values, nulls, 0, unpack_sql_state(error.sqlerrcode))
-        set_text(values, nulls, 1, error.message)
-        set_text(values, nulls, 2, error.detail)
-        set_text(values, nulls, 3, error.hint)
-        set_text(values, nulls, 4, error.context)
-        set_text(values, nulls, 5, error.schema_name)
-        set_text(values, nulls, 6, error.table_name)
-        set_text(values, nulls, 7, error.column_name)
-        set_text(values, nulls, 8, error.constraint_name)
+        set_text(values, nulls, ERROR_SQLSTATE, unpack_sql_state(error.sqlerrcode))
+        set_text(values, nulls, ERROR_MESSAGE, error.message)
+        set_text(values, nulls, ERROR_DETAIL, error.detail)
+        set_text(values, nulls, ERROR_HINT, error.hint)
+        set_text(values, nulls, ERROR_CONTEXT, error.context)
+        set_text(values, nulls, ERROR_SCHEMA_NAME, error.schema_name)
+        set_text(values, nulls, ERROR_TABLE_NAME, error.table_name)
+        set_text(values, nulls, ERROR_COLUMN_NAME, error.column_name)
+        set_text(values, nulls, ERROR_CONSTRAINT_NAME, error.constraint_name)
     return row_datum(fcinfo, values, nulls)
 
 
@@ -188,7 +191,7 @@ cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
     cdef int32_t pid = 0
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and copy.state == JOB_RUNNING and sight_of(&copy) > SEES_PLACE:
+    if job != NULL and copy.state == JOB_RUNNING and visibility_of(&copy) > SEES_PLACE:
         pid = process_of(job, handle.cookie)
     fcinfo.isnull = pid == 0
     return Int32GetDatum(pid)
@@ -197,29 +200,30 @@ cdef public Datum pgbg_worker_pid(FunctionCallInfo fcinfo) noexcept nogil:
 # ---- outcome
 
 cdef void set_outcome(Datum *values, cbool *nulls, Job *job, Job *copy) noexcept nogil:
-    """The twelve columns for a job of which something is known, to who may see that."""
+    """The columns for a job of which something is known, to who may see that."""
     cdef ErrorData *error = error_of_job(job, copy)
     memset(nulls, 0, OUTCOME_COLUMNS * sizeof(cbool))
-    values[0] = Int32GetDatum(copy.pid)
-    values[1] = Int64GetDatum(<int64_t>copy.cookie)
-    set_text(values, nulls, 2, state_name(copy.state))
-    values[3] = BoolGetDatum(copy.was_read or copy.reader == READER_READING)
-    values[4] = BoolGetDatum(is_final(copy.state))
-    values[5] = BoolGetDatum(error != NULL)
-    set_end(values, nulls, 6, copy)
-    set_text(values, nulls, 8, unpack_sql_state(error.sqlerrcode) if error != NULL else NULL)
-    set_text(values, nulls, 9, error.message if error != NULL and sight_of(copy) == SEES_ALL else NULL)
-    set_label(values, nulls, 10, copy)
-    values[11] = TimestampTzGetDatum(copy.launched_at)
+    values[OUTCOME_PID] = Int32GetDatum(copy.pid)
+    values[OUTCOME_COOKIE] = Int64GetDatum(<int64_t>copy.cookie)
+    set_text(values, nulls, OUTCOME_STATE, state_name(copy.state))
+    values[OUTCOME_CONSUMED] = BoolGetDatum(copy.was_read or copy.reader == READER_READING)
+    values[OUTCOME_COMPLETED] = BoolGetDatum(is_final(copy.state))
+    values[OUTCOME_HAS_ERROR] = BoolGetDatum(error != NULL)
+    set_end(values, nulls, OUTCOME_ROW_COUNT, copy)
+    set_text(values, nulls, OUTCOME_SQLSTATE, unpack_sql_state(error.sqlerrcode) if error != NULL else NULL)
+    set_text(values, nulls, OUTCOME_ERROR_MESSAGE,
+             error.message if error != NULL and visibility_of(copy) == SEES_ALL else NULL)
+    set_label(values, nulls, OUTCOME_LABEL, copy)
+    values[OUTCOME_LAUNCHED_AT] = TimestampTzGetDatum(copy.launched_at)
 
 
 cdef void set_unknown_outcome(Datum *values, cbool *nulls, Handle *handle) noexcept nogil:
     """That nothing is known: neither a state nor whether it has ended."""
     memset(nulls, 1, OUTCOME_COLUMNS * sizeof(cbool))
-    values[0] = Int32GetDatum(handle.pid)
-    values[1] = Int64GetDatum(<int64_t>handle.cookie)
-    nulls[0] = False
-    nulls[1] = False
+    values[OUTCOME_PID] = Int32GetDatum(handle.pid)
+    values[OUTCOME_COOKIE] = Int64GetDatum(<int64_t>handle.cookie)
+    nulls[OUTCOME_PID] = False
+    nulls[OUTCOME_COOKIE] = False
 
 
 cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
@@ -227,11 +231,11 @@ cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job copy
     cdef Job *job
-    cdef Datum values[12]
-    cdef cbool nulls[12]
+    cdef Datum values[OUTCOME_COLUMNS]
+    cdef cbool nulls[OUTCOME_COLUMNS]
     join_sessions()
     job = look_up(&handle, &copy)
-    if job != NULL and sight_of(&copy) > SEES_PLACE:
+    if job != NULL and visibility_of(&copy) > SEES_PLACE:
         set_outcome(values, nulls, job, &copy)
     else:
         set_unknown_outcome(values, nulls, &handle)

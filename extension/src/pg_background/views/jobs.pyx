@@ -1,12 +1,8 @@
 # The jobs of the whole server, for the view pg_background_jobs.
 
-cdef enum:
-    JOBS_COLUMNS = 19
-
-
 cdef void set_progress(Datum *values, cbool *nulls, int i, Job *job, Job *copy, int32_t worker_pid) noexcept nogil:
     """What the job has reported, else what the server knows of its command."""
-    cdef char message[256]
+    cdef char message[PROGRESS_BYTES]
     cdef int32_t percent = -1
     cdef bint has_text = False
     nulls[i] = True
@@ -22,37 +18,38 @@ cdef void set_progress(Datum *values, cbool *nulls, int i, Job *job, Job *copy, 
 
 
 cdef void store_job(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
-    cdef Datum values[19]
-    cdef cbool nulls[19]
+    """One row, of what the current role may see of the job; in the row's memory context."""
+    cdef Datum values[JOBS_COLUMNS]
+    cdef cbool nulls[JOBS_COLUMNS]
     cdef bint failed = has_failed(copy)
-    cdef Sight sight = sight_of(copy)
+    cdef Visibility visibility = visibility_of(copy)
     memset(nulls, 1, sizeof(nulls))
-    values[0] = Int32GetDatum(copy.pid)
-    nulls[0] = False
-    values[1] = Int64GetDatum(<int64_t>copy.cookie)
-    nulls[1] = not may_cancel(copy)
-    if sight == SEES_PLACE and nulls[1] and worker_pid == 0:
+    values[JOBS_PID] = Int32GetDatum(copy.pid)
+    nulls[JOBS_PID] = False
+    values[JOBS_COOKIE] = Int64GetDatum(<int64_t>copy.cookie)
+    nulls[JOBS_COOKIE] = not may_cancel(copy)
+    if visibility == SEES_PLACE and nulls[JOBS_COOKIE] and worker_pid == 0:
         # without a process pg_stat_activity has nothing either
         return
-    values[2] = Int32GetDatum(worker_pid)
-    nulls[2] = worker_pid == 0
-    values[3] = ObjectIdGetDatum(copy.identity.database)
-    nulls[3] = False
-    values[4] = ObjectIdGetDatum(copy.identity.user)
-    nulls[4] = False
-    set_preview(values, nulls, 14, copy, sight)
-    if sight > SEES_PLACE:
-        set_label(values, nulls, 5, copy)
-        set_text(values, nulls, 6, state_name(copy.state))
-        set_time(values, nulls, 7, copy.launched_at)
-        set_time(values, nulls, 8, copy.started_at)
-        set_time(values, nulls, 9, copy.finished_at)
-        set_end(values, nulls, 10, copy)
-        set_text(values, nulls, 12, unpack_sql_state(sqlstate_of(copy)) if failed else NULL)
-        set_text(values, nulls, 13, end_reason(copy) if failed and sight == SEES_ALL else NULL)
-        set_progress(values, nulls, 15, job, copy, worker_pid)
-        set_size(values, nulls, 17, pg_atomic_read_u64(&copy.produced))
-        set_size(values, nulls, 18, pg_atomic_read_u64(&copy.spilled) if copy.file_number != 0 else 0)
+    values[JOBS_WORKER_PID] = Int32GetDatum(worker_pid)
+    nulls[JOBS_WORKER_PID] = worker_pid == 0
+    values[JOBS_DATABASE] = ObjectIdGetDatum(copy.identity.database)
+    nulls[JOBS_DATABASE] = False
+    values[JOBS_ROLE] = ObjectIdGetDatum(copy.identity.user)
+    nulls[JOBS_ROLE] = False
+    set_preview(values, nulls, JOBS_SQL_PREVIEW, copy, visibility)
+    if visibility > SEES_PLACE:
+        set_label(values, nulls, JOBS_LABEL, copy)
+        set_text(values, nulls, JOBS_STATE, state_name(copy.state))
+        set_time(values, nulls, JOBS_QUEUED_AT, copy.launched_at)
+        set_time(values, nulls, JOBS_STARTED_AT, copy.started_at)
+        set_time(values, nulls, JOBS_FINISHED_AT, copy.finished_at)
+        set_end(values, nulls, JOBS_ROW_COUNT, copy)
+        set_text(values, nulls, JOBS_SQLSTATE, unpack_sql_state(sqlstate_of(copy)) if failed else NULL)
+        set_text(values, nulls, JOBS_ERROR_MESSAGE, end_reason(copy) if failed and visibility == SEES_ALL else NULL)
+        set_progress(values, nulls, JOBS_PROGRESS_PCT, job, copy, worker_pid)
+        set_size(values, nulls, JOBS_RESULT_BYTES, pg_atomic_read_u64(&copy.produced))
+        set_size(values, nulls, JOBS_TEMP_BYTES, pg_atomic_read_u64(&copy.spilled) if copy.file_number != 0 else 0)
     tuplestore_putvalues(store, desc, values, nulls)
 
 

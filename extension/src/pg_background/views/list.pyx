@@ -1,6 +1,7 @@
 # list, stats, registry: what can be seen.
 
 cdef const char *state_name(int state) noexcept nogil:
+    """As all views and functions call it."""
     if state == JOB_QUEUED:
         return b"queued"
     if state == JOB_STARTING:
@@ -19,25 +20,27 @@ cdef const char *state_name(int state) noexcept nogil:
 
 
 cdef Oid list_column_type(int i) noexcept nogil:
-    if i == 0 or i == 4:
+    """What check_list_columns expects."""
+    if i == LIST_PID or i == LIST_QUEUE_SIZE:
         return INT4OID
-    if i == 1:
+    if i == LIST_COOKIE:
         return INT8OID
-    if i == 2:
+    if i == LIST_LAUNCHED_AT:
         return TIMESTAMPTZOID
-    if i == 3:
+    if i == LIST_USER_ID:
         return OIDOID
-    if i == 8:
+    if i == LIST_CONSUMED:
         return BOOLOID
     return TEXTOID
 
 
 cdef void check_list_columns(TupleDesc wanted) noexcept nogil:
-    """Nine columns as of 1.8 or ten as of 2.0, of their types; anything else is 42804."""
+    """Raise 42804 unless these are the columns, with label as of 2.0 or without it as of 1.8, of their types."""
     cdef int i
-    if wanted.natts != 9 and wanted.natts != 10:
+    if wanted.natts != LIST_LABEL and wanted.natts != LIST_COLUMNS:
         raise_with_detail(ERRCODE_DATATYPE_MISMATCH,
-                          psprintf(b"The list has 9 columns, or 10 with label; the column list has %d.", wanted.natts),
+                          psprintf(b"The list has %d columns, or %d with label; the column list has %d.",
+                                   <int>LIST_LABEL, <int>LIST_COLUMNS, wanted.natts),
                           b"Use the view pg_background_list, which needs no column list.",
                           b"column list does not match the rows of pg_background_list")
     for i in range(wanted.natts):
@@ -51,28 +54,31 @@ cdef void check_list_columns(TupleDesc wanted) noexcept nogil:
 
 
 cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
-    cdef Datum values[10]
-    cdef cbool nulls[10]
-    cdef Sight sight = sight_of(job)
-    memset(nulls, sight == SEES_PLACE, sizeof(nulls))
-    values[0] = Int32GetDatum(job.pid)
-    nulls[0] = False
-    values[1] = Int64GetDatum(<int64_t>job.cookie)
-    nulls[1] = not may_cancel(job)
-    values[2] = TimestampTzGetDatum(job.launched_at)
-    values[3] = ObjectIdGetDatum(job.identity.user)
-    nulls[3] = False
-    values[4] = Int32GetDatum(job.queue_size)
-    set_preview(values, nulls, 6, job, sight)
-    if sight > SEES_PLACE:
-        set_text(values, nulls, 5, state_name(job.state))
-        set_text(values, nulls, 7, end_reason(job) if has_failed(job) and sight == SEES_ALL else NULL)
-        set_label(values, nulls, 9, job)
-    values[8] = BoolGetDatum(job.reader == READER_READING)
+    """One row; `job` is a copy of its entry."""
+    cdef Datum values[LIST_COLUMNS]
+    cdef cbool nulls[LIST_COLUMNS]
+    cdef Visibility visibility = visibility_of(job)
+    memset(nulls, visibility == SEES_PLACE, sizeof(nulls))
+    values[LIST_PID] = Int32GetDatum(job.pid)
+    nulls[LIST_PID] = False
+    values[LIST_COOKIE] = Int64GetDatum(<int64_t>job.cookie)
+    nulls[LIST_COOKIE] = not may_cancel(job)
+    values[LIST_LAUNCHED_AT] = TimestampTzGetDatum(job.launched_at)
+    values[LIST_USER_ID] = ObjectIdGetDatum(job.identity.user)
+    nulls[LIST_USER_ID] = False
+    values[LIST_QUEUE_SIZE] = Int32GetDatum(job.queue_size)
+    set_preview(values, nulls, LIST_SQL_PREVIEW, job, visibility)
+    if visibility > SEES_PLACE:
+        set_text(values, nulls, LIST_STATE, state_name(job.state))
+        set_text(values, nulls, LIST_LAST_ERROR,
+                 end_reason(job) if has_failed(job) and visibility == SEES_ALL else NULL)
+        set_label(values, nulls, LIST_LABEL, job)
+    values[LIST_CONSUMED] = BoolGetDatum(job.reader == READER_READING)
     tuplestore_putvalues(store, desc, values, nulls)
 
 
 cdef int by_launch(const void *a, const void *b) noexcept nogil:
+    """For qsort: the oldest first."""
     cdef TimestampTz first = (<Job *>a).launched_at
     cdef TimestampTz second = (<Job *>b).launched_at
     return (first > second) - (first < second)
@@ -116,27 +122,28 @@ cdef public Datum pgbg_list(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef Session set_stats(Datum *values) noexcept nogil:
-    """Eight columns; returns what they are made of."""
+    """Fill the columns of this session's counters; returns what they are made of."""
     cdef Session session
     join_sessions()
     share_registry()
     session = my_session[0]
     unlock_registry()
-    values[0] = Int64GetDatum(session.launched)
-    values[1] = Int64GetDatum(session.completed)
-    values[2] = Int64GetDatum(session.failed)
-    values[3] = Int64GetDatum(session.canceled)
-    values[4] = Int64GetDatum(session.timed_out)
-    values[5] = Int32GetDatum(session.active)
-    values[6] = Float8GetDatum(session.execution_ms / session.executed if session.executed > 0 else 0.0)
-    values[7] = Int32GetDatum(setting_max_workers)
+    values[STATS_WORKERS_LAUNCHED] = Int64GetDatum(session.launched)
+    values[STATS_WORKERS_COMPLETED] = Int64GetDatum(session.completed)
+    values[STATS_WORKERS_FAILED] = Int64GetDatum(session.failed)
+    values[STATS_WORKERS_CANCELED] = Int64GetDatum(session.canceled)
+    values[STATS_WORKERS_TIMED_OUT] = Int64GetDatum(session.timed_out)
+    values[STATS_WORKERS_ACTIVE] = Int32GetDatum(session.active)
+    values[STATS_AVG_EXECUTION_MS] = Float8GetDatum(
+        session.execution_ms / session.executed if session.executed > 0 else 0.0)
+    values[STATS_MAX_WORKERS] = Int32GetDatum(setting_max_workers)
     return session
 
 
 cdef public Datum pgbg_stats(FunctionCallInfo fcinfo) noexcept nogil:
     """This session's counters."""
-    cdef Datum values[8]
-    cdef cbool nulls[8]
+    cdef Datum values[STATS_COLUMNS]
+    cdef cbool nulls[STATS_COLUMNS]
     memset(nulls, 0, sizeof(nulls))
     set_stats(values)
     return row_datum(fcinfo, values, nulls)
@@ -144,8 +151,8 @@ cdef public Datum pgbg_stats(FunctionCallInfo fcinfo) noexcept nogil:
 
 cdef public Datum pgbg_registry(FunctionCallInfo fcinfo) noexcept nogil:
     """What the shared memory holds, for leak tests and monitoring."""
-    cdef Datum values[7]
-    cdef cbool nulls[7]
+    cdef Datum values[REGISTRY_COLUMNS]
+    cdef cbool nulls[REGISTRY_COLUMNS]
     cdef int32_t entries = 0
     cdef int32_t live = 0
     cdef int32_t unread = 0
@@ -176,11 +183,11 @@ cdef public Datum pgbg_registry(FunctionCallInfo fcinfo) noexcept nogil:
             busy += 1
     unlock_registry()
     memset(nulls, 0, sizeof(nulls))
-    values[0] = Int32GetDatum(entries)
-    values[1] = Int32GetDatum(live)
-    values[2] = Int32GetDatum(unread)
-    values[3] = Int32GetDatum(idle)
-    values[4] = Int32GetDatum(busy)
-    values[5] = Int64GetDatum(<int64_t>pg_atomic_read_u64(&registry.area_bytes))
-    values[6] = Int64GetDatum(spilled)
+    values[REGISTRY_ENTRIES] = Int32GetDatum(entries)
+    values[REGISTRY_LIVE] = Int32GetDatum(live)
+    values[REGISTRY_UNREAD] = Int32GetDatum(unread)
+    values[REGISTRY_IDLE_WORKERS] = Int32GetDatum(idle)
+    values[REGISTRY_BUSY_WORKERS] = Int32GetDatum(busy)
+    values[REGISTRY_AREA_BYTES] = Int64GetDatum(<int64_t>pg_atomic_read_u64(&registry.area_bytes))
+    values[REGISTRY_SPILL_BYTES] = Int64GetDatum(spilled)
     return row_datum(fcinfo, values, nulls)

@@ -1,8 +1,9 @@
 # progress and get_progress: the worker writes between two increments of a version, readers retry when it changed.
 
 cdef void store_progress(Job *job, int32_t percent, text *message) noexcept nogil:
+    """Tell the progress of the running job, in its worker. Only the clipping may raise, and that comes first."""
     cdef uint32_t version = pg_atomic_read_u32(&job.progress_version)
-    cdef char clipped[256]
+    cdef char clipped[PROGRESS_BYTES]
     if message != NULL:
         copy_clipped(clipped, PROGRESS_BYTES, VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message), PROGRESS_BYTES,
                      job.encoding)
@@ -45,6 +46,7 @@ cdef int32_t percent_argument(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef public Datum pgbg_report_progress(FunctionCallInfo fcinfo) noexcept nogil:
+    """progress(pct, msg = NULL), called by the job's own SQL: raises 0A000 elsewhere, 22004 without a number."""
     if my_job == NULL:
         raise_error(ERRCODE_FEATURE_NOT_SUPPORTED,
                     b"pg_background_report_progress can only be called from a background worker")
@@ -60,14 +62,14 @@ cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Handle handle = handle_argument(fcinfo)
     cdef Job *job
     cdef Job copy
-    cdef Datum values[2]
-    cdef cbool nulls[2]
-    nulls[0] = True
-    nulls[1] = True
+    cdef Datum values[PROGRESS_COLUMNS]
+    cdef cbool nulls[PROGRESS_COLUMNS]
+    nulls[PROGRESS_PROGRESS_PCT] = True
+    nulls[PROGRESS_PROGRESS_MSG] = True
     join_sessions()
     job = look_up(&handle, &copy)
     if job != NULL and copy.tracked:
         require_right(copy.identity.user, ROLE_PG_READ_ALL_STATS, handle.pid)
         forget_backend_snapshot()
-        set_progress(values, nulls, 0, job, &copy, process_of(job, handle.cookie))
+        set_progress(values, nulls, PROGRESS_PROGRESS_PCT, job, &copy, process_of(job, handle.cookie))
     return row_datum(fcinfo, values, nulls)

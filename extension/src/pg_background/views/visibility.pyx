@@ -1,12 +1,12 @@
 # Who sees what of a job that others have launched, here and in pg_stat_activity.
 
-cdef enum Sight:
+cdef enum Visibility:
     SEES_PLACE = 0              # that a process runs it, where and as whom: as pg_stat_activity tells everybody
     SEES_ACTIVITY               # ... how it stands, and the beginning of its SQL: as that tells pg_read_all_stats
     SEES_ALL                    # ... its errors and its whole SQL, where data of rows may be
 
 
-cdef Sight sight_of(Job *copy) noexcept nogil:
+cdef Visibility visibility_of(Job *copy) noexcept nogil:
     """Of the current user, who need not be the session's: index functions and definers' run as their owners."""
     if has_right(copy.identity.user, InvalidOid):
         return SEES_ALL

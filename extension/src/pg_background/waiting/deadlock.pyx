@@ -42,6 +42,7 @@ cdef int waiter_of_pid(WaitGraph *graph, int32_t pid) noexcept nogil:
 
 
 cdef void reserve_edges(WaitGraph *graph, int more) noexcept nogil:
+    """Room for so many more, in the current memory context: none may be allocated under the lock."""
     cdef int32_t *larger
     cdef int capacity = graph.edge_capacity
     while capacity < graph.edge_count + more:
@@ -64,6 +65,7 @@ cdef void add_edge(WaitGraph *graph, Waiter *waiter, int32_t pid) noexcept nogil
 
 
 cdef void add_edges(WaitGraph *graph, Waiter *waiter, ArrayType *pids) noexcept nogil:
+    """All of an array that the server has returned, which is freed."""
     cdef int n = array_length(pids)
     cdef int i
     reserve_edges(graph, n)
@@ -98,6 +100,7 @@ cdef void add_new_edge(WaitGraph *graph, Waiter *waiter, int32_t pid) noexcept n
 
 
 cdef void drop_edges(WaitGraph *graph, Waiter *waiter) noexcept nogil:
+    """Forget those of the waiter that was added last."""
     graph.edge_count -= waiter.count
     waiter.count = 0
 

@@ -11,7 +11,7 @@ cdef struct Wait:
     Job *job
     uint64_t cookie
     long timeout                # milliseconds; negative: for ever
-    bint looks_for_cycles
+    bint checks_deadlock
     bint finished
     ShownWait shown
 
@@ -32,7 +32,7 @@ cdef void wait_body(void *arg) noexcept nogil:
                 return
             nap = left if left < nap else nap
         if (ConditionVariableTimedSleep(&wait.job.changed, nap, PG_WAIT_EXTENSION) and nap == DeadlockTimeout
-                and wait.looks_for_cycles):
+                and wait.checks_deadlock):
             # the search takes locks that wake through the same latch
             ConditionVariableCancelSleep()
             check_deadlock()
@@ -40,13 +40,13 @@ cdef void wait_body(void *arg) noexcept nogil:
     wait.finished = True
 
 
-cdef bint wait_for_job(Job *job, Handle *handle, long timeout, bint looks_for_cycles) noexcept nogil:
+cdef bint wait_for_job(Job *job, Handle *handle, long timeout, bint checks_deadlock) noexcept nogil:
     """True once the job is final, False when the time is up first; milliseconds, negative: no limit."""
     cdef Wait wait
     wait.job = job
     wait.cookie = handle.cookie
     wait.timeout = timeout
-    wait.looks_for_cycles = looks_for_cycles
+    wait.checks_deadlock = checks_deadlock
     wait.finished = False
     if is_finished(job, handle.cookie):
         return True

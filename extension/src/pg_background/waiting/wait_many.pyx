@@ -183,6 +183,7 @@ cdef void stop_watching(void *what) noexcept nogil:
 # ---- waiting
 
 cdef bint is_set_done(WaitForSet *wait) noexcept nogil:
+    """Whether the wait is over; keeps in `finished` how far it has come. May be cancelled."""
     cdef int i
     if wait.all:
         while wait.finished < wait.set.count and has_ended(wait.set, wait.finished):

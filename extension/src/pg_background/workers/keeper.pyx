@@ -3,17 +3,19 @@
 
 cdef enum:
     KEEPER_STARTS = 32          # processes it watches until they have checked in
+    MAX_SLEEP_MS = 3600000
 
-cdef Start keeper_starts[32]
+cdef Start keeper_starts[KEEPER_STARTS]
 cdef int keeper_starts_count
 
 
 cdef void keeper_exit(int code, Datum arg) noexcept nogil:
+    """Exit callback; the postmaster starts another keeper after a second."""
     registry.keeper = NULL
 
 
 cdef void start_ahead_workers() noexcept nogil:
-    """Serve the requests of launches that took the last idle worker."""
+    """Serve the requests of launches that took the last idle worker; the last free places stay free."""
     cdef Identity request
     cdef Start start
     while True:
@@ -39,6 +41,7 @@ cdef void start_ahead_workers() noexcept nogil:
 
 
 cdef void watch_start(Start *start) noexcept nogil:
+    """Keep the handle of a process that was asked for; the caller has seen that there is room for it."""
     global keeper_starts_count
     keeper_starts[keeper_starts_count] = start[0]
     keeper_starts_count += 1
@@ -128,6 +131,7 @@ cdef long sooner(long a, long b) noexcept nogil:
 
 
 cdef void register_keeper() noexcept nogil:
+    """Called by _PG_init, in the postmaster."""
     cdef BackgroundWorker process
     memset(&process, 0, sizeof(process))
     process.bgw_flags = BGWORKER_SHMEM_ACCESS
@@ -141,6 +145,7 @@ cdef void register_keeper() noexcept nogil:
 
 
 cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
+    """Entry of the keeper process, for the postmaster; it has no database, and an error ends it."""
     global ConfigReloadPending
     cdef long timeout
     cdef int events
@@ -169,5 +174,5 @@ cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
         if timeout >= 0:
             events |= WL_TIMEOUT
             # no int overflow in the wait, and a changed retention counts within the hour
-            timeout = timeout + 1 if timeout < 3600000 else 3600000
+            timeout = timeout + 1 if timeout < MAX_SLEEP_MS else MAX_SLEEP_MS
         WaitLatch(MyLatch, events, timeout, PG_WAIT_EXTENSION)

@@ -90,5 +90,6 @@ cdef void pin_worker(int32_t pid, uint64_t cookie) noexcept nogil:
 
 
 cdef void forget_pins() noexcept nogil:
+    """After a job, in its worker: what it has pinned was for it alone."""
     global pin_count
     pin_count = 0

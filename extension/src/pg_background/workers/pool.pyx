@@ -392,11 +392,14 @@ cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
 
 
 cdef void raise_not_started() noexcept nogil:
+    """Raise 53000: the process ended before it had checked in."""
     raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES, b"More details may be available in the server log.",
                     b"could not start background process")
 
 
 cdef void raise_no_worker(StartOutcome outcome, Launch *launch) noexcept nogil:
+    """Raise 53400 where the cap on workers is reached, 53000 where the postmaster has no slot or the process did not
+    start."""
     if outcome == NO_PLACE and setting_reserved_workers > 0 and not launch.may_take_reserve:
         raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
                           psprintf(b"pg_background.max_total_workers is %d, pg_background.reserved_workers %d.",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ...server.errors import DatabaseError, DsnError, NotRunningError, ServerError, UnreachableError
+from ...errors import UserError
+from ...server.errors import DatabaseError, DsnError, NotRunningError, UnreachableError
 from ..output.console import drop, note, report, say
 from ..signals import Terminated
 from .exits import Exit
@@ -35,15 +36,19 @@ def told() -> Iterator[None]:
         drop(sys.stdout)
         raise typer.Exit(Exit.PIPE) from None
     except TimeoutError as error:
-        report(ServerError(str(error)))
+        report(UserError(str(error)))
         raise typer.Exit(Exit.TIMEOUT) from None
-    except ServerError as error:
+    except UserError as error:
         report(error)
-        raise typer.Exit(code_of_server(error)) from None
+        raise typer.Exit(code_of_user_error(error)) from None
     except OSError as error:
-        report(ServerError(f"can't write the output: {error.strerror or error}"))
+        report(UserError(f"can't write the output: {error.strerror or error}"))
         raise typer.Exit(Exit.FAILED) from None
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            # It came while a class was made, for which Python before 3.12 has an error of its own.
+            note("interrupted")
+            raise typer.Exit(Exit.INTERRUPTED) from None
         # A command that has not loaded psycopg can't have raised an error of it.
         if "psycopg" not in sys.modules or not is_sql_error(error):
             raise
@@ -58,8 +63,8 @@ def is_sql_error(error: object) -> bool:
     return isinstance(error, psycopg.Error)
 
 
-def code_of_server(error: ServerError) -> Exit:
-    """Return the exit code for what went wrong with a server."""
+def code_of_user_error(error: UserError) -> Exit:
+    """Return the exit code for what the user can do something about."""
     if isinstance(error, (NotRunningError, UnreachableError)):
         return Exit.CONNECTION
     if isinstance(error, DsnError):

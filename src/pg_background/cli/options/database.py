@@ -14,6 +14,7 @@ import typer
 from ...server.errors import DatabaseError, DsnError, UnreachableError
 from ..output.console import note
 from ..page import CONNECTION
+from ..tags import tag_of
 from .given import Given
 from .numbers import port_number
 
@@ -249,10 +250,10 @@ def schema_of_extension(connection: Connection) -> str:
     Raises:
         DatabaseError: it was not.
     """
-    from ...inspection import SCHEMA
+    from ...client.statements import FIND_EXTENSION
 
-    found = connection.execute(SCHEMA).fetchone()
-    if found is None:
+    found = connection.execute(FIND_EXTENSION).fetchone()
+    if found is None or found[0] is None:
         raise DatabaseError(
             f'the database "{connection.info.dbname}" does not have the extension',
             hint="name one that does, or CREATE EXTENSION pg_background",
@@ -262,4 +263,5 @@ def schema_of_extension(connection: Connection) -> str:
 
 
 def _print_notice(notice: psycopg.errors.Diagnostic) -> None:
-    note(f"{(notice.severity or 'NOTICE').lower()}: {notice.message_primary}")
+    if tag_of(notice) is None:
+        note(f"{(notice.severity or 'NOTICE').lower()}: {notice.message_primary}")

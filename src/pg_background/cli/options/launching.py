@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..page import JOB
+from ..signals import held
+from .database import Database
 from .given import Given
+from .handles import text_of
 from .numbers import seconds
 from .params import params_of
 
@@ -127,9 +130,35 @@ def start(
         typer.BadParameter: the values don't fit.
         psycopg.Error: the server refused it.
     """
+    from psycopg.rows import tuple_row
+
+    from ...client.launching import start as start_job
+
     params = params_of(sql, values)
     if each_statement and params is not None:
         raise typer.BadParameter("--param goes with one statement, not with --each-statement")
-    return client._start(
-        sql, params, None, each_statement=each_statement, discard_result=discard_result, **options
+    return start_job(
+        client.session,
+        sql,
+        params,
+        tuple_row,
+        each_statement=each_statement,
+        discard_result=discard_result,
+        **options,
     )
+
+
+def print_handle(
+    database: Database, sql: str, values: Sequence[str], options: Mapping[str, Any], **kinds: bool
+) -> None:
+    """Launch a job and print its handle, also when it is interrupted meanwhile: nobody else has it.
+
+    Args:
+        kinds: what `start` takes by name; what it raises is raised.
+    """
+    with (
+        database.client_and_session() as (client, session),
+        # A wait for a worker can be canceled.
+        held(session.cancel if options["on_full"] == "wait" else None),
+    ):
+        typer.echo(text_of(start(client, sql, values, options, **kinds).handle))

@@ -25,10 +25,10 @@ def seconds_of_grace(word: str) -> float:
 
 
 def seconds_between(word: str) -> float:
-    """Return a time between two looks.
+    """Return a time between two polls.
 
     Raises:
-        ValueError: it is none, or so short that looking would be all that is done.
+        ValueError: it is none, or so short that polling would be all that is done.
     """
     return _seconds(word, 0.1, 3600)
 

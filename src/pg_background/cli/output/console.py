@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from .terminal import is_terminal, visible
 
 if TYPE_CHECKING:
-    from ...server.errors import ServerError
+    from ...errors import UserError
 
 _STYLES = {"error": "\x1b[1;31m", "hint": "\x1b[1;36m", "name": "\x1b[1m", "dim": "\x1b[2m"}
 _PLAIN = "\x1b[0m"
@@ -40,7 +40,7 @@ def drop(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def report(error: ServerError) -> None:
+def report(error: UserError) -> None:
     """Print what is wrong and what to do."""
     say(("error: ", "error"), error.message)
     if error.hint:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 
 from ..options.given import Given
 from ..page import OUTPUT
+from ..tags import shown
 from .console import note
 from .formats import CsvOption, Format, JsonLinesOption, JsonOption, chosen, write_objects
 from .pager import write_paged
@@ -50,15 +53,18 @@ class ResultOutput:
         from ..reading import rows_of, without_columns
 
         rows = rows_of(client, connection, handle)
-        if rows is not None:
-            sink.encoding = rows.encoding
-            self._write_rows(sink, rows)
-            return
-        found = without_columns(connection, schema_of_extension(connection), handle)
+        tags: list[str] = []
+        # A table comes behind the tags; beside data they are remarks.
+        with shown(connection, tags.append if self.format is Format.TABLE else note):
+            if rows is not None:
+                sink.encoding = rows.encoding
+                self._write_rows(sink, rows, tags)
+                return
+            found = without_columns(connection, schema_of_extension(connection), handle)
         if isinstance(found, list):
             self.write_tags(sink, found)
         else:
-            self._write_empty_rows(sink, found)
+            self._write_empty_rows(sink, found, tags)
 
     def write_tags(self, sink: Sink, tags: list[str]) -> None:
         """Write the command tags of statements without rows; they are no data."""
@@ -70,11 +76,11 @@ class ResultOutput:
         if self.format is Format.JSON:
             sink.write("[]\n")
 
-    def _write_rows(self, sink: Sink, rows: Rows) -> None:
+    def _write_rows(self, sink: Sink, rows: Rows, tags: list[str]) -> None:
         if self.format is Format.CSV:
             _write_csv(sink, rows)
         elif self.format is Format.TABLE:
-            self._write_table(sink, rows.columns, rows.texts())
+            self._write_table(sink, rows.columns, rows.texts(), tags)
         else:
             from .json_rows import objects
 
@@ -86,23 +92,29 @@ class ResultOutput:
                 lambda between: objects(names, rows.types, pieces, encoding=rows.encoding, between=between),
             )
 
-    def _write_table(self, sink: Sink, columns: Any, texts: Any) -> None:
+    def _write_table(self, sink: Sink, columns: Any, texts: Any, tags: list[str]) -> None:
         size = screen_size() if sink.is_screen else None
-        lines = table(columns, texts, expanded=self.expanded, room=size and size[0])
+        lines = _behind(tags, table(columns, texts, expanded=self.expanded, room=size and size[0]))
         if size is not None and self.pages:
             write_paged(sink, lines, size[1])
         else:
             sink.lines(lines)
 
-    def _write_empty_rows(self, sink: Sink, count: int) -> None:
+    def _write_empty_rows(self, sink: Sink, count: int, tags: list[str]) -> None:
         """Write rows without columns, of which there is nothing to show but how many they are."""
         columns: list[Column] = []
         if self.format is Format.TABLE:
             # Nothing at all is what an empty string of SQL gives.
-            if count:
-                self._write_table(sink, columns, [()] * count)
+            if count or tags:
+                self._write_table(sink, columns, [()] * count, tags)
         elif self.format is not Format.CSV:
             write_objects(sink, self.format, lambda between: [between.join(["{}"] * count)] if count else [])
+
+
+def _behind(tags: list[str], lines: Iterator[str]) -> Iterator[str]:
+    """Yield the tags and then the lines; all tags have come when there is a first line."""
+    first = list(islice(lines, 1))
+    yield from chain(tags, first, lines)
 
 
 def _write_csv(sink: Sink, rows: Rows) -> None:

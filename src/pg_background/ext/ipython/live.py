@@ -19,8 +19,8 @@ from .tables import text_table
 if TYPE_CHECKING:
     from ...client.job import Job
 
-#: Seconds between two looks at a job.
-LOOK_SECONDS = 0.5
+#: Seconds between two polls of a job.
+POLL_SECONDS = 0.5
 
 #: How long a job may take to be shown with its rows at once.
 AT_ONCE_SECONDS = 0.1
@@ -61,7 +61,7 @@ class Card:
         return self._summary()
 
     def _repr_html_(self) -> str:
-        parts = [f"<div><b>{escape(self._job.name)}</b> {self._bar()} {escape(self._facts())}</div>"]
+        parts = [f"<div><b>{escape(self._job.name)}</b> {self._bar()} {escape(self._status())}</div>"]
         if isinstance(self._outcome, Exception):
             parts.append(f'<pre style="{_ERROR_STYLE}">{escape(str(self._outcome))}</pre>')
         elif self._outcome is not None and self._outcome.columns:
@@ -75,17 +75,17 @@ class Card:
         value = "" if self._progress.percent is None else f' value="{self._progress.percent}"'
         return f'<progress max="100"{value}></progress>'
 
-    def _facts(self) -> str:
-        facts = [in_words(self._state), f"{self._seconds:.1f} s"]
+    def _status(self) -> str:
+        parts = [in_words(self._state), f"{self._seconds:.1f} s"]
         if self._outcome is None and self._progress.percent is not None:
-            facts += [f"{self._progress.percent} %", self._progress.message or ""]
+            parts += [f"{self._progress.percent} %", self._progress.message or ""]
         elif isinstance(self._outcome, Result):
             rows = shown_of(self._outcome) if self._outcome.columns else None
-            facts.append(rows or self._outcome.statusmessage or "")
-        return " · ".join(filter(None, facts))
+            parts.append(rows or self._outcome.statusmessage or "")
+        return " · ".join(filter(None, parts))
 
     def _summary(self) -> str:
-        return f"{self._job.name}: {self._facts()}"
+        return f"{self._job.name}: {self._status()}"
 
 
 def show(job: Job[Any]) -> None:
@@ -105,12 +105,12 @@ def wait_shown() -> None:
     for thread in list(_threads):
         # In slices: a join without a limit can't be interrupted everywhere.
         while thread.is_alive():
-            thread.join(LOOK_SECONDS)
+            thread.join(POLL_SECONDS)
 
 
 def _follow(job: Job[Any], handle: DisplayHandle, began: float) -> None:
     try:
-        while not _has_ended(job, LOOK_SECONDS):
+        while not _has_ended(job, POLL_SECONDS):
             handle.update(_card(job, began))
         handle.update(_last_card(job, began))
     finally:

@@ -11,7 +11,7 @@ from psycopg.rows import tuple_row
 from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import InvalidRequestError
 
-from ...client._acompat import Interrupted, shielded
+from ...client.acompat import Interrupted, shielded
 from ...client.client import Client
 from ...client.job import Job
 from ...client.variables import TypeVar
@@ -39,12 +39,14 @@ class SessionJob(Generic[_T]):
 
     def __init__(
         self,
+        client: Client[Any],
         session: AnySession,
         statement: Executable,
         parameters: Mapping[str, Any] | None,
         job: Job[Any],
     ) -> None:
         self.job = job
+        self._client = client
         self._session = session
         self._statement = statement
         self._parameters = parameters
@@ -73,7 +75,7 @@ class SessionJob(Generic[_T]):
             raise
         columns = self.job.describe() if self.job.state == "stopped" else ()
         if columns:
-            give = Give(self.job._client._statements.result(columns), self.job.handle)
+            give = Give(self._client.session.statements.result(columns), self.job.handle)
         else:
             # There are no rows to be left for the session, or there is an error to be raised.
             give = Give(None, self.job.handle, (self.job.result()).rowcount)
@@ -102,8 +104,9 @@ def launch(
     # In the session itself, whose settings the job gets; the session may be closed when the job ends.
     here = Client(taken.driver_connection)
     started = here.launch(taken.statement, taken.parameters, **options)
-    job: Job[Any] = Job(client, started.handle, tuple_row, label=started.label, query=started.query)
-    return SessionJob(session, statement, parameters, job)
+    job = client.attach(started.handle, row_factory=tuple_row)
+    job.label, job.query = started.label, started.query
+    return SessionJob(client, session, statement, parameters, job)
 
 
 def _execute(

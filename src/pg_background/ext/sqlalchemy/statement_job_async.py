@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ...client._acompat import AInterrupted, ashielded
+from ...client.acompat import AInterrupted, ashielded
 from ...client.client_async import AsyncClient
 from ...client.job_async import AsyncJob
 from ...client.variables import TypeVar
@@ -39,12 +39,14 @@ class AsyncSessionJob(Generic[_T]):
 
     def __init__(
         self,
+        client: AsyncClient[Any],
         session: AsyncAnySession,
         statement: Executable,
         parameters: Mapping[str, Any] | None,
         job: AsyncJob[Any],
     ) -> None:
         self.job = job
+        self._client = client
         self._session = session
         self._statement = statement
         self._parameters = parameters
@@ -73,7 +75,7 @@ class AsyncSessionJob(Generic[_T]):
             raise
         columns = await self.job.describe() if await self.job.state == "stopped" else ()
         if columns:
-            give = Give(self.job._client._statements.result(columns), self.job.handle)
+            give = Give(self._client.session.statements.result(columns), self.job.handle)
         else:
             # There are no rows to be left for the session, or there is an error to be raised.
             give = Give(None, self.job.handle, (await self.job.result()).rowcount)
@@ -105,8 +107,9 @@ async def launch_async(
     # In the session itself, whose settings the job gets; the session may be closed when the job ends.
     here = AsyncClient(taken.driver_connection)
     started = await here.launch(taken.statement, taken.parameters, **options)
-    job: AsyncJob[Any] = AsyncJob(client, started.handle, tuple_row, label=started.label, query=started.query)
-    return AsyncSessionJob(session, statement, parameters, job)
+    job = client.attach(started.handle, row_factory=tuple_row)
+    job.label, job.query = started.label, started.query
+    return AsyncSessionJob(client, session, statement, parameters, job)
 
 
 async def _execute(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ....client.model import JobInfo
 
-    Look = Callable[[], tuple[Sequence[JobInfo], datetime]]
+    Poll = Callable[[], tuple[Sequence[JobInfo], datetime]]
 
 #: Another screen, without the cursor, and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -54,7 +54,9 @@ def ps(
     ] = None,
     watch: Annotated[
         bool,
-        typer.Option("--watch", envvar="PG_BACKGROUND_WATCH", help="Look again and again, until Ctrl-C."),
+        typer.Option(
+            "--watch", envvar="PG_BACKGROUND_WATCH", help="List the jobs again and again, until Ctrl-C."
+        ),
     ] = False,
     interval: Annotated[
         float,
@@ -64,7 +66,7 @@ def ps(
             metavar="SECONDS",
             parser=seconds_between,
             envvar="PG_BACKGROUND_INTERVAL",
-            help="How long --watch waits between two looks.",
+            help="How long --watch waits between two polls.",
         ),
     ] = 2,
 ) -> None:
@@ -77,13 +79,13 @@ def ps(
     wanted = _wanted(state, all=all)
     with database.client_and_session() as (client, session):
 
-        def look() -> tuple[Sequence[JobInfo], datetime]:
+        def poll() -> tuple[Sequence[JobInfo], datetime]:
             return [job for job in client.jobs() if wanted(job)], now_of(session)
 
         if watch:
-            _watch(look, format, interval)
+            _watch(poll, format, interval)
         else:
-            print_jobs(*look(), format)
+            print_jobs(*poll(), format)
 
 
 def _wanted(words: Sequence[str] | None, *, all: bool) -> Callable[[JobInfo], bool]:
@@ -102,19 +104,19 @@ def _wanted(words: Sequence[str] | None, *, all: bool) -> Callable[[JobInfo], bo
     return lambda job: all or is_live(job)
 
 
-def _watch(look: Look, format: Format, interval: float) -> None:
+def _watch(poll: Poll, format: Format, interval: float) -> None:
     from ...output.listing import lines_of_jobs, print_jobs
 
     if format is not Format.TABLE or screen_size() is None:
         while True:
-            print_jobs(*look(), format)
+            print_jobs(*poll(), format)
             time.sleep(interval)
     try:
         # in the block: an interrupt may come as soon as it is written
         sys.stdout.write(_ENTER)
         while True:
             columns, rows = screen_size() or (80, 24)
-            lines = lines_of_jobs(*look(), columns)[:rows]
+            lines = lines_of_jobs(*poll(), columns)[:rows]
             sys.stdout.write(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
             sys.stdout.flush()
             time.sleep(interval)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ...options.database import DatabaseGiven, now_of, schema_of_extension
+from ...options.database import DatabaseGiven, now_of
 from ...options.given import command
 from ...options.handles import HandleCommand, HandleGiven
 from ...output.console import note
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ....client.client import Client
-    from ....client.model import Handle, JobColumn, JobInfo
-    from ....inspection import Inspection
+    from ....client.model import Handle, Inspection, JobColumn, JobInfo
     from ...options.database import Connection
 
 
@@ -32,12 +31,12 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
     """
     from .... import display
     from ....client.errors import JobLost
-    from ....facts import NAME_WIDTH
+    from ....job_fields import NAME_WIDTH
 
     with database.client_and_session() as (client, session):
         job = _job(client, session, handle)
         try:
-            found = _inspect(session, handle)
+            found = client.session.inspect(handle)
         except JobLost:
             found = None
         columns = () if display.is_live(job) else _columns(client, handle)
@@ -60,7 +59,7 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
 
 
 def _job(client: Client[Any], session: Connection, handle: Handle) -> JobInfo:
-    from ....client.reading import unknown
+    from ....client.handles import unknown
     from ...options.access import refusal
 
     # Of jobs that this role may look at but not cancel the cookie is hidden.
@@ -96,32 +95,14 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
         return ()
 
 
-def _inspect(session: Connection, handle: Handle) -> Inspection:
-    from psycopg import errors
-
-    from ....client.reading import telling_unknown
-    from ....client.statements import identifier
-    from ....inspection import NOTHING, inspection, query
-
-    statement = query(identifier(schema_of_extension(session)))
-    try:
-        with telling_unknown(handle):
-            row = session.execute(statement, handle).fetchone()
-    except errors.InsufficientPrivilege:
-        # It may look at the job, but at nothing that may have data in it.
-        return NOTHING
-    assert row is not None
-    return inspection(row)
-
-
 def _lines(
     job: JobInfo, found: Inspection | None, columns: tuple[JobColumn, ...], now: datetime
 ) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, by name."""
-    from ....facts import error_facts, facts
+    from ....job_fields import error_fields, job_fields
 
-    yield from facts(job, now)
+    yield from job_fields(job, now)
     if columns:
         yield "columns", ", ".join(f"{column.name} {column.type_name}" for column in columns)
-    yield from error_facts(job, None if found is None else found.error)
+    yield from error_fields(job, None if found is None else found.error)
     yield "sql", (found and found.sql) or job.sql_preview or ""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ....server.errors import ServerError
+from ....errors import UserError
 from ...options.database import DatabaseArgument
 from ...options.given import command
 from ...options.numbers import seconds_between
@@ -25,7 +25,7 @@ def top(
             metavar="SECONDS",
             parser=seconds_between,
             envvar="PG_BACKGROUND_INTERVAL",
-            help="How long between two looks at the server.",
+            help="How long between two polls of the server.",
         ),
     ] = 1,
 ) -> None:
@@ -42,7 +42,7 @@ def top(
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "textual":
             raise
-        raise ServerError("textual is not installed", hint="pip install 'pg_background[top]'") from None
+        raise UserError("textual is not installed", hint="pip install 'pg_background[top]'") from None
     # Asked first, as for a password: a screen that can't be filled is of no use.
     with database.client_and_session() as (_, session):
         # With the password, if one was typed.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from ...options.database import DatabaseGiven
 from ...options.given import command
-from ...options.handles import text_of
-from ...options.launching import EachStatementOption, LaunchGiven, start
+from ...options.launching import EachStatementOption, LaunchGiven, print_handle
 from ...options.params import ParamsGiven
 from ...options.sql_given import SqlCommand, SqlGiven
 
@@ -28,5 +25,4 @@ def launch(
     Its rows are kept until `result` reads them, for as long as pg_background.result_retention says after this
     command has ended.
     """
-    with database.client() as client:
-        typer.echo(text_of(start(client, sql, param, launch, each_statement=each_statement).handle))
+    print_handle(database, sql, param, launch, each_statement=each_statement)

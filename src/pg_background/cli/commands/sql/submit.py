@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from ...options.database import DatabaseGiven
 from ...options.given import command
-from ...options.handles import text_of
-from ...options.launching import EachStatementOption, LaunchGiven, start
+from ...options.launching import EachStatementOption, LaunchGiven, print_handle
 from ...options.params import ParamsGiven
 from ...options.sql_given import SqlCommand, SqlGiven
 
@@ -21,6 +18,4 @@ def submit(
     each_statement: EachStatementOption = False,
 ) -> None:
     """Start a job whose rows are not kept, and print its handle."""
-    with database.client() as client:
-        job = start(client, sql, param, launch, each_statement=each_statement, discard_result=True)
-        typer.echo(text_of(job.handle))
+    print_handle(database, sql, param, launch, each_statement=each_statement, discard_result=True)

@@ -41,7 +41,7 @@ def take(key: int) -> str:
 
 @pytest.fixture
 def session(connect: Connect) -> Connection:
-    """The one that looks for endless waits; nobody else does in this time."""
+    """The one that checks for deadlocks; nobody else does in this time."""
     return connect(options="-c deadlock_timeout=50ms")
 
 
@@ -57,7 +57,7 @@ def patient(connect: Connect) -> Connect:
     return open_session
 
 
-def assert_endless(session: Connection, handle: Handle, way: str = WAYS["wait"]) -> None:
+def assert_deadlock(session: Connection, handle: Handle, way: str = WAYS["wait"]) -> None:
     """The error names both processes, and the job was left alone."""
     found = failure(session, way, *handle)
     mine = session.info.backend_pid
@@ -84,8 +84,8 @@ def test_through_sessions(session: Connection, patient: Connect, way: str, hops:
             wait_until_blocked(session, conn.info.backend_pid)
         handle = launch(session, take(hops))
         wait_until_blocked(session, handle.pid)
-        assert_endless(session, handle, way)
-        assert_endless(session, handle, way)
+        assert_deadlock(session, handle, way)
+        assert_deadlock(session, handle, way)
         unlock(session, 0)
         for key, (conn, one) in enumerate(zip(others, blocked, strict=True)):
             one.result()
@@ -127,8 +127,8 @@ def test_through_the_wait_of_another_session(session: Connection, patient: Conne
         wait_until_in_extension(session, other)
         for job in (handle, others_job):
             wait_until_blocked(session, job.pid)
-        assert_endless(session, handle)
-        assert_endless(session, handle, WAYS["result"])
+        assert_deadlock(session, handle)
+        assert_deadlock(session, handle, WAYS["result"])
         unlock(session, 1)
         waiting.result()
     unlock(other, 2)
@@ -148,7 +148,7 @@ def test_through_waits_of_several_sessions(session: Connection, patient: Connect
         waits = [call(wait, conn, handle) for conn, handle in zip(others, handles[1:], strict=True)]
         for conn in others:
             wait_until_in_extension(session, conn)
-        assert_endless(session, handles[0])
+        assert_deadlock(session, handles[0])
         unlock(session, 0)
         for key, (conn, one) in reversed(list(enumerate(zip(others, waits, strict=True)))):
             assert one.result()
@@ -203,7 +203,7 @@ def test_through_a_crowd(fresh_server: FreshServer) -> None:
         with at_the_same_time(holder) as call:
             waiting = call(lock, holder, 1)
             wait_until_blocked(session, holder.info.backend_pid)
-            assert_endless(session, handle)
+            assert_deadlock(session, handle)
             unlock(session, 1)
             waiting.result()
         unlock(holder, 2)
@@ -256,7 +256,7 @@ def test_through_the_job_of_the_job(session: Connection, way: str) -> None:
     wait_until_sql(
         session, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'", expected=1
     )
-    assert_endless(session, handle)
+    assert_deadlock(session, handle)
     unlock(session, 1)
     assert result(session, handle) == [("DO",)]
 
@@ -274,7 +274,7 @@ def test_through_jobs_of_jobs_of_jobs(session: Connection) -> None:
     wait_until_sql(
         session, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'", expected=1
     )
-    assert_endless(session, handle)
+    assert_deadlock(session, handle)
     unlock(session, 1)
     assert result(session, handle) == [("DO",)]
 
@@ -335,7 +335,7 @@ def test_parallel_workers_of_the_job(session: Connection, parallel: str, way: st
     query(session, PARALLEL)
     handle = launch(session, parallel)
     wait_until_group_blocked(session, handle.pid)
-    assert_endless(session, handle, way)
+    assert_deadlock(session, handle, way)
     unlock(session, 1)
     assert result(session, handle) == [("1000",)]
 
@@ -350,7 +350,7 @@ def test_parallel_workers_of_a_third_session(session: Connection, patient: Conne
         wait_until_group_blocked(session, other.info.backend_pid)
         handle = launch(session, take(2))
         wait_until_blocked(session, handle.pid)
-        assert_endless(session, handle)
+        assert_deadlock(session, handle)
         unlock(session, 1)
         assert counting.result() == "1000"
     unlock(other, 2)
@@ -367,7 +367,7 @@ def test_parallel_workers_of_another_job(session: Connection, patient: Connect, 
     wait_until_group_blocked(session, first.pid)
     second = launch(session, "SELECT n::text FROM parts")
     wait_until_blocked(session, second.pid)
-    assert_endless(session, second)
+    assert_deadlock(session, second)
     unlock(session, 1)
     assert result(session, second) == []
     assert result(other, first) == [("1000",)]

@@ -1,4 +1,4 @@
-"""Waits for several jobs in the search for endless waits: any needs one of them, all needs each."""
+"""Waits for several jobs in the search for deadlocks: any needs one of them, all needs each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..support.calls import (
 from ..support.fix_db import Connect, Connection
 from ..support.jobs import Handle, closed_gate, has_ended, launch, result, wait, wait_until_asleep
 from ..support.outcomes import HANDLES, drain, handles, outcome, wait_any
-from .test_endless_chains import lock, patient, session, take, unlock
+from .test_deadlock_chains import lock, patient, session, take, unlock
 
 __all__ = ["patient", "session"]
 
@@ -25,7 +25,7 @@ ANY = f"SELECT pg_background_wait_any({HANDLES})"
 ALL = f"SELECT pg_background_drain({HANDLES})"
 
 
-def endless(session: Connection, handle: Handle) -> Failure:
+def deadlock(session: Connection, handle: Handle) -> Failure:
     """The error that names the session and the job's process."""
     mine = session.info.backend_pid
     return Failure(
@@ -53,7 +53,7 @@ def blocked(session: Connection) -> Iterator[list[Handle]]:
 @pytest.mark.parametrize("way", [ANY, ALL], ids=["wait_any", "drain"])
 def test_all_wait_for_me(session: Connection, blocked: list[Handle], way: str) -> None:
     for _ in range(2):
-        assert failure(session, way, handles(*blocked)) == endless(session, blocked[0])
+        assert failure(session, way, handles(*blocked)) == deadlock(session, blocked[0])
     assert not any(has_ended(session, job) for job in blocked)
 
 
@@ -64,7 +64,7 @@ def test_all_but_one_wait_for_me(session: Connection, blocked: list[Handle], con
         free = launch(session, gate.sql)
         wait_until_asleep(session, free.pid, "advisory")
         assert wait_any(session, handles(*blocked, free), 300) is None
-        assert failure(session, ALL, handles(free, *blocked)) == endless(session, blocked[0])
+        assert failure(session, ALL, handles(free, *blocked)) == deadlock(session, blocked[0])
         with at_the_same_time(session) as call:
             waiting = call(wait_any, session, handles(*blocked, free))
             wait_until_in_extension(other, session)
@@ -89,7 +89,7 @@ def test_one_waits_for_the_other_which_waits_for_me(session: Connection) -> None
     wait_until_blocked(session, first.pid)
     second = launch(session, take(2))
     wait_until_blocked(session, second.pid)
-    assert failure(session, ANY, handles(second, first)) == endless(session, second)
+    assert failure(session, ANY, handles(second, first)) == deadlock(session, second)
     unlock(session, 1)
     assert result(session, first) == [("got 1",)]
     assert result(session, second) == [("got 2",)]
@@ -117,7 +117,7 @@ def test_through_the_wait_of_another_session(session: Connection, patient: Conne
                 gate.close()
             else:
                 found = failure(session, "SELECT pg_background_wait(%s, %s)", *mine)
-                assert found == endless(session, mine)
+                assert found == deadlock(session, mine)
                 gate.open()
                 unlock(session, 1)
                 waiting.result()

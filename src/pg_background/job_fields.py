@@ -7,8 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from . import display
-from .client.model import JobInfo
-from .inspection import JobError
+from .client.model import JobError, JobInfo
 
 #: As wide as the longest name.
 NAME_WIDTH = 10
@@ -16,7 +15,7 @@ NAME_WIDTH = 10
 _BAR = 25
 
 
-def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
+def job_fields(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, but for the error and the SQL."""
     values = {
         "handle": display.handle(job),
@@ -40,7 +39,7 @@ def facts(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
     yield from ((name, str(value)) for name, value in values.items() if value not in (None, ""))
 
 
-def error_facts(job: JobInfo, error: JobError | None) -> Iterator[tuple[str, str]]:
+def error_fields(job: JobInfo, error: JobError | None) -> Iterator[tuple[str, str]]:
     """Yield the fields of the job's error, those of the list if there are no more; nothing if it has none."""
     known = asdict(error or JobError(job.sqlstate, job.error_message))
     yield from ((name.removesuffix("_name"), value) for name, value in known.items() if value)

@@ -1,4 +1,4 @@
-"""Waits that do end are never taken for endless ones, however often they are looked at."""
+"""Waits that do end are never taken for deadlocks, however often they are checked."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_many_waiters_and_jobs_at_once(connect: Connect) -> None:
     assert query(sessions[0], "SELECT count(*) FROM counted") == [(30,)]
 
 
-def test_cancel_with_grace_is_no_endless_wait(session: Connection) -> None:
+def test_cancel_with_grace_is_no_deadlock(session: Connection) -> None:
     """It waits for a job that waits for this session, but has just been told to end."""
     session.execute("BEGIN")
     session.execute("LOCK TABLE parts")

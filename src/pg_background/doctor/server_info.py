@@ -91,7 +91,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class ServerInfo:
     """A server, as the role of one session sees one of its databases."""
 
     #: `18.6`, `19beta1`

@@ -1,4 +1,4 @@
-"""Queued jobs in the search for endless waits: they wait for those that have the workers."""
+"""Queued jobs in the search for deadlocks: they wait for those that have the workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..support.jobs import Handle, closed_gate, launch, result, start, wait
 from ..support.server import Server
 from ..support.waiting import wait_until_sql
 from ..support.workers import only_worker
-from .test_endless_chains import lock, session, take, unlock
+from .test_deadlock_chains import lock, session, take, unlock
 
 __all__ = ["session"]
 
@@ -36,7 +36,7 @@ def queue(session: Connection, sql: str) -> Handle:
     return start(session, sql, on_full="queue")
 
 
-def endless(session: Connection) -> Failure:
+def deadlock(session: Connection) -> Failure:
     mine = session.info.backend_pid
     return Failure(
         "40P01",
@@ -57,7 +57,7 @@ def test_the_only_worker_waits_for_me(session: Connection, server: Server, name:
         wait_until_blocked(session, first.pid)
         queued = queue(session, "SELECT 2")
         call = WAYS[name].format(pid=queued.pid, cookie=queued.cookie)
-        assert failure(session, call) == endless(session)
+        assert failure(session, call) == deadlock(session)
         unlock(session, 1)
         assert result(session, first) == [("got 1",)]
         assert result(session, queued, "a int") == [(2,)]
@@ -101,7 +101,7 @@ def test_the_process_that_comes_waits_for_me_in_its_login(
             "WHERE NOT granted AND relation = 'pg_db_role_setting'::regclass",
         )
         call = WAYS["wait"].format(pid=queued.pid, cookie=queued.cookie)
-        assert failure(session, call) == endless(session)
+        assert failure(session, call) == deadlock(session)
         query(session, "ROLLBACK")
         assert wait(session, first)
         assert result(session, queued, "a int") == [(2,)]

@@ -73,7 +73,7 @@ WAYS = {
 
 @pytest.fixture
 def session(connect: Connect) -> Connection:
-    """Looks for endless waits soon, and has tables."""
+    """Checks for deadlocks soon, and has tables."""
     conn = connect(options="-c deadlock_timeout=50ms")
     query(
         conn,

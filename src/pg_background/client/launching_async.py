@@ -1,0 +1,82 @@
+"""The launch of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg.rows import AsyncRowFactory
+
+from ._asking_async import asking
+from .acompat import AInterrupted, ashielded
+from .job_async import AsyncJob
+from .model import Handle, OnFull
+from .options import milliseconds
+from .query import Params, Query, bind
+from .variables import Row
+
+if TYPE_CHECKING:
+    from ._session_async import AsyncSession
+
+
+async def start(
+    session: AsyncSession,
+    query: Query,
+    params: Params | None,
+    row_factory: AsyncRowFactory[Row],
+    *,
+    label: str | None = None,
+    timeout: float | None = None,
+    queue_size: int | None = None,
+    database: str | None = None,
+    on_full: OnFull = "error",
+    wait_timeout: float | None = None,
+    each_statement: bool = False,
+    discard_result: bool = False,
+) -> AsyncJob[Row]:
+    """Start a job, with all that can be asked for; the client's methods are this with some of it.
+
+    Args:
+        query: and `params`, `row_factory`, as for `AsyncClient.launch`.
+        label: and those up to `wait_timeout`, see `LaunchOptions`.
+        each_statement: each in a transaction of its own, as `AsyncClient.run_script`.
+        discard_result: drop the rows at their source, as `AsyncClient.submit`.
+
+    Raises:
+        psycopg.Error: the server refused it.
+    """
+    limit = milliseconds(timeout)
+    patience = milliseconds(wait_timeout)
+    job: AsyncJob[Row] | None = None
+    try:
+        # Once the launch was sent, nobody can tell whether the job was started when the connection breaks.
+        async with session.connection(job_continues=None) as connection:
+            text, values = bind(query, params, connection)
+            async with asking(connection) as cursor:
+                arguments = (
+                    *(text, values, label, queue_size or 0, patience),
+                    *(database, each_statement, discard_result, on_full),
+                )
+                try:
+                    if limit:
+                        await cursor.execute(session.statements.start_limited, (str(limit), *arguments))
+                    else:
+                        await cursor.execute(session.statements.start, arguments)
+                finally:
+                    # Interrupted, psycopg still awaits the end of the statement: there may be a job.
+                    if cursor.pgresult is not None and (row := await cursor.fetchone()) is not None:
+                        job = AsyncJob(
+                            session,
+                            Handle(*row[:2]),
+                            row_factory,
+                            label=label,
+                            query=text,
+                            has_rows=not discard_result,
+                            is_notified=database is None,
+                        )
+    except AInterrupted:
+        # Nobody gets its handle.
+        if job is not None:
+            await ashielded(job.discard)
+        raise
+    assert job is not None
+    return job
