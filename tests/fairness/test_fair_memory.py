@@ -95,7 +95,8 @@ def test_waits_for_many_jobs_count(make_tenants: MakeTenants) -> None:
     handle = start(greedy, FOREVER, on_full="queue")
     # One entry each, up to max_jobs of them.
     many = greedy.execute(
-        "SELECT array_agg(ROW(%s::int4, %s::int8)::pg_background_handle) FROM generate_series(1, 1000)", handle
+        "SELECT array_agg(ROW(%s::int4, %s::int8)::pg_background_handle) FROM generate_series(1, 1000)",
+        handle,
     ).fetchone()
     assert many is not None
     assert greedy.execute("SELECT pg_background_wait_any(%s, 10)", many).fetchone() == (None,)

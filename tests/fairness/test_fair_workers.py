@@ -100,7 +100,8 @@ def test_queued_jobs_of_two_roles_take_turns(make_tenants: MakeTenants) -> None:
         # Both of its places wait, so that the second role comes to a long line.
         held = [start(tenants.greedy, gate.sql, on_full="queue") for _ in range(2)]
         for _ in range(300):
-            start(tenants.greedy, insert, on_full="queue", discard_result=True)
+            # Not all of them in the time in which a process starts.
+            start(tenants.greedy, f"{insert}; SELECT pg_sleep(0.01)", on_full="queue", discard_result=True)
         theirs = [start(tenants.other, insert, on_full="queue", discard_result=True) for _ in range(20)]
     for handle in theirs:
         assert wait(tenants.other, handle, 60_000)
