@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 from psycopg import errors as e
 
 from ..support.fix_db import Connect, Connection
-from ..support.jobs import FOREVER, launch, result, run, state, submit, wait
+from ..support.jobs import FOREVER, Handle, launch, result, run, state, submit, wait, wait_until_gone
 from ..support.server import Server
 from ..support.workers import only_worker
 
@@ -15,10 +14,18 @@ COUNTERS = "SELECT workers_failed, workers_canceled, workers_timed_out FROM pg_b
 MESSAGE = r"canceling background job due to pg_background\.worker_timeout"
 
 
+def launch_within(conn: Connection, setting: str, limit: str, job: str) -> Handle:
+    """Launch a job that takes over a limit, from which the launch itself is free."""
+    row = conn.execute(
+        "SELECT pid, cookie FROM pg_background_launch(CASE WHEN set_config(%s, %s, true) <> '' THEN %s END)",
+        [setting, limit, job],
+    ).fetchone()
+    assert row is not None
+    return Handle(*row)
+
+
 def test_statement_timeout_is_an_error(conn: Connection) -> None:
-    conn.execute("SET statement_timeout = 100")
-    handle = launch(conn, FOREVER)
-    conn.execute("RESET statement_timeout")
+    handle = launch_within(conn, "statement_timeout", "100", FOREVER)
     assert wait(conn, handle)
     assert state(conn, handle) == "error"
     with pytest.raises(e.QueryCanceled, match="canceling statement due to statement timeout"):
@@ -27,10 +34,9 @@ def test_statement_timeout_is_an_error(conn: Connection) -> None:
 
 
 def test_statement_timeout_is_for_each_statement(conn: Connection) -> None:
-    """As in a session: three statements of 0.3 s pass a limit of 0.8 s."""
-    conn.execute("SET statement_timeout = 800")
-    handle = launch(conn, "SELECT pg_sleep(0.3); SELECT pg_sleep(0.3); SELECT pg_sleep(0.3), 1")
-    conn.execute("RESET statement_timeout")
+    """As in a session: together they take more than the limit, each a small part of it."""
+    job = "SELECT pg_sleep(0.02);" * 35 + "SELECT pg_sleep(0), 1"
+    handle = launch_within(conn, "statement_timeout", "600", job)
     assert result(conn, handle, "v text, a int") == [("", 1)]
 
 
@@ -55,13 +61,15 @@ def test_lock_timeout_is_an_error(conn: Connection, connect: Connect) -> None:
 
 @pytest.mark.pg(">= 17")
 def test_transaction_timeout_ends_the_worker(conn: Connection) -> None:
-    conn.execute("SET transaction_timeout = 50")
-    handle = launch(conn, "SELECT pg_sleep(0.02); " * 100)
+    # Long enough for the launch, whose own transaction it limits too.
+    conn.execute("SET transaction_timeout = 1000")
+    handle = launch(conn, "SELECT pg_sleep(0.02); " * 10_000)
     conn.execute("RESET transaction_timeout")
     assert wait(conn, handle)
-    assert state(conn, handle) in {"error", "lost"}
-    with pytest.raises(psycopg.Error):
+    assert state(conn, handle) == "error"
+    with pytest.raises(e.TransactionTimeout):
         result(conn, handle)
+    wait_until_gone(conn, handle.pid)
     assert run(conn, "SELECT 1", "a int") == [(1,)]
 
 
@@ -98,11 +106,11 @@ def test_worker_timeout_of_a_submitted_job(conn: Connection) -> None:
 def test_worker_timeout_does_not_reach_the_next_job(server: Server, connect: Connect) -> None:
     with only_worker(server):
         conn = connect()
-        conn.execute("SET pg_background.worker_timeout = '200ms'")
+        conn.execute("SET pg_background.worker_timeout = '1s'")
         first = launch(conn, "SELECT 1")
         assert result(conn, first, "a int") == [(1,)]
         conn.execute("RESET pg_background.worker_timeout")
-        second = launch(conn, "SELECT pg_sleep(0.5), 2")
+        second = launch(conn, "SELECT pg_sleep(1.1), 2")
         assert second.pid == first.pid
         assert result(conn, second, "v text, a int") == [("", 2)]
 
@@ -119,9 +127,8 @@ def test_worker_timeout_of_a_job_that_catches_it(conn: Connection) -> None:
 
 
 def test_statement_timeout_below_worker_timeout(conn: Connection) -> None:
-    conn.execute("SET statement_timeout = 50; SET pg_background.worker_timeout = '1h'")
-    handle = launch(conn, FOREVER)
-    conn.execute("RESET statement_timeout")
+    conn.execute("SET pg_background.worker_timeout = '1h'")
+    handle = launch_within(conn, "statement_timeout", "50", FOREVER)
     assert wait(conn, handle)
     assert state(conn, handle) == "error"
 
