@@ -134,6 +134,19 @@ def test_changed_objects(conn: Connection) -> None:
     ]
 
 
+def test_plans_follow_changes(conn: Connection) -> None:
+    """A warm worker learns what others did to the catalogue."""
+    conn.execute("CREATE TABLE changing (a int); INSERT INTO changing VALUES (1)")
+    conn.execute("CREATE FUNCTION answer() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'")
+    assert run(conn, "SELECT a, answer() FROM changing", "a int, b int") == [(1, 1)]
+    conn.execute("ALTER TABLE changing ALTER a TYPE text")
+    conn.execute("CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2; END'")
+    assert run(conn, "SELECT a, answer() FROM changing", "a text, b int") == [("1", 2)]
+    conn.execute("DROP TABLE changing")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        run(conn, "SELECT a FROM changing", "a text")
+
+
 @pytest.mark.parametrize("end", ["", "; SELECT 1 / 0"], ids=["well", "failed"])
 def test_large_objects(conn: Connection, end: str) -> None:
     """A descriptor ends with its transaction, and the next job's are numbered from the start."""
