@@ -6,7 +6,7 @@ import pytest
 from psycopg import errors as e
 
 from ..support.fix_db import Connect, Connection
-from ..support.jobs import FOREVER, Handle, launch, result, run, state, submit, wait, wait_until_gone
+from ..support.jobs import FOREVER, launch, launch_within, result, run, state, submit, wait, wait_until_gone
 from ..support.server import Server
 from ..support.workers import only_worker
 
@@ -14,18 +14,8 @@ COUNTERS = "SELECT workers_failed, workers_canceled, workers_timed_out FROM pg_b
 MESSAGE = r"canceling background job due to pg_background\.worker_timeout"
 
 
-def launch_within(conn: Connection, setting: str, limit: str, job: str) -> Handle:
-    """Launch a job that takes over a limit, from which the launch itself is free."""
-    row = conn.execute(
-        "SELECT pid, cookie FROM pg_background_launch(CASE WHEN set_config(%s, %s, true) <> '' THEN %s END)",
-        [setting, limit, job],
-    ).fetchone()
-    assert row is not None
-    return Handle(*row)
-
-
 def test_statement_timeout_is_an_error(conn: Connection) -> None:
-    handle = launch_within(conn, "statement_timeout", "100", FOREVER)
+    handle = launch_within(conn, FOREVER, statement_timeout="100")
     assert wait(conn, handle)
     assert state(conn, handle) == "error"
     with pytest.raises(e.QueryCanceled, match="canceling statement due to statement timeout"):
@@ -36,7 +26,7 @@ def test_statement_timeout_is_an_error(conn: Connection) -> None:
 def test_statement_timeout_is_for_each_statement(conn: Connection) -> None:
     """As in a session: together they take more than the limit, each a small part of it."""
     job = "SELECT pg_sleep(0.02);" * 35 + "SELECT pg_sleep(0), 1"
-    handle = launch_within(conn, "statement_timeout", "600", job)
+    handle = launch_within(conn, job, statement_timeout="600")
     assert result(conn, handle, "v text, a int") == [("", 1)]
 
 
@@ -128,7 +118,7 @@ def test_worker_timeout_of_a_job_that_catches_it(conn: Connection) -> None:
 
 def test_statement_timeout_below_worker_timeout(conn: Connection) -> None:
     conn.execute("SET pg_background.worker_timeout = '1h'")
-    handle = launch_within(conn, "statement_timeout", "50", FOREVER)
+    handle = launch_within(conn, FOREVER, statement_timeout="50")
     assert wait(conn, handle)
     assert state(conn, handle) == "error"
 
