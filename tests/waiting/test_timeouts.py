@@ -50,10 +50,11 @@ def test_lock_timeout_is_an_error(conn: Connection, connect: Connect) -> None:
 
 
 @pytest.mark.pg(">= 17")
-def test_transaction_timeout_ends_the_worker(conn: Connection) -> None:
+@pytest.mark.parametrize("job", [FOREVER, "SELECT pg_sleep(0.02); " * 10_000], ids=["one", "many"])
+def test_transaction_timeout_ends_the_worker(conn: Connection, job: str) -> None:
     # Long enough for the launch, whose own transaction it limits too.
     conn.execute("SET transaction_timeout = 1000")
-    handle = launch(conn, "SELECT pg_sleep(0.02); " * 10_000)
+    handle = launch(conn, job)
     conn.execute("RESET transaction_timeout")
     assert wait(conn, handle)
     assert state(conn, handle) == "error"
