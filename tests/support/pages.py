@@ -45,4 +45,4 @@ def run_sql(script: str, server: Server, dbname: str) -> None:
     promised = re.findall(r"^-- → (.*)$", script, re.MULTILINE)
     # An empty line is what a void function prints.
     printed = [line for line in server.psql(script, dbname).splitlines() if line]
-    assert printed == promised
+    assert printed == promised, f"{printed} is printed, not {promised}"

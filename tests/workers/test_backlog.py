@@ -174,7 +174,8 @@ def test_the_limit_is_that_of_the_launch_and_holds_for_all_queued_jobs(connect: 
         handles = [queue(conn, gate.sql) for _ in range(6)]
         states = [state(conn, handle) for handle in handles]
         assert states.count("queued") == 4
-        assert registry(conn).busy_workers == 2
+        # One that is started ahead of need is busy until it has begun to wait for a job.
+        wait_until(lambda: registry(conn).busy_workers == 2, what="two busy workers")
     for handle in handles:
         assert wait(conn, handle)
 
