@@ -137,10 +137,9 @@ def test_negative_grace_is_none(conn: Connection) -> None:
 
 def test_grace_can_be_interrupted(conn: Connection) -> None:
     handle = launch_counting(conn)
-    conn.execute("SET statement_timeout = 100")
+    call = f"SELECT pg_background_cancel({handle.pid}, {handle.cookie}, 3600000)"
     with pytest.raises(e.QueryCanceled, match="statement timeout"):
-        cancel(conn, handle, 3600000)
-    conn.execute("RESET statement_timeout")
+        conn.execute(f"SET LOCAL statement_timeout = 100; {call}".encode())
     assert state(conn, handle) == "running"
     cancel(conn, handle, 1)
     assert state(conn, handle) == "canceled"

@@ -18,9 +18,10 @@ from ..support.jobs import (
     state,
     submit,
     wait,
+    wait_for_state,
 )
 from ..support.registry import registry
-from ..support.waiting import wait_until
+from ..support.waiting import wait_until, wait_until_sql
 
 START = [launch, submit]
 
@@ -47,6 +48,24 @@ def test_a_running_job_goes_on(kept: Connection, submitted: bool) -> None:
         assert state(kept, handle) is None
         assert count(kept) == 0
     wait_until(lambda: count(kept) == 1, what="the row")
+
+
+@pytest.mark.parametrize("canceled", [False, True], ids=["running", "canceling"])
+def test_while_it_runs(kept: Connection, connect: Connect, canceled: bool) -> None:
+    """The job, or its cancel, goes on."""
+    with closed_gate(connect()) as gate:
+        handle = launch(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        wait_for_state(kept, handle, "running")
+        if canceled:
+            cancel(kept, handle)
+        detach(kept, handle)
+        assert state(kept, handle) is None
+        if canceled:
+            wait_until_sql(kept, "SELECT workers_canceled FROM pg_background_stats()", expected=1)
+    if canceled:
+        assert count(kept) == 0
+    else:
+        wait_until(lambda: count(kept) == 1, what="the row")
 
 
 def test_the_handle_is_unknown_afterwards(kept: Connection) -> None:

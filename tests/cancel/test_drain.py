@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
+from ..support.calls import at_the_same_time
 from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.jobs import FOREVER, closed_gate, launch, result, run, state, wait_for_state, wait_until_asleep
 from ..support.server import Server
@@ -41,10 +41,10 @@ def test_launches_are_refused_until_resumed(conn: Connection) -> None:
 @pytest.mark.usefixtures("resumed")
 def test_waits_for_jobs_that_end(connect: Connect) -> None:
     launcher, drainer, keeper_of_the_gate = connect(), connect(), connect()
-    with ThreadPoolExecutor() as threads:
+    with at_the_same_time(drainer) as call:
         with closed_gate(keeper_of_the_gate) as gate:
             handle = launch(launcher, f"{gate.sql}; SELECT 'through'")
-            drained = threads.submit(drain, drainer, 60_000)
+            drained = call(drain, drainer, 3_600_000)
             wait_until(lambda: is_refusing(launcher), what="launches refused")
         # the last probe that was not refused may have been running yet
         assert drained.result() in {(1, 0, 0), (2, 0, 0)}

@@ -60,7 +60,7 @@ def test_what_still_runs_is_an_exit_code(cli: Cli, server: Server, conn: Connect
 def test_statement_timeout_does_not_end_the_wait(cli: Cli, server: Server, connect: Connect, db: str) -> None:
     conn = connect()
     handle = launch(conn, FOREVER)
-    done = cli("drain", server.dsn(db), "--timeout", "1", PGOPTIONS="-c statement_timeout=250")
+    done = cli("drain", server.dsn(db), "--timeout", "1", PGOPTIONS="-c statement_timeout=900")
     assert (done.returncode, done.stdout) == (0, "finished: 0, canceled: 1, running: 0\n"), done.stderr
     detach(conn, handle)
 

@@ -22,7 +22,10 @@ from ..support.fix_client import Place
 
 AnyClient = AsyncClient[TupleRow]
 
-#: Longer than it takes to be told of the end by NOTIFY only: both loops listen.
+#: So long that a connection listens for its end: in both loops.
+NOTIFIED = "SELECT pg_sleep(0.5), 7"
+
+#: Not over before something else is done.
 LONG = "SELECT pg_sleep(2), 7"
 
 
@@ -30,7 +33,7 @@ def in_two_loops(client: AnyClient) -> list[Any]:
     """Launch in one event loop, read in another one, and run something in each."""
 
     async def first() -> AsyncJob[TupleRow]:
-        assert (await client.run(LONG)).one()[1] == 7
+        assert (await client.run(NOTIFIED)).one()[1] == 7
         waiting = asyncio.ensure_future((await client.launch(LONG)).wait())
         job = await client.launch(LONG)
         # Ended by the loop's end, in the middle of a wait.
@@ -39,7 +42,7 @@ def in_two_loops(client: AnyClient) -> list[Any]:
         return job
 
     async def second(job: AsyncJob[TupleRow]) -> list[Any]:
-        read = [(await job.result()).one()[1], (await client.run(LONG)).one()[1]]
+        read = [(await job.result()).one()[1], (await client.run(NOTIFIED)).one()[1]]
         await client.close()
         return read
 
@@ -100,7 +103,7 @@ import os, sys, asyncio, traceback
 import psycopg, psycopg_pool, sqlalchemy
 import pg_background as bg
 
-LONG = "SELECT pg_sleep(2), 7"
+NOTIFIED, LONG = "SELECT pg_sleep(0.5), 7", "SELECT pg_sleep(2), 7"
 dsn, url = sys.argv[1:]
 
 def in_child(function):
@@ -137,13 +140,13 @@ FORKS = {
             session = connection.info.backend_pid
         def child():
             with client:
-                assert client.run(LONG).one()[1] == 7
+                assert client.run(NOTIFIED).one()[1] == 7
                 assert job.wait()
-                assert [other.result().one()[1] for other in [client.launch(LONG)]] == [7]
+                assert [other.result().one()[1] for other in [client.launch(NOTIFIED)]] == [7]
         end(in_child(child))
         # The parent's sessions have not noticed.
         assert job.result().one()[1] == 7
-        assert client.run(LONG).one()[1] == 7
+        assert client.run(NOTIFIED).one()[1] == 7
         with client.session.connection() as connection:
             assert connection.info.backend_pid == session
         client.close()
@@ -180,9 +183,9 @@ FORKS = {
         client = bg.Client(engine)
         assert client.run("SELECT 1").value() == 1
         def child():
-            assert client.run(LONG).one()[1] == 7
+            assert client.run(NOTIFIED).one()[1] == 7
         end(in_child(child))
-        assert client.run(LONG).one()[1] == 7
+        assert client.run(NOTIFIED).one()[1] == 7
         engine.dispose()
     """,
     "an executor": """
@@ -194,7 +197,7 @@ FORKS = {
     "asyncio": """
         client = bg.AsyncClient(dsn)
         async def run():
-            assert (await client.run(LONG)).one()[1] == 7
+            assert (await client.run(NOTIFIED)).one()[1] == 7
         asyncio.run(run())
         end(in_child(lambda: asyncio.run(run())))
         async def while_it_waits():
@@ -204,7 +207,7 @@ FORKS = {
             if child == 0:
                 # Not of its parent's loop, nor of its tasks.
                 asyncio._set_running_loop(None)
-                os._exit(0 if asyncio.new_event_loop().run_until_complete(client.run(LONG)) else 1)
+                os._exit(0 if asyncio.new_event_loop().run_until_complete(client.run(NOTIFIED)) else 1)
             end(child)
             assert (await job.result()).one()[1] == 7
             await client.close()

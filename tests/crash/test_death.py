@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from psycopg import errors as e
 
+from ..support.calls import Failure, result_failure
 from ..support.fix_db import Connect, Connection
 from ..support.jobs import (
     FOREVER,
@@ -23,6 +24,7 @@ from ..support.jobs import (
     wait_until_asleep,
     wait_until_gone,
 )
+from ..support.processes import keeper_pid
 from ..support.registry import Registry, registry
 from ..support.server import Server
 from ..support.waiting import wait_until, wait_until_sql
@@ -65,9 +67,9 @@ def test_of_a_running_worker(conn: Connection) -> None:
     terminate(conn, handle.pid)
     assert wait(conn, handle)
     assert state(conn, handle) == "lost"
-    with pytest.raises(e.ConnectionFailure, match=LOST.format(handle.pid)):
-        result(conn, handle)
+    assert result_failure(conn, handle) == Failure("08006", LOST.format(handle.pid))
     wait_until_nothing_left(conn, before)
+    assert run(conn, "SELECT 'next'") == [("next",)]
 
 
 def test_rolls_back_the_job(conn: Connection) -> None:
@@ -217,34 +219,40 @@ def test_of_a_reading_session(conn: Connection, connect: Connect) -> None:
 
 
 @pytest.mark.crashes
-@pytest.mark.parametrize("running", [True, False], ids=["running", "idle"])
-def test_by_sigkill(server: Server, conn: Connection, connect: Connect, running: bool) -> None:
+@pytest.mark.parametrize("victim", ["running", "idle", "keeper"])
+def test_by_sigkill(server: Server, conn: Connection, connect: Connect, victim: str) -> None:
     """PostgreSQL restarts all; old handles are unknown then, and launches work."""
     conn.execute("CREATE TABLE kept (a int)")
-    handle = launch(conn, f"INSERT INTO kept VALUES (1); {FOREVER}" if running else "SELECT 1")
-    if running:
-        wait_until_asleep(conn, handle.pid)
-    else:
-        assert wait(conn, handle)
-        wait_until_idle(conn, handle.pid)
+    running = launch(conn, f"INSERT INTO kept VALUES (1); {FOREVER}")
+    wait_until_asleep(conn, running.pid)
     spilled = launch(conn, MUCH_AND_SLEEP)
     wait_until_asleep(conn, spilled.pid)
+    unread = launch(conn, "SELECT repeat('x', 1000) FROM generate_series(1, 10000)")
+    assert wait(conn, unread)
+    assert registry(conn).spill_bytes > 0
+    assert temporary_files(conn) >= 2
+    idle = submit(conn, "SELECT 1")
+    assert wait(conn, idle)
+    wait_until_idle(conn, idle.pid)
+    keeper = keeper_pid(server)
     mark = server.log.mark()
-    os.kill(handle.pid, signal.SIGKILL)
+    os.kill({"running": running.pid, "idle": idle.pid, "keeper": keeper}[victim], signal.SIGKILL)
     server.log.wait_for("all server processes terminated; reinitializing", mark)
     server.wait_ready()
     again = connect()
     assert registry(again).is_quiet()
     assert registry(again).entries == 0
     assert temporary_files(again) == 0
-    for old in (handle, spilled):
+    for old in (running, idle, spilled, unread):
         with pytest.raises(e.UndefinedObject, match=f"PID {old.pid} is not attached to this session"):
             result(again, old)
     assert again.execute("SELECT count(*) FROM kept").fetchone() == (0,)
-    assert run(again, "SELECT 1", "a int") == [(1,)]
     first = launch(again, "SELECT 1")
     assert wait(again, first)
     assert state(again, first) == "stopped"
+    assert keeper_pid(server, other_than=keeper)
+    handles = [launch(again, f"SELECT {n}") for n in range(15)]
+    assert [result(again, handle, "n int") for handle in handles] == [[(n,)] for n in range(15)]
 
 
 def test_old_handles_after_a_restart(server: Server, conn: Connection, connect: Connect) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 from psycopg import errors as e
 
@@ -41,7 +40,7 @@ def settled(scene: Scene) -> None:
 def test_error(scene: Scene, name: str) -> None:
     """A launch that fails before it has a worker never happened; after that its job runs."""
     accepted = int(name == AFTER)
-    with scene.point(name, ERROR), pytest.raises(e.InternalError_):
+    with scene.failing(name, ERROR):
         launch(scene.launcher, JOB)
     settled(scene)
     assert scene.ran() == accepted
@@ -72,7 +71,7 @@ def test_a_cancel_before_there_is_a_worker(scene: Scene, name: str) -> None:
 def test_errors_one_after_the_other(scene: Scene, name: str) -> None:
     """The same session's next launches have all places to themselves."""
     for _ in range(4):
-        with scene.point(name, ERROR), pytest.raises(e.InternalError_):
+        with scene.failing(name, ERROR):
             launch(scene.launcher, JOB)
         # A process that came all the same would be there for the next launch, which then needs no other.
         wait_until(lambda: registry(scene.watcher).busy_workers == 0)
@@ -84,7 +83,7 @@ def test_errors_one_after_the_other(scene: Scene, name: str) -> None:
 
 @pytest.mark.parametrize("name", [*BEFORE, AFTER])
 def test_fatal_error(scene: Scene, name: str) -> None:
-    with scene.point(name, FATAL), pytest.raises(psycopg.Error):
+    with scene.failing(name, FATAL):
         launch(scene.launcher, JOB)
     assert scene.launcher.closed
     settled(scene)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from ..support.calls import query, wait_until_in_extension
@@ -30,8 +29,9 @@ def test_caller_that_fails(scene: Scene, way: str, name: str, what: str) -> None
         if way == "run":
             pytest.skip("it takes no rows")
         call = call.replace(FOREVER, "SELECT 1::text")
-    with scene.point(name, what), pytest.raises(psycopg.Error):
+    with scene.failing(name, what):
         query(scene.launcher, call)
+    assert scene.launcher.closed == (what == FATAL)
     wait_until(lambda: registry(scene.watcher).live == 0)
     assert registry(scene.watcher).unread == 0
     assert scene.ran() == (1 if name == "reader_before_taking" else 0)

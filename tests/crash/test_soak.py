@@ -17,7 +17,7 @@ from ..support.registry import registry, wait_until_quiet
 from ..support.server import Server
 from ..support.workers import pids
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 JOBS = 20_000
 SESSIONS = 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ..support.calls import Rows, query, sqlstate, value
-from ..support.fix_db import Connection
+from ..support.fix_db import Connect, Connection
+from ..support.jobs import closed_gate
 from ..support.server import Server
 from ..support.waiting import wait_until_sql
 
@@ -48,10 +49,11 @@ def start(conn: Connection, statement: str = LAUNCH) -> tuple[int, str]:
     return pid, hexadecimal(conn, cookie)
 
 
-def test_launch_and_result(tables: Connection) -> None:
-    handle = start(tables)
-    # The session is free meanwhile.
-    assert query(tables, "SELECT state FROM pg_background_list") in ([("starting",)], [("running",)])
+def test_launch_and_result(tables: Connection, connect: Connect) -> None:
+    with closed_gate(connect()) as gate:
+        handle = start(tables, LAUNCH.replace("SELECT pg_sleep(5)", gate.sql))
+        # The session is free meanwhile.
+        assert query(tables, "SELECT state FROM pg_background_list") in ([("starting",)], [("running",)])
     assert query(tables, RESULT.format(*handle)) == [(200_000,)]
     assert sqlstate(tables, RESULT.format(*handle)) == "42704"
 
@@ -76,14 +78,15 @@ def test_cancel(tables: Connection) -> None:
     assert sqlstate(tables, RESULT.format(*handle)) == "57014"
 
 
-def test_detach(tables: Connection) -> None:
+def test_detach(tables: Connection, connect: Connect) -> None:
     """The worker goes on until it is done."""
-    job = "SELECT pg_sleep(1); INSERT INTO audit_log(ts, event) VALUES (now(), ''detached'')"
-    handle = start(tables, LAUNCH.replace("SELECT pg_sleep(5); SELECT count(*) FROM large_table", job))
-    query(tables, DETACH.format(*handle))
-    assert query(tables, "SELECT * FROM pg_background_list") == []
-    for call in (RESULT, CANCEL, DETACH):
-        assert sqlstate(tables, call.format(*handle)) == "42704"
+    with closed_gate(connect()) as gate:
+        job = f"{gate.sql}; INSERT INTO audit_log(ts, event) VALUES (now(), ''detached'')"
+        handle = start(tables, LAUNCH.replace("SELECT pg_sleep(5); SELECT count(*) FROM large_table", job))
+        query(tables, DETACH.format(*handle))
+        assert query(tables, "SELECT * FROM pg_background_list") == []
+        for call in (RESULT, CANCEL, DETACH):
+            assert sqlstate(tables, call.format(*handle)) == "42704"
     wait_until_sql(tables, "SELECT max(event) FROM audit_log", expected="detached")
 
 

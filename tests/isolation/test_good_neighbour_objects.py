@@ -23,7 +23,7 @@ from ..support.jobs import (
 from ..support.registry import registry
 from ..support.server import Server
 from ..support.waiting import wait_until, wait_until_sql
-from ..support.workers import wait_until_idle
+from ..support.workers import pids, wait_until_idle
 
 IMPATIENT = "-c statement_timeout=15s -c lock_timeout=15s"
 
@@ -183,3 +183,34 @@ def test_extension_dropped_by_a_job(conn: Connection) -> None:
     query(conn, "CREATE EXTENSION pg_background")
     assert wait(conn, handle)
     assert result(conn, handle) == [("dropped",)]
+
+
+@pytest.mark.parametrize("work", ["idle", "running", "unread"])
+def test_drop_extension_with_live_workers(conn: Connection, connect: Connect, work: str) -> None:
+    """The job goes on; after CREATE EXTENSION its handle is as good as before."""
+    query(conn, "CREATE TABLE done (a int)")
+    with closed_gate(connect()) as gate:
+        run(conn, "SELECT 1", "a int")
+        wait_until(lambda: pids(conn, only_idle=True), what="an idle worker")
+        job = "INSERT INTO done VALUES (1)"
+        handle = launch(conn, f"{gate.sql}; {job}" if work == "running" else job)
+        if work == "unread":
+            wait(conn, handle)
+        query(connect(options=IMPATIENT), "DROP EXTENSION pg_background")
+        assert failure(conn, "SELECT pg_background_launch('SELECT 1')").sqlstate == "42883"
+    wait_until_sql(conn, "SELECT count(*) FROM done", expected=1)
+    query(conn, "CREATE EXTENSION pg_background")
+    assert wait(conn, handle) is True
+    assert state(conn, handle) == "stopped"
+    assert result(conn, handle)[-1] == ("INSERT 0 1",)
+
+
+def test_alter_extension_with_live_workers(conn: Connection, connect: Connect) -> None:
+    query(conn, "CREATE SCHEMA elsewhere")
+    with closed_gate(connect()) as gate:
+        handle = launch(conn, f"{gate.sql}; SELECT 'x'")
+        query(connect(options=IMPATIENT), "ALTER EXTENSION pg_background SET SCHEMA elsewhere")
+        query(connect(options=IMPATIENT), "ALTER EXTENSION pg_background UPDATE")
+        query(conn, "SET search_path = elsewhere")
+    assert result(conn, handle, "a text") == [("x",)]
+    assert run(conn, "SELECT 'y'") == [("y",)]

@@ -22,6 +22,7 @@ from ..support.jobs import (
     launch,
     result,
     run,
+    state,
     wait,
     wait_until_asleep,
 )
@@ -102,6 +103,30 @@ def test_barriers(own_server: Server, conn: Connection, open_tmp_path: Path) -> 
         query(conn, "CREATE DATABASE passing")
         query(conn, "DROP DATABASE passing")
     assert "still waiting for backend" not in own_server.log.since(mark)
+
+
+def test_barriers_beside_a_busy_worker(conn: Connection) -> None:
+    """It answers too: dropping any database asks each process of the server."""
+    handle = launch(conn, FOREVER)
+    wait_until_asleep(conn, handle.pid)
+    for _ in range(2):
+        query(conn, "CREATE DATABASE passing")
+        query(conn, "DROP DATABASE passing")
+    assert state(conn, handle) == "running"
+    cancel(conn, handle)
+    assert wait(conn, handle)
+    detach(conn, handle)
+
+
+def test_idle_workers_hold_no_snapshot_and_no_lock(conn: Connection, idle: int) -> None:
+    query(conn, "CREATE TABLE held (a int)")
+    job = "LOCK held; SELECT pg_advisory_lock(5); CREATE TEMP TABLE t (a int); INSERT INTO held VALUES (1)"
+    run(conn, job)
+    wait_until_idle(conn, idle)
+    activity = "SELECT backend_xmin, backend_xid, xact_start FROM pg_stat_activity WHERE pid = %s"
+    assert query(conn, activity, idle) == [(None, None, None)]
+    assert value(conn, "SELECT count(*) FROM pg_locks WHERE pid = %s", idle) == 0
+    query(conn, "DROP TABLE held")
 
 
 def test_catch_up_with_invalidations(own_server: Server, conn: Connection, idle: int) -> None:

@@ -43,6 +43,7 @@ class Cli:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.program = Path(sys.executable).with_name("pg-background")
         self._environment = environment
+        self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run it with these arguments, and environment variables beside the test's."""
@@ -71,7 +72,7 @@ class Cli:
         Args:
             terminal: file descriptor that it is to have for input, output and errors.
         """
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [self.program, *map(str, words)],
             env={**self._environment, **environment},
             stdin=terminal or subprocess.DEVNULL,
@@ -81,12 +82,21 @@ class Cli:
             # As in a terminal, even if the tests run in the background of a shell, which ignores it.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what a failed test has left running."""
+        for process in self._started:
+            if process.poll() is None:
+                with process:
+                    process.kill()
 
 
 @pytest.fixture
-def cli(installation: Installation, cache: Path) -> Cli:
+def cli(installation: Installation, cache: Path) -> Iterator[Cli]:
     """Runs the command line on the session's PostgreSQL, with builds and copies of the tests' own."""
-    return Cli(
+    made = Cli(
         {
             **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
             "PG_BACKGROUND_CACHE": str(cache),
@@ -95,6 +105,8 @@ def cli(installation: Installation, cache: Path) -> Cli:
             "COLUMNS": "200",
         }
     )
+    yield made
+    made.end()
 
 
 @pytest.fixture

@@ -32,6 +32,20 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    # Those that several tests share, which no fixture of one test has added.
+    if isinstance(item, pytest.Function):
+        for value in item.funcargs.values():
+            if isinstance(value, Server) and value not in servers_of(item):
+                item.stash[_servers_key].append((value, value.log.mark()))
+
+
+def servers_of(item: pytest.Item) -> list[Server]:
+    """Return the servers of a test."""
+    return [server for server, _ in item.stash.get(_servers_key, [])]
+
+
 def _logs(item: pytest.Item) -> list[tuple[str, str]]:
     """Return what each server of the test logged, under a title."""
     logs = []

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import psycopg
+import pytest
 from psycopg import errors as e
 
 from .calls import Caller, at_the_same_time, value
@@ -69,6 +70,12 @@ class Scene:
             yield point
         finally:
             point.open()
+
+    @contextmanager
+    def failing(self, name: str, what: str) -> Iterator[None]:
+        """Set a point for a block in which a call of a session must fail at it."""
+        with self.point(name, what), pytest.raises(e.InternalError_, match=rf"error at debug point {name}\b"):
+            yield
 
     @contextmanager
     def calls(self) -> Iterator[Caller]:

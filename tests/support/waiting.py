@@ -30,6 +30,26 @@ def wait_until(condition: Callable[[], T], *, deadline: float = DEADLINE, what: 
     return result
 
 
+def assert_takes(call: Callable[[], object], milliseconds: float) -> None:
+    """Fail unless a call takes as long as it should: never less, and once less than three times that.
+
+    A busy machine makes calls late, but not each of them.
+
+    Raises:
+        AssertionError: a call took less, or none was in time for `DEADLINE` seconds.
+    """
+
+    def taken() -> float:
+        began = time.monotonic()
+        call()
+        found = (time.monotonic() - began) * 1000
+        # PostgreSQL's clock counts the milliseconds, which is another one.
+        assert found > milliseconds - 2, f"it takes {found:g} ms, not {milliseconds:g}"
+        return found
+
+    wait_until(lambda: taken() < 3 * milliseconds, what=f"{milliseconds:g} ms taken")
+
+
 def wait_until_sql(
     conn: psycopg.Connection[Any],
     query: str,

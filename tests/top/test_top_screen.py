@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual.widget import Widget
 
 from pg_background.top import SourceError, TopApp
 from pg_background.top.columns import layout
 from pg_background.top.jobs_table import JobsTable
 from pg_background.top.source import SourceLost
+from pg_background.top.summary import Summary
 
 from ..support.screens import MadeUp, job, lines, shows, text
 
@@ -135,6 +137,18 @@ async def test_wide_and_resized(app: TopApp) -> None:
             assert word in shown
         await pilot.resize_terminal(80, 24)
         await shows(pilot, app, lambda text: lines(app)[:12] == NARROW.splitlines())
+
+
+@pytest.mark.parametrize("gone", [Summary, JobsTable])
+async def test_a_look_that_comes_back_while_the_screen_is_taken_down(
+    app: TopApp, source: MadeUp, gone: type[Widget]
+) -> None:
+    """Its parts go one after the other."""
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shows(pilot, app, lambda text: "backfill" in text)
+        await app.query_one(gone).remove()
+        looks = source.looks
+        await shows(pilot, app, lambda _: source.looks > looks + 1)
 
 
 async def test_no_jobs_and_then_some(app: TopApp, source: MadeUp) -> None:

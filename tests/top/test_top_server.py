@@ -76,7 +76,8 @@ def test_command_on_a_terminal(bg: OnPlace) -> None:
         seen.extend(os.read(leader, 65536))
         return text in seen.decode(errors="ignore")
 
-    wait_until(lambda: shown("clients on "), what="the screen")
+    # Textual takes its time to load on a busy machine.
+    wait_until(lambda: shown("clients on "), deadline=60, what="the screen")
     os.write(leader, b"q")
 
     def over() -> bool:

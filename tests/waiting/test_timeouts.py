@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 from psycopg import errors as e
 
 from ..support.fix_db import Connect, Connection
-from ..support.jobs import FOREVER, launch, result, run, state, submit, wait
+from ..support.jobs import FOREVER, launch, launch_within, result, run, state, submit, wait, wait_until_gone
 from ..support.server import Server
 from ..support.workers import only_worker
 
@@ -16,9 +15,7 @@ MESSAGE = r"canceling background job due to pg_background\.worker_timeout"
 
 
 def test_statement_timeout_is_an_error(conn: Connection) -> None:
-    conn.execute("SET statement_timeout = 100")
-    handle = launch(conn, FOREVER)
-    conn.execute("RESET statement_timeout")
+    handle = launch_within(conn, FOREVER, statement_timeout="100")
     assert wait(conn, handle)
     assert state(conn, handle) == "error"
     with pytest.raises(e.QueryCanceled, match="canceling statement due to statement timeout"):
@@ -27,10 +24,9 @@ def test_statement_timeout_is_an_error(conn: Connection) -> None:
 
 
 def test_statement_timeout_is_for_each_statement(conn: Connection) -> None:
-    """As in a session: three statements of 0.3 s pass a limit of 0.8 s."""
-    conn.execute("SET statement_timeout = 800")
-    handle = launch(conn, "SELECT pg_sleep(0.3); SELECT pg_sleep(0.3); SELECT pg_sleep(0.3), 1")
-    conn.execute("RESET statement_timeout")
+    """As in a session: together they take more than the limit, each a small part of it."""
+    job = "SELECT pg_sleep(0.02);" * 35 + "SELECT pg_sleep(0), 1"
+    handle = launch_within(conn, job, statement_timeout="600")
     assert result(conn, handle, "v text, a int") == [("", 1)]
 
 
@@ -54,14 +50,17 @@ def test_lock_timeout_is_an_error(conn: Connection, connect: Connect) -> None:
 
 
 @pytest.mark.pg(">= 17")
-def test_transaction_timeout_ends_the_worker(conn: Connection) -> None:
-    conn.execute("SET transaction_timeout = 50")
-    handle = launch(conn, "SELECT pg_sleep(0.02); " * 100)
+@pytest.mark.parametrize("job", [FOREVER, "SELECT pg_sleep(0.02); " * 10_000], ids=["one", "many"])
+def test_transaction_timeout_ends_the_worker(conn: Connection, job: str) -> None:
+    # Long enough for the launch, whose own transaction it limits too.
+    conn.execute("SET transaction_timeout = 1000")
+    handle = launch(conn, job)
     conn.execute("RESET transaction_timeout")
     assert wait(conn, handle)
-    assert state(conn, handle) in {"error", "lost"}
-    with pytest.raises(psycopg.Error):
+    assert state(conn, handle) == "error"
+    with pytest.raises(e.TransactionTimeout):
         result(conn, handle)
+    wait_until_gone(conn, handle.pid)
     assert run(conn, "SELECT 1", "a int") == [(1,)]
 
 
@@ -98,11 +97,11 @@ def test_worker_timeout_of_a_submitted_job(conn: Connection) -> None:
 def test_worker_timeout_does_not_reach_the_next_job(server: Server, connect: Connect) -> None:
     with only_worker(server):
         conn = connect()
-        conn.execute("SET pg_background.worker_timeout = '200ms'")
+        conn.execute("SET pg_background.worker_timeout = '1s'")
         first = launch(conn, "SELECT 1")
         assert result(conn, first, "a int") == [(1,)]
         conn.execute("RESET pg_background.worker_timeout")
-        second = launch(conn, "SELECT pg_sleep(0.5), 2")
+        second = launch(conn, "SELECT pg_sleep(1.1), 2")
         assert second.pid == first.pid
         assert result(conn, second, "v text, a int") == [("", 2)]
 
@@ -119,9 +118,8 @@ def test_worker_timeout_of_a_job_that_catches_it(conn: Connection) -> None:
 
 
 def test_statement_timeout_below_worker_timeout(conn: Connection) -> None:
-    conn.execute("SET statement_timeout = 50; SET pg_background.worker_timeout = '1h'")
-    handle = launch(conn, FOREVER)
-    conn.execute("RESET statement_timeout")
+    conn.execute("SET pg_background.worker_timeout = '1h'")
+    handle = launch_within(conn, FOREVER, statement_timeout="50")
     assert wait(conn, handle)
     assert state(conn, handle) == "error"
 

@@ -83,7 +83,8 @@ def test_queued_job_of_a_database_that_is_gone(
 
 @pytest.mark.pg(">= 17")
 def test_a_transaction_timeout_ends_the_job(level: str, conn: Connection) -> None:
-    query(conn, "SET transaction_timeout = '100ms'")
+    # Long enough for the launch, whose own transaction it limits too.
+    query(conn, "SET transaction_timeout = '1s'")
     job = launch(conn, FOREVER)
     query(conn, "SET transaction_timeout = 0")
     assert wait(conn, job)

@@ -10,7 +10,7 @@ import pytest
 from ..support.calls import query, value
 from ..support.fix_db import Connect, Connection
 from ..support.fix_server import FreshServer
-from ..support.jobs import Handle, launch, result, run, wait, wait_until_gone
+from ..support.jobs import Handle, launch, launch_within, result, run, wait, wait_until_gone
 from ..support.server import Server
 from ..support.workers import only_worker, wait_until_idle
 
@@ -134,6 +134,19 @@ def test_changed_objects(conn: Connection) -> None:
     ]
 
 
+def test_plans_follow_changes(conn: Connection) -> None:
+    """A warm worker learns what others did to the catalogue."""
+    conn.execute("CREATE TABLE changing (a int); INSERT INTO changing VALUES (1)")
+    conn.execute("CREATE FUNCTION answer() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'")
+    assert run(conn, "SELECT a, answer() FROM changing", "a int, b int") == [(1, 1)]
+    conn.execute("ALTER TABLE changing ALTER a TYPE text")
+    conn.execute("CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2; END'")
+    assert run(conn, "SELECT a, answer() FROM changing", "a text, b int") == [("1", 2)]
+    conn.execute("DROP TABLE changing")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        run(conn, "SELECT a FROM changing", "a text")
+
+
 @pytest.mark.parametrize("end", ["", "; SELECT 1 / 0"], ids=["well", "failed"])
 def test_large_objects(conn: Connection, end: str) -> None:
     """A descriptor ends with its transaction, and the next job's are numbered from the start."""
@@ -187,12 +200,12 @@ def test_label_and_application_name(conn: Connection, connect: Connect) -> None:
 
 def test_timeouts_of_the_last_job(conn: Connection, connect: Connect) -> None:
     """Neither those that it came with nor those that it set go off in the next one."""
-    query(conn, "SET statement_timeout = 150; SET pg_background.worker_timeout = 150; SET lock_timeout = 150")
-    first = launch(conn, "SELECT 1")
+    query(conn, "SET pg_background.worker_timeout = 500")
+    first = launch_within(conn, "SELECT 1", statement_timeout="500", lock_timeout="500")
     assert wait(conn, first)
     wait_until_idle(conn, first.pid)
     patient = connect()
-    second = launch(patient, "SELECT 'slept' FROM pg_sleep(0.4)")
+    second = launch(patient, "SELECT 'slept' FROM pg_sleep(0.6)")
     assert second.pid == first.pid
     assert result(patient, second) == [("slept",)]
 

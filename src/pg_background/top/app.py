@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.widgets import Footer, Input, Static
 
@@ -118,18 +119,21 @@ class TopApp(Control):
     def _show(self) -> None:
         # The details are on top of this screen, which goes on.
         main = self.screen_stack[0] if self.screen_stack else None
-        if main is None or not main.query(JobsTable):
-            # A poll has come back while the screen is being taken down.
+        if main is None:
+            return
+        try:
+            summary, table = main.query_one(Summary), main.query_one(JobsTable)
+            nothing = main.query_one("#nothing", Static)
+        except NoMatches:
+            # A poll has come back while the screen is being taken down, one widget after the other.
             return
         jobs = self._shown()
         width = self.size.width
-        main.query_one(Summary).show(self._snapshot, self._trouble, self._remarks(len(jobs)), width)
-        table = main.query_one(JobsTable)
+        summary.show(self._snapshot, self._trouble, self._remarks(len(jobs)), width)
         table.set_class(self._trouble is not None, "-stale")
         if self._snapshot is not None:
             table.show(jobs, self._snapshot.now, width, self._sorted_by, backwards=self._backwards)
         table.display = bool(jobs)
-        nothing = main.query_one("#nothing", Static)
         nothing.display = not jobs
         nothing.update(self._why_nothing())
         for screen in self.screen_stack[1:]:

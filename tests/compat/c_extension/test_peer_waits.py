@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from ...support.calls import (
@@ -13,7 +11,6 @@ from ...support.calls import (
     query,
     sqlstate,
     value,
-    wait_until_in_extension,
 )
 from ...support.fix_db import Connect, Connection
 from ...support.jobs import Handle, closed_gate, launch, result, submit, wait, wait_for_state
@@ -69,13 +66,12 @@ def test_lock_table_of_the_launcher(session: Connection, way: str) -> None:
 
 
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)
-@pytest.mark.parametrize("start", [launch, submit])
-def test_anything_that_the_launcher_holds(
-    session: Connection, held: tuple[str, str], start: Callable[[Connection, str], Handle]
+def test_anything_that_the_launcher_holds_and_a_submitted_job_wants(
+    session: Connection, held: tuple[str, str]
 ) -> None:
     session.execute("BEGIN")
     session.execute(held[0].encode())
-    handle = start(session, held[1])
+    handle = submit(session, held[1])
     assert sqlstate(session, WAIT, *handle) == "40P01"
     session.execute("ROLLBACK")
     assert wait(session, handle)
@@ -113,24 +109,6 @@ def test_launch_and_result_in_one_statement(session: Connection) -> None:
     (handle,) = [Handle(*row) for row in query(session, "SELECT pid, cookie FROM pg_background_list")]
     wait_for_state(session, handle, "stopped")
     assert result(session, handle) == [("CREATE INDEX",)]
-
-
-def test_through_another_session(session: Connection, connect: Connect) -> None:
-    """The job waits for a session, which waits for the waiter."""
-    other = connect()
-    query(session, "CREATE TABLE second ()")
-    session.execute("BEGIN")
-    session.execute("LOCK TABLE t")
-    other.execute("BEGIN")
-    other.execute("LOCK TABLE second")
-    with at_the_same_time(other) as call:
-        blocked = call(query, other, "INSERT INTO t VALUES (5)")
-        handle = launch(session, "DROP TABLE second")
-        assert sqlstate(session, WAIT, *handle) == "40P01"
-        session.execute("ROLLBACK")
-        blocked.result()
-        other.execute("ROLLBACK")
-    assert wait(session, handle)
 
 
 def test_through_another_job(session: Connection) -> None:
@@ -171,22 +149,6 @@ def test_two_sessions_that_wait_for_each_others_jobs(session: Connection, connec
         ends = {one.result() for one in calls}
     assert "40P01" in ends
     assert ends <= {"40P01", None}
-
-
-def test_a_job_that_waits_for_somebody_else_is_waited_for(session: Connection, connect: Connect) -> None:
-    """However often it is looked at."""
-    other = connect()
-    other.execute("BEGIN")
-    other.execute("LOCK TABLE t")
-    handle = launch(session, "INSERT INTO t VALUES (2)")
-    session.execute("BEGIN")
-    session.execute("INSERT INTO u VALUES (1)")
-    assert wait(session, handle, timeout_ms=1000) is False
-    with at_the_same_time(session) as call:
-        waiting = call(wait, session, handle)
-        wait_until_in_extension(connect(), session)
-        other.execute("ROLLBACK")
-        assert waiting.result() is True
 
 
 def test_a_job_that_waits_behind_the_waiter_in_a_queue(session: Connection, connect: Connect) -> None:
