@@ -86,7 +86,7 @@ cdef struct Usage:
     int32_t running             # ... of those that have a worker, or whose launch looks for one
     int32_t queued
     int64_t memory              # bytes of the shared area
-    pg_atomic_uint64 file_bytes # on disk
+    pg_atomic_uint64 file_bytes     # on disk
     Limits limits               # of its last launch
     # of roles only
     int32_t first_line          # of its queued jobs, or -1
@@ -289,7 +289,7 @@ cdef struct Registry:
     pg_atomic_uint64 last_session
     pg_atomic_uint64 last_file
     pg_atomic_uint64 area_bytes
-    pg_atomic_uint64 file_bytes # unread output of all jobs on disk
+    pg_atomic_uint64 file_bytes     # unread output of all jobs on disk
 
 cdef struct JobRequest:
     # followed by the settings, the libraries, the SQL text with a NUL, the parameters: of each its length, -1 for a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from psycopg import errors as e
 
-from ..support.fix_db import Connect, Connection
+from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.jobs import (
     Handle,
     cancel,
@@ -160,3 +160,22 @@ def test_handles_in_one_table_of_results(conn: Connection) -> None:
     assert first.pid == second.pid
     detach(conn, first)
     assert result(conn, second, "a int") == [(2,)]
+
+
+def test_by_a_member_of_pg_signal_backend(connect: Connect, make_role: MakeRole, conn: Connection) -> None:
+    administrator = connect(user=make_role(member_of=("pg_signal_backend", "pgbackground_role")))
+    stranger = connect(user=make_role(member_of=("pgbackground_role",)))
+    owner = connect(user=make_role(member_of=("pgbackground_role",)))
+    theirs, of_superuser = launch(owner, "SELECT 1"), launch(conn, "SELECT 1")
+    assert wait(owner, theirs)
+    with pytest.raises(e.InsufficientPrivilege):
+        detach(stranger, theirs)
+    detach(administrator, theirs)
+    with pytest.raises(e.UndefinedObject):
+        result(owner, theirs)
+    with pytest.raises(e.InsufficientPrivilege):
+        detach(administrator, of_superuser)
+    # To read it is another matter.
+    with pytest.raises(e.InsufficientPrivilege):
+        result(administrator, launch(owner, "SELECT 1"))
+    assert result(conn, of_superuser, "n int") == [(1,)]

@@ -173,3 +173,18 @@ def test_limits_that_do_not_fit(cli: Cli, fresh_server: FreshServer) -> None:
     found = lines(done.stdout)
     for check in ("worker slots", "job memory", "log", "disk"):
         assert found[check].startswith("WARN "), found[check]
+
+
+def test_roles_that_share_the_server(cli: Cli, fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    for role in ("ann", "bob"):
+        server.execute(f"CREATE ROLE {role} LOGIN IN ROLE pgbackground_role")
+        with server.connect(user=role) as session:
+            wait(session, launch(session, "SELECT 1"))
+        told = [line for line in cli("doctor", server.dsn()).output.splitlines() if "sharing" in line]
+        assert bool(told) is (role == "bob")
+    assert told[0].startswith("WARN  sharing: 2 roles")
+    server.execute("ALTER ROLE ann SET pg_background.max_role_workers = 2")
+    assert "OK    sharing: 2 roles" in cli("doctor", server.dsn()).output
+    # Who sees nobody else's jobs can't say.
+    assert "sharing" not in cli("doctor", server.dsn(user="ann")).output

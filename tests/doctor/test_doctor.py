@@ -9,7 +9,7 @@ import pytest
 from pg_background.doctor import Finding, Grade, ServerInfo, examine
 from pg_background.doctor.limits import size
 from pg_background.doctor.preloading import Configured
-from pg_background.doctor.server_info import Extension, Registry, Setting, Trial
+from pg_background.doctor.server_info import Extension, Registry, Setting, Sharing, Trial
 
 EXTENSION = Extension(version="3.0", schema="public", available="3.0")
 
@@ -339,6 +339,18 @@ CASES = {
         "timeouts",
         "OK",
         "a job may take 5 s",
+    ),
+    "several roles without limits": (
+        replace(WELL, sharing=Sharing(3, limited=False)),
+        "sharing",
+        "WARN",
+        "3 roles launch jobs, and nothing keeps one",
+    ),
+    "several roles with limits": (
+        replace(WELL, sharing=Sharing(3, limited=True)),
+        "sharing",
+        "OK",
+        "3 roles launch jobs, and there are limits",
     ),
     "no entry left": (
         replace(WELL, registry=Registry(1024, 4, 1020, 0, 4, 200_000, 0)),

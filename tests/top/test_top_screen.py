@@ -147,8 +147,8 @@ async def test_a_look_that_comes_back_while_the_screen_is_taken_down(
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await shows(pilot, app, lambda text: "backfill" in text)
         await app.query_one(gone).remove()
-        looks = source.polls
-        await shows(pilot, app, lambda _: source.polls > looks + 1)
+        polls = source.polls
+        await shows(pilot, app, lambda _: source.polls > polls + 1)
 
 
 async def test_no_jobs_and_then_some(app: TopApp, source: MadeUp) -> None:

@@ -10,7 +10,7 @@ from ..client.functions import call, in_schema
 from ..client.statements import identifier
 from .extension import extension_of
 from .preloading import configured
-from .server_info import USER_ROLE, Extension, Registry, ServerInfo, Setting, Trial, is_ours
+from .server_info import USER_ROLE, Extension, Registry, ServerInfo, Setting, Sharing, Trial, is_ours
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -60,6 +60,7 @@ def collect(connection: Connection) -> ServerInfo:
         keeper=keeper,
         user_role_logs_in=user_role,
         registry=_registry(connection, extension) if extension and ready else None,
+        sharing=_sharing(connection, extension, settings) if extension and ready else None,
         trial=_trial(connection, extension) if extension and ready and usable else None,
     )
 
@@ -94,6 +95,29 @@ def _registry(connection: Connection, extension: Extension) -> Registry | None:
         return None
     assert row is not None
     return Registry(*row)
+
+
+def _sharing(connection: Connection, extension: Extension, settings: dict[str, Setting]) -> Sharing | None:
+    """Ask for all roles: one that sees its own jobs only can't tell."""
+    query = """
+        SELECT pg_has_role('pg_read_all_stats', 'USAGE'),
+               (SELECT count(DISTINCT r.oid) FROM {schema}.pg_background_totals AS t
+                JOIN pg_roles AS r ON r.rolname = t.role AND NOT r.rolsuper),
+               EXISTS (SELECT FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c(setting)
+                       WHERE c.setting ~ '^pg_background[.]max_(role|database)_')
+    """
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+            sees_all, roles, limited = _row(connection, in_schema(query, extension.schema))
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    limited = limited or any(
+        setting.amount > 0
+        for name, setting in settings.items()
+        if name.startswith(("pg_background.max_role_", "pg_background.max_database_"))
+    )
+    return Sharing(roles, limited) if sees_all else None
 
 
 def _trial(connection: Connection, extension: Extension) -> Trial:

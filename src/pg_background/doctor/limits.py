@@ -168,7 +168,24 @@ def state(server: ServerInfo) -> Finding | None:
     return ok("state", text)
 
 
-LIMITS: Sequence[Callable[[ServerInfo], Finding | None]] = (slots, job_memory, log, disk, timeouts, state)
+def sharing(server: ServerInfo) -> Finding | None:
+    """Can one of several roles take all workers, entries, memory and disk that jobs have?"""
+    if server.sharing is None or server.sharing.roles < 2:
+        return None
+    text = f"{server.sharing.roles} roles launch jobs"
+    if server.sharing.limited:
+        return ok("sharing", f"{text}, and there are limits for roles or databases")
+    return warn(
+        "sharing",
+        f"{text}, and nothing keeps one of them from taking all that there is for jobs",
+        "ALTER ROLE … SET pg_background.max_role_workers = …, and max_role_jobs, max_role_memory, "
+        "max_role_result_size likewise",
+    )
+
+
+LIMITS: Sequence[Callable[[ServerInfo], Finding | None]] = (
+    *(slots, job_memory, log, disk, timeouts, sharing, state),
+)
 
 
 def size(count: int) -> str:

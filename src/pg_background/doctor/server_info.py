@@ -90,6 +90,16 @@ class Trial:
     hint: str = ""
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """Who has launched jobs since the server's start."""
+
+    #: roles that are no superusers
+    roles: int
+    #: does ALTER ROLE, ALTER DATABASE or the configuration limit any role?
+    limited: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerInfo:
     """A server, as the role of one session sees one of its databases."""
@@ -114,6 +124,8 @@ class ServerInfo:
     preload: Configured | None = None
     #: None: the role may not ask
     registry: Registry | None = None
+    #: None: the role may not ask
+    sharing: Sharing | None = None
     #: None: none was run
     trial: Trial | None = None
 

@@ -144,8 +144,8 @@ cdef cbool note_server_database_workers(int *value, void **extra, int source) no
 
 
 cdef int total_worker_limit() noexcept nogil:
-    """Worker processes that the server may have, the reserved ones too, never more than its own limit. Three stay for the keeper, the
-    launcher of logical replication, and one more."""
+    """Worker processes that the server may have, the reserved ones too, never more than its own limit. Three stay for
+    the keeper, the launcher of logical replication, and one more."""
     cdef int most = setting_max_total_workers
     if most == 0:
         most = max_worker_processes - 3 - workers_of_citus()

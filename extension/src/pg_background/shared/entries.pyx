@@ -112,8 +112,8 @@ cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
 
 
 cdef void keep_error(Job *job, Garbage *error) noexcept nogil:
-    """Let the job have this error, if its role's limit allows it; what is left in `error` is to be disposed of. Under the
-    lock."""
+    """Let the job have this error, if its role's limit allows it; what is left in `error` is to be disposed of.
+    Under the lock."""
     if error.error == InvalidDsaPointer or not does_role_memory_fit(role_usage(job), &job.role_limits, error.bytes):
         return
     job.error = error.error

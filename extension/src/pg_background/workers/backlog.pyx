@@ -1,6 +1,6 @@
-# The backlog: jobs that wait for a worker. It is kept role by role, and within a role in lines: jobs of one session that
-# the same workers fit, first come first served. So what is looked at grows with the lines, not with the jobs. Their
-# handles work all the while. Which job is next is in turns.pyx.
+# The backlog: jobs that wait for a worker. It is kept role by role, and within a role in lines: jobs of one session
+# that the same workers fit, first come first served. So what is looked at grows with the lines, not with the jobs.
+# Their handles work all the while. Which job is next is in turns.pyx.
 #
 # A job may begin while its session runs fewer jobs than pg_background.max_workers allowed at its launch, and its role
 # and database fewer than their limits.

@@ -1,5 +1,5 @@
-# Whose turn it is: which queued job a worker takes that has become free, for whom it makes room, and for whom the keeper
-# starts a process.
+# Whose turn it is: which queued job a worker takes that has become free, for whom it makes room, and for whom the
+# keeper starts a process.
 #
 # Workers go to the role that has the fewest, and within a role to the job that has waited longest. A worker serves one
 # role only, so another role's turn means that one process goes and another comes: it leaves for a role that has fewer

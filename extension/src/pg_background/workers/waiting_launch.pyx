@@ -49,5 +49,3 @@ cdef void wait_for_worker(Pending *pending) noexcept nogil:
             ConditionVariablePrepareToSleep(&job.changed)
     ConditionVariableCancelSleep()
     release_holds(pending.wait.hold.outer)
-
-
