@@ -32,7 +32,7 @@ result            | yes   | yes    | -         | yes      | yes     | -        |
 result_json       | yes   | yes    | -         | yes      | yes     | -        | -     | -       | -      | yes   | -        | x
 result_typed      | yes   | yes    | -         | yes      | yes     | -        | -     | -       | -      | yes   | -        | x
 describe          | yes   | yes    | -         | yes      | yes     | -        | -     | -       | -      | yes   | -        | x
-detach            | yes   | yes    | -         | yes      | yes     | -        | -     | -       | -      | yes   | -        | x
+detach            | yes   | yes    | -         | yes      | yes     | -        | -     | -       | yes    | yes   | -        | x
 cancel            | yes   | yes    | -         | yes      | yes     | -        | -     | -       | yes    | yes   | -        | x
 get_progress      | yes   | yes    | -         | yes      | yes     | -        | yes   | yes     | -      | yes   | -        | x
 result_info       | yes   | yes    | -         | yes      | yes     | -        | yes   | yes     | -      | yes   | -        | x
@@ -52,6 +52,7 @@ jobs.label        | yes   | yes    | ?         | yes      | yes     | ?        |
 jobs.progress_msg | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 jobs.cookie       | yes   | yes    | ?         | yes      | yes     | ?        | ?     | ?       | yes    | yes   | ?        | x
 view totals       | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
+view usage        | yes   | yes    | ?         | yes      | yes     | ?        | yes   | yes     | ?      | yes   | ?        | x
 view list         | ?     | ?      | ?         | ?        | ?       | ?        | ?     | ?       | ?      | ?     | ?        | x
 view activity     | ?     | ?      | ?         | ?        | ?       | ?        | ?     | ?       | ?      | ?     | ?        | x
 registry          | x     | x      | x         | x        | x       | x        | x     | yes     | x      | yes   | x        | x
