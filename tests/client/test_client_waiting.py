@@ -8,7 +8,9 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import Client, Job
+from pg_background.client import _many as many
 from pg_background.client import _watch as watching
+from pg_background.client._many import Ends
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -158,6 +160,33 @@ def test_time_limits_of_waits_for_many(client: AnyClient, side: Connection) -> N
     assert client.wait_all([held_up, quick])
     with pytest.raises(ValueError, match="no jobs"):
         client.wait_any([])
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each wait for the next of several jobs is told to last."""
+    told: list[float] = []
+
+    class Noting(Ends[Job[TupleRow]]):
+        def next(self, timeout: float | None = None) -> Job[TupleRow] | None:
+            assert timeout is not None
+            told.append(timeout)
+            return super().next(timeout)
+
+    monkeypatch.setattr(many, "Ends", Noting)
+    return told
+
+
+@pytest.mark.parametrize("wait", ["as_completed", "wait_all"])
+def test_a_time_limit_is_for_all_of_them(client: AnyClient, patience: list[float], wait: str) -> None:
+    """Of it each waits for what the others have left."""
+    jobs = [client.launch("SELECT 1") for _ in range(3)]
+    if wait == "wait_all":
+        assert client.wait_all(jobs, 60)
+    else:
+        assert len(list(client.as_completed(jobs, timeout=60))) == 3
+    first, second, third = patience
+    assert 60 > first > second > third
 
 
 def test_map_keeps_the_order_and_the_limit(client: AnyClient, side: Connection) -> None:

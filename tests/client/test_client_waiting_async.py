@@ -7,7 +7,9 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, AsyncJob
+from pg_background.client import _many_async as many
 from pg_background.client import _watch_async as watching
+from pg_background.client._many_async import AsyncEnds
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -158,6 +160,33 @@ async def test_time_limits_of_waits_for_many(aclient: AnyClient, side: Connectio
     assert await aclient.wait_all([held_up, quick])
     with pytest.raises(ValueError, match="no jobs"):
         await aclient.wait_any([])
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each wait for the next of several jobs is told to last."""
+    told: list[float] = []
+
+    class Noting(AsyncEnds[AsyncJob[TupleRow]]):
+        async def next(self, timeout: float | None = None) -> AsyncJob[TupleRow] | None:
+            assert timeout is not None
+            told.append(timeout)
+            return await super().next(timeout)
+
+    monkeypatch.setattr(many, "AsyncEnds", Noting)
+    return told
+
+
+@pytest.mark.parametrize("wait", ["as_completed", "wait_all"])
+async def test_a_time_limit_is_for_all_of_them(aclient: AnyClient, patience: list[float], wait: str) -> None:
+    """Of it each waits for what the others have left."""
+    jobs = [await aclient.launch("SELECT 1") for _ in range(3)]
+    if wait == "wait_all":
+        assert await aclient.wait_all(jobs, 60)
+    else:
+        assert len([job async for job in aclient.as_completed(jobs, timeout=60)]) == 3
+    first, second, third = patience
+    assert 60 > first > second > third
 
 
 async def test_map_keeps_the_order_and_the_limit(aclient: AnyClient, side: Connection) -> None:

@@ -322,6 +322,12 @@ CASES = {
         "WARN",
         "temp_file_limit = 10MB ends a job before pg_background.max_result_size = 1GB does",
     ),
+    "no disk": (
+        with_settings(WELL, temp_file_limit="0"),
+        "disk",
+        "WARN",
+        "temp_file_limit = 0B ends a job before pg_background.max_result_size = 1GB does",
+    ),
     "timeouts": (
         with_settings(
             WELL,

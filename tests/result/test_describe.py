@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg import errors
 from ..support.calls import at_the_same_time, nothing_is_left, wait_until_in_extension
 from ..support.fix_db import Connect
 from ..support.jobs import Connection, Handle, closed_gate, launch, result, start, submit, wait
+from ..support.server import Server
 
 
 def describe(conn: Connection, handle: Handle) -> list[tuple[Any, ...]]:
@@ -101,6 +103,25 @@ def test_describe_waits_until_they_are_known(conn: Connection, connect: Connect)
         gate.open()
         assert describing.result() == [(1, "n", "integer", "integer")]
         gate.close()
+
+
+def test_a_type_that_has_the_same_oid_here_is_another_all_the_same(
+    server: Server, make_db: Callable[[str], str], connect: Connect
+) -> None:
+    """In a copy of the database, where even its fields are the same."""
+    original = make_db("original")
+    with connect(original) as there:
+        there.execute("CREATE TYPE mood AS ENUM ('fine')")
+        there.execute("CREATE TYPE pair AS (a int, m mood)")
+    copy = f"copy_of_{original}"
+    server.execute(f"CREATE DATABASE {copy} TEMPLATE {original}")
+    try:
+        with connect(copy) as conn:
+            handle = start(conn, "SELECT 'fine'::mood AS m, (1, 'fine')::pair AS p", database=original)
+            assert describe(conn, handle) == [(1, "m", "text", "text"), (2, "p", "text", "text")]
+            assert result(conn, handle, "m text, p text") == [("fine", "(1,fine)")]
+    finally:
+        server.execute(f"DROP DATABASE {copy} WITH (FORCE)")
 
 
 @pytest.mark.parametrize("job", ["CREATE TABLE t (a int)", "", "SELECT 1/0", "SELECT", "nonsense"])

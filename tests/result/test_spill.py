@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,12 +16,14 @@ from ..support.jobs import (
     cancel,
     closed_gate,
     detach,
+    has_ended,
     launch,
     result,
     state,
     submit,
     wait,
     wait_until_asleep,
+    wait_until_gone,
 )
 from ..support.registry import registry, wait_until_quiet
 from ..support.server import Server
@@ -166,6 +169,47 @@ def test_a_shortened_retention_counts(server: Server, connect: Connect) -> None:
         wait_until(lambda: registry(watcher).unread < unread, what="the result expired")
     with pytest.raises(e.UndefinedObject):
         result(watcher, handle, COLUMNS)
+
+
+def test_a_result_is_kept_no_shorter_and_hardly_longer_than_it_is_to_be(
+    server: Server, connect: Connect
+) -> None:
+    """From its job's end on: the session has ended before."""
+    watcher, launcher = connect(), connect()
+    with server.alter_system({"pg_background.result_retention": 3}), closed_gate(watcher) as gate:
+        handle = launch(launcher, f"{gate.sql}; SELECT 1")
+        pid = launcher.info.backend_pid
+        launcher.close()
+        wait_until_gone(watcher, pid)
+        # Longer than the retention is: it has not begun.
+        watcher.execute("SELECT pg_sleep(3.1)")
+        began = time.monotonic()
+        gate.open()
+        wait_until(lambda: not is_known(watcher, handle), what="the result expired")
+        # The clocks may differ a little.
+        assert time.monotonic() - began >= 2.7
+        gate.close()
+
+
+def is_known(conn: Connection, handle: Handle) -> bool:
+    try:
+        has_ended(conn, handle)
+    except (e.UndefinedObject, e.ObjectNotInPrerequisiteState):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("limit", ["pg_background.max_result_size", "temp_file_limit"])
+def test_a_limit_is_where_it_was_set(server: Server, connect: Connect, limit: str) -> None:
+    with server.alter_system({limit: "300kB"}):
+        conn = connect()
+        ends = []
+        for kilobytes in (280, 320):
+            handle = launch(conn, f"SELECT repeat('x', 1000) FROM generate_series(1, {kilobytes})")
+            assert wait(conn, handle)
+            ends.append(state(conn, handle))
+            detach(conn, handle)
+    assert ends == ["stopped", "error"]
 
 
 def test_past_max_result_size_the_job_fails(server: Server, connect: Connect) -> None:
