@@ -224,3 +224,22 @@ def test_reader_that_gives_up_what_its_session_left(scene: Scene) -> None:
         assert reading.failure().sqlstate == "42804"
     wait_until(lambda: registry(scene.watcher).unread == 0)
     scene.assert_nothing_is_left()
+
+
+def test_what_was_looked_at_past_its_retention_expires_when_its_reader_lets_go(scene: Scene) -> None:
+    """The keeper has found it with a reader, and is told when that one goes without having taken it."""
+    session = scene.connect()
+    handle = launch(session, JOB)
+    assert wait(session, handle)
+    with scene.point("reader_before_columns") as point, scene.calls() as call:
+        reading = call(result, scene.reader, handle, "a text, b text")
+        point.reached()
+        session.close()
+        with scene.server.connect(scene.launcher.info.dbname) as other:
+            assert wait(other, launch(other, JOB))
+        # The keeper has looked since.
+        wait_until(lambda: registry(scene.watcher).unread == 1, what="the other result expired")
+        point.open()
+        assert reading.failure().sqlstate == "42804"
+    wait_until(lambda: registry(scene.watcher).unread == 0, what="the result expired")
+    scene.assert_nothing_is_left()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from psycopg import errors as e
@@ -27,6 +28,7 @@ from ..support.jobs import (
 )
 from ..support.registry import registry, wait_until_quiet
 from ..support.server import Server
+from ..support.tablespaces import make_tablespace
 from ..support.waiting import wait_until, wait_until_sql
 
 #: About a megabyte; a queue has 64 kB.
@@ -315,3 +317,19 @@ def test_one_huge_row(alone: Connection) -> None:
     assert wait(alone, handle)
     assert result(alone, handle, "x text") == [("x" * 20_000_000,)]
     assert files(alone) == 0
+
+
+def test_it_is_in_the_tablespace_of_the_jobs_database(server: Server, open_tmp_path: Path) -> None:
+    make_tablespace(server, open_tmp_path, "spilled_here")
+    server.execute("CREATE DATABASE elsewhere TEMPLATE template_pg_background TABLESPACE spilled_here")
+    try:
+        with server.connect("elsewhere") as conn:
+            handle = launch(conn, MEGABYTE)
+            assert wait(conn, handle)
+            there = "SELECT count(*) FROM pg_ls_tmpdir((SELECT oid FROM pg_tablespace WHERE spcname = %s))"
+            assert value(conn, there, "spilled_here") == 1
+            assert result(conn, handle, COLUMNS) == ROWS
+            assert value(conn, there, "spilled_here") == 0
+    finally:
+        server.execute("DROP DATABASE IF EXISTS elsewhere WITH (FORCE)")
+        server.execute("DROP TABLESPACE spilled_here")
