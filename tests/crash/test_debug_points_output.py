@@ -243,3 +243,18 @@ def test_what_was_looked_at_past_its_retention_expires_when_its_reader_lets_go(s
         assert reading.failure().sqlstate == "42804"
     wait_until(lambda: registry(scene.watcher).unread == 0, what="the result expired")
     scene.assert_nothing_is_left()
+
+
+def test_a_reader_that_fails_wakes_the_job_that_waits_for_room(scene: Scene) -> None:
+    """A job that looks for itself once an hour only."""
+    scene.launcher.execute("SET deadlock_timeout = '1h'")
+    # With its columns the job tells the reader to come; more than the queue holds follows.
+    with scene.point("reader_before_taking") as point, scene.calls() as call:
+        handle = launch(scene.launcher, MEGABYTE)
+        reading = call(result, scene.reader, handle, COLUMNS)
+        point.reached()
+        point.become(ERROR)
+        assert reading.failure().sqlstate == "XX000"
+        assert wait(scene.waiter, handle, 20_000)
+    assert len(result(scene.waiter, handle, COLUMNS)) == 1000
+    scene.assert_nothing_is_left()

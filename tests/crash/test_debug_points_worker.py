@@ -224,6 +224,21 @@ def test_the_next_job_of_a_worker_that_resets(scene: Scene, what: str) -> None:
     scene.assert_nothing_is_left()
 
 
+def test_a_process_that_is_to_end_gets_no_other_job(scene: Scene) -> None:
+    """Told so when its job has ended but for the telling: the next one goes to another."""
+    with scene.point("job_before_finish") as point:
+        handle = launch(scene.launcher, JOB)
+        assert point.reached() == handle.pid
+        scene.watcher.execute("SELECT pg_terminate_backend(%s)", [handle.pid])
+        point.open()
+    assert wait(scene.launcher, handle)
+    other = launch(scene.waiter, "SELECT 'other'")
+    assert other.pid != handle.pid
+    assert result(scene.waiter, other) == [("other",)]
+    assert outcome(scene.reader, handle) == STOPPED
+    scene.assert_nothing_is_left()
+
+
 def test_a_replication_slot_is_free_when_the_job_that_failed_with_it_has_ended(scene: Scene) -> None:
     """Though its worker has not begun to clean up."""
     slot = "SELECT pg_create_physical_replication_slot('held', true)"

@@ -258,6 +258,9 @@ def test_a_lost_job_in_totals(conn: Connection, connect: Connect, make_role: Mak
     assert wait(theirs, handle)
     row = totals(conn, role)
     assert [row[end] for end in ("launched", "completed", "failed", "lost")] == [1, 0, 0, 1]
+    # In those of the session it has failed.
+    stats = "SELECT workers_launched, workers_completed, workers_failed FROM pg_background_stats()"
+    assert theirs.execute(stats).fetchone() == (1, 0, 1)
 
 
 def test_a_launch_that_is_refused_is_not_in_totals(

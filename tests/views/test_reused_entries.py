@@ -149,6 +149,14 @@ def test_of_a_session_that_has_gone(small: Server, conn: Connection) -> None:
         assert result(conn, job, "a int") == [(n,)]
 
 
+def test_the_oldest_history_goes_first(conn: Connection) -> None:
+    jobs = []
+    for _ in range(ENTRIES + 1):
+        jobs.append(launch(conn, "SELECT 1"))
+        assert result(conn, jobs[-1], "a int") == [(1,)]
+    assert [outcome(conn, job).state for job in jobs] == [None] + ["stopped"] * ENTRIES
+
+
 def test_of_counters(used: Connection) -> None:
     before = stats(used)
     job = submit(used, "SELECT 1")
