@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 FAULTS = ROOT / "tests" / "mutations"
 COPIES = ROOT / "build" / "mutants"
 
-#: Seconds that the tests of a fault may take: one that makes them hang is noticed too, though not by a test.
+#: Seconds that the tests of a fault, or of several together, may take. A hang is no test's word.
 PATIENCE = 600
 
 
@@ -206,13 +206,13 @@ class Lane:
         finally:
             for file, text in before.items():
                 (self._copy / file).write_text(text)
-        if status is None and len(batch) == 1:
-            return {batch[0].name: Verdict(True, f"a hang of {PATIENCE} s")}
-        # Only these two are pytest's word on tests; others are of wrong arguments and the like.
-        if status not in (0, 1):
-            return dict.fromkeys(names_of(batch), Verdict(False, f"the tests did not end, see {log}"))
         failed = failed_tests(log.read_text(errors="replace"))
-        return {mutation.name: mutation.verdict(failed) for mutation in batch}
+        verdicts = {mutation.name: mutation.verdict(failed) for mutation in batch}
+        # Only these two are pytest's word on all tests; else they hang, or could not be run.
+        if status not in (0, 1):
+            ended = {name: verdict for name, verdict in verdicts.items() if verdict.killed}
+            return dict.fromkeys(verdicts, Verdict(False, f"the tests did not end, see {log}")) | ended
+        return verdicts
 
 
 def names_of(batch: Sequence[Mutation]) -> list[str]:

@@ -182,8 +182,12 @@ def test_executor_cancel_during_the_launch(
     monkeypatch.setattr(executor._client, "launch", launch_and_be_late)
     futures.append(executor.submit(FOREVER))
     wait_until(lambda: jobs)
-    wait_for_state(side, jobs[0], "canceled")
-    assert futures[0].cancelled()
+    try:
+        wait_for_state(side, jobs[0], "canceled")
+        assert futures[0].cancelled()
+    finally:
+        # The executor waits for it.
+        side.execute("SELECT pg_background_cancel(%s, %s)", jobs[0].handle)
 
 
 def test_executor_cancel_while_it_runs(executor: Executor[TupleRow], side: Connection) -> None:

@@ -11,6 +11,8 @@ from pg_background import Client, Job
 from pg_background.client import _many as many
 from pg_background.client import _watch as watching
 from pg_background.client._many import Ends
+from pg_background.client._watch import Watch
+from pg_background.client.model import Handle, Outcome
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -241,6 +243,19 @@ def test_closing_tells_who_waits(place: Place, side: Connection) -> None:
             job.wait()
         with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
             client.run("SELECT 1")
+
+
+def test_what_was_told_of_a_job_stays(client: AnyClient) -> None:
+    """Its end comes once; who asks for it later is called at once."""
+    watch = Watch(client._watcher, is_notified=False)
+    calls: list[str] = []
+    watch.when_over(lambda: calls.append("before"))
+    ended = Outcome(Handle(1, 2), "stopped", 1, "SELECT", None, None)
+    watch.settle(ended)
+    watch.settle(None, RuntimeError("the client was closed"))
+    watch.when_over(lambda: calls.append("after"))
+    assert (watch.outcome, watch.error) == (ended, None)
+    assert calls == ["before", "after"]
 
 
 def test_no_notice_is_missed(client: AnyClient) -> None:

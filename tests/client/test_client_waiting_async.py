@@ -10,6 +10,8 @@ from pg_background import AsyncClient, AsyncJob
 from pg_background.client import _many_async as many
 from pg_background.client import _watch_async as watching
 from pg_background.client._many_async import AsyncEnds
+from pg_background.client._watch_async import AsyncWatch
+from pg_background.client.model import Handle, Outcome
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -241,6 +243,19 @@ async def test_closing_tells_who_waits(place: Place, side: Connection) -> None:
             await job.wait()
         with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
             await client.run("SELECT 1")
+
+
+async def test_what_was_told_of_a_job_stays(aclient: AnyClient) -> None:
+    """Its end comes once; who asks for it later is called at once."""
+    watch = AsyncWatch(aclient._watcher, is_notified=False)
+    calls: list[str] = []
+    watch.when_over(lambda: calls.append("before"))
+    ended = Outcome(Handle(1, 2), "stopped", 1, "SELECT", None, None)
+    watch.settle(ended)
+    watch.settle(None, RuntimeError("the client was closed"))
+    watch.when_over(lambda: calls.append("after"))
+    assert (watch.outcome, watch.error) == (ended, None)
+    assert calls == ["before", "after"]
 
 
 async def test_no_notice_is_missed(aclient: AnyClient) -> None:

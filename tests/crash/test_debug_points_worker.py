@@ -226,14 +226,15 @@ def test_the_next_job_of_a_worker_that_resets(scene: Scene, what: str) -> None:
 
 def test_a_process_that_is_to_end_gets_no_other_job(scene: Scene) -> None:
     """Told so when its job has ended but for the telling: the next one goes to another."""
-    with scene.point("job_before_finish") as point:
+    # One that went on to its reset would take a job there.
+    with scene.point("job_before_finish") as point, scene.point("worker_before_reset"):
         handle = launch(scene.launcher, JOB)
         assert point.reached() == handle.pid
         scene.watcher.execute("SELECT pg_terminate_backend(%s)", [handle.pid])
         point.open()
-    assert wait(scene.launcher, handle)
-    other = launch(scene.waiter, "SELECT 'other'")
-    assert other.pid != handle.pid
+        assert wait(scene.launcher, handle)
+        other = launch(scene.waiter, "SELECT 'other'")
+        assert other.pid != handle.pid
     assert result(scene.waiter, other) == [("other",)]
     assert outcome(scene.reader, handle) == STOPPED
     scene.assert_nothing_is_left()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
 import psycopg
@@ -13,7 +12,7 @@ import pytest
 
 from ..support.calls import at_the_same_time, query, wait_until_in_extension
 from ..support.fix_db import Connect, Connection
-from ..support.jobs import FOREVER, cancel, closed_gate, launch, wait, wait_until_asleep
+from ..support.jobs import FOREVER, Handle, cancel, closed_gate, launch, wait, wait_until_asleep
 from ..support.outcomes import outcome
 from ..support.waiting import DEADLINE
 from ..support.workers import launch_counting
@@ -98,7 +97,7 @@ def test_a_job_has_its_worker_timeout(conn: Connection) -> None:
 
 
 @pytest.fixture
-def sleeper(connect: Connect) -> Iterator[Connection]:
+def sleeper(connect: Connect) -> Connection:
     """A session that looks for itself once an hour only."""
     session = connect()
     query(session, "SET deadlock_timeout = '1h'")
@@ -143,7 +142,14 @@ def test_the_begin_wakes_a_launch_that_waits(conn: Connection, sleeper: Connecti
     query(sleeper, "SET pg_background.max_workers = 1")
     busy = launch(sleeper, FOREVER)
     with at_the_same_time(sleeper) as call:
-        starting = call(query, sleeper, "SELECT pg_background_start('SELECT 1', on_full => 'wait')")
+        # Not a short one, whose end would wake it too.
+        starting = call(start, sleeper, FOREVER, "wait")
         wait_until_in_extension(conn, sleeper)
         cancel(conn, busy)
-        starting.result()
+        cancel(conn, starting.result())
+
+
+def start(session: Connection, sql: str, on_full: str) -> Handle:
+    call = "SELECT pid, cookie FROM pg_background_start(%s, on_full => %s)"
+    ((pid, cookie),) = query(session, call, sql, on_full)
+    return Handle(pid, cookie)
