@@ -222,7 +222,7 @@ def names_of(batch: Sequence[Mutation]) -> list[str]:
 
 def failed_tests(output: str) -> list[str]:
     """Return the tests that pytest's summary names."""
-    return re.findall(r"^(?:FAILED|ERROR) (tests/\S+)", output, re.MULTILINE)
+    return re.findall(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", output, re.MULTILINE)
 
 
 def main() -> None:

@@ -89,9 +89,9 @@ def test_only_faults_that_share_no_test_go_together() -> None:
 
 
 def test_a_verdict() -> None:
-    output = "FAILED tests/a.py::x[1] - assert 1\nERROR tests/b.py::y\nFAILED: no test\n"
+    output = "FAILED tests/a.py::x[1 b] - assert 1 - 1\nERROR tests/b.py::y\nFAILED: no test\n"
     failed = failed_tests(output)
-    assert failed == ["tests/a.py::x[1]", "tests/b.py::y"]
-    assert fault("1", "a.py::x").verdict(failed) == (True, "a.py::x[1]")
+    assert failed == ["tests/a.py::x[1 b]", "tests/b.py::y"]
+    assert fault("1", "a.py::x").verdict(failed) == (True, "a.py::x[1 b]")
     assert fault("2", "b.py").verdict(failed) == (True, "b.py::y")
     assert fault("3", "c.py").verdict(failed) == (False, "")
