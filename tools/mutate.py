@@ -199,7 +199,8 @@ class Lane:
             arguments = list(dict.fromkeys(test for mutation in batch for test in mutation.arguments()))
             # The first failure says all of one fault.
             first = ["-x"] if len(batch) == 1 else []
-            options = ["-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", *first]
+            # Each with its name as it ends: of a run that hangs there is no summary.
+            options = ["-v", "--tb=short", "-p", "no:cacheprovider", *first]
             status = self.run(["-m", "pytest", *options, *arguments], log)
         except LookupError as error:
             return dict.fromkeys(names_of(batch), Verdict(False, str(error)))
@@ -221,8 +222,8 @@ def names_of(batch: Sequence[Mutation]) -> list[str]:
 
 
 def failed_tests(output: str) -> list[str]:
-    """Return the tests that pytest's summary names."""
-    return re.findall(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", output, re.MULTILINE)
+    """Return the tests that pytest names as such, one after the other."""
+    return re.findall(r"^(tests/.+?) (?:FAILED|ERROR)\b", output, re.MULTILINE)
 
 
 def main() -> None:

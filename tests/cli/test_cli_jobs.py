@@ -358,6 +358,8 @@ def test_cancel_by_label_and_all(bg: OnPlace) -> None:
     assert bg("cancel", "--label", r"report\_%").output == f"{second}\n"
     assert bg("cancel", "--label", "repor_ %").output == f"{first}\n"
     assert bg("wait", first, second).output == f"{first} canceled\n{second} canceled\n"
+    # Those that have ended are not told to stop.
+    assert bg("cancel", "--label", "report%").output == ""
     assert other in bg("cancel", "--all").output.splitlines()
     assert bg("wait", other).output == f"{other} canceled\n"
 

@@ -89,7 +89,9 @@ def test_only_faults_that_share_no_test_go_together() -> None:
 
 
 def test_a_verdict() -> None:
-    output = "FAILED tests/a.py::x[1 b] - assert 1 - 1\nERROR tests/b.py::y\nFAILED: no test\n"
+    output = (
+        "tests/a.py::x[1 b] FAILED [ 1%]\ntests/a.py::z PASSED\ntests/b.py::y ERROR [ 9%]\ntests/c.py::u "
+    )
     failed = failed_tests(output)
     assert failed == ["tests/a.py::x[1 b]", "tests/b.py::y"]
     assert fault("1", "a.py::x").verdict(failed) == (True, "a.py::x[1 b]")

@@ -95,6 +95,7 @@ def test_an_idle_worker_of_another_role_makes_room_for_a_queued_job(
         conn, other = connect(), connect(user=role)
         assert wait(conn, launch(conn, "SELECT 1"))
         handle = queue(other, "SELECT 2")
+        assert wait(other, handle, 20_000)
         assert result(other, handle, "n int") == [(2,)]
 
 
