@@ -128,6 +128,16 @@ def test_map_takes_single_values(client: AnyClient, query: str, params: Any, row
     assert [result.value() for result in client.map(query, params)] == rows
 
 
+def test_map_gives_each_result_once(client: AnyClient) -> None:
+    """Also where the first has ended before the second begins."""
+    seen: list[int] = []
+    for result in client.map("SELECT %s * 2", [1, 2, 3], concurrency=1):
+        seen.append(result.value())
+        if len(seen) > 3:
+            break
+    assert seen == [2, 4, 6]
+
+
 def test_map_waits_for_a_free_worker(place: Place, side: Connection) -> None:
     """On a server whose only worker for the session is taken."""
     with Client.connect(place.dsn()) as client:

@@ -127,6 +127,16 @@ async def test_map_takes_single_values(aclient: AnyClient, query: str, params: A
     assert [result.value() async for result in aclient.map(query, params)] == rows
 
 
+async def test_map_gives_each_result_once(aclient: AnyClient) -> None:
+    """Also where the first has ended before the second begins."""
+    seen: list[int] = []
+    async for result in aclient.map("SELECT %s * 2", [1, 2, 3], concurrency=1):
+        seen.append(result.value())
+        if len(seen) > 3:
+            break
+    assert seen == [2, 4, 6]
+
+
 async def test_map_waits_for_a_free_worker(place: Place, side: Connection) -> None:
     """On a server whose only worker for the session is taken."""
     async with await AsyncClient.connect(place.dsn()) as client:
