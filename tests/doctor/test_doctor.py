@@ -187,6 +187,12 @@ CASES = {
         "fix: ALTER EXTENSION pg_background UPDATE",
     ),
     "dead keeper": (replace(WELL, keeper=False), "keeper", "FAIL", "its process is not there"),
+    "one for public": (
+        replace(WELL, extension=replace(EXTENSION, public=("a()",))),
+        "grants",
+        "FAIL",
+        "PUBLIC may use a(); fix: REVOKE ALL",
+    ),
     "public": (
         replace(WELL, extension=replace(EXTENSION, public=("a()", "b()", "c()", "d()"))),
         "grants",
