@@ -231,7 +231,7 @@ def test_what_was_looked_at_past_its_retention_expires_when_its_reader_lets_go(s
     session = scene.connect()
     handle = launch(session, JOB)
     assert wait(session, handle)
-    with scene.point("reader_before_columns") as point, scene.calls() as call:
+    with scene.calls() as call, scene.point("reader_before_columns") as point:
         reading = call(result, scene.reader, handle, "a text, b text")
         point.reached()
         session.close()
@@ -249,7 +249,7 @@ def test_a_reader_that_fails_wakes_the_job_that_waits_for_room(scene: Scene) -> 
     """A job that looks for itself once an hour only."""
     scene.launcher.execute("SET deadlock_timeout = '1h'")
     # With its columns the job tells the reader to come; more than the queue holds follows.
-    with scene.point("reader_before_taking") as point, scene.calls() as call:
+    with scene.calls() as call, scene.point("reader_before_taking") as point:
         handle = launch(scene.launcher, MEGABYTE)
         reading = call(result, scene.reader, handle, COLUMNS)
         point.reached()

@@ -190,7 +190,7 @@ def test_its_launcher_gives_up_before_it_checks_in(scene: Scene, what: str) -> N
 @pytest.mark.slow
 def test_nobody_asks_for_it_any_more_and_it_never_checks_in(scene: Scene) -> None:
     """Its place is free again a minute later."""
-    with scene.point("worker_before_checkin") as point, scene.calls() as call:
+    with scene.calls() as call, scene.point("worker_before_checkin") as point:
         launching = call(launch, scene.launcher, JOB)
         point.reached()
         scene.launcher.cancel()
