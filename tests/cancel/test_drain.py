@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -65,6 +66,18 @@ def test_cancels_the_rest(connect: Connect) -> None:
     handles = [launch(launcher, FOREVER) for _ in range(3)]
     assert drain(drainer, 1) == (0, 3, 0)
     assert {state(launcher, handle) for handle in handles} == {"canceled"}
+
+
+@pytest.mark.usefixtures("resumed")
+def test_the_rest_have_as_long_as_they_were_told(connect: Connect) -> None:
+    launcher, drainer = connect(), connect()
+    launch(launcher, FOREVER)
+    began = time.monotonic()
+    with at_the_same_time(drainer) as call:
+        # Ten times as long would be too long for this.
+        assert call(drain, drainer, 2500).result() == (0, 1, 0)
+    # The clocks may differ a little.
+    assert time.monotonic() - began >= 2.25
 
 
 @pytest.mark.usefixtures("resumed")

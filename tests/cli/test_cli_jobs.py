@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import signal
+import time
 
 import pytest
 
 from ..support.fix_cli import OnPlace
 from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole
-from ..support.jobs import FOREVER, launch, wait
+from ..support.jobs import FOREVER, launch, wait, wait_until_asleep
 from ..support.server import Server
 from ..support.waiting import wait_until_sql
+from ..support.workers import launch_counting
 
 UNKNOWN = "4711:12345"
 
@@ -91,6 +93,45 @@ def test_several_handles(bg: OnPlace) -> None:
     assert done.code == 5
     assert bg("wait", endless).output == f"{endless} canceled\n"
     assert bg("detach", good, endless, bad).code == 0
+
+
+def test_the_exit_code_is_that_of_the_worst(bg: OnPlace, place: Place, make_role: MakeRole) -> None:
+    """In whatever order they are named."""
+    live, failed = bg.handle("launch", FOREVER), bg.handle("submit", "SELECT 1/0")
+    stranger = ("-d", place.dsn(user=make_role(member_of=("pgbackground_role",))))
+    for command in ("cancel", "detach"):
+        for handles in ((live, UNKNOWN), (UNKNOWN, live)):
+            assert bg(command, *handles, *stranger).code == 6
+        for handles in ((failed, UNKNOWN), (UNKNOWN, failed)):
+            assert bg("cancel", *handles).code == 5
+    for handles in ((failed, UNKNOWN), (UNKNOWN, failed)):
+        assert bg("wait", *handles).code == 5
+    for handles in ((failed, live), (live, failed)):
+        assert bg("wait", "--timeout", "0.05", *handles).code == 1
+    for handles in ((live, UNKNOWN), (UNKNOWN, live)):
+        assert bg("wait", *handles, *stranger).code == 5
+    assert bg("cancel", live).code == 0
+
+
+def test_a_job_whose_process_died(bg: OnPlace, side: Connection) -> None:
+    """It is known, and has failed."""
+    handle = bg.handle("launch", FOREVER)
+    pid = int(handle.partition(":")[0])
+    wait_until_asleep(side, pid)
+    side.execute("SELECT pg_terminate_backend(%s)", [pid])
+    done = bg("wait", handle)
+    assert (done.code, done.output) == (1, f"{handle} lost\n")
+    done = bg("result", handle)
+    assert (done.code, done.output) == (1, "")
+    assert f"lost connection to worker process with PID {pid}" in done.errors
+
+
+def test_grace_is_in_seconds(bg: OnPlace, side: Connection) -> None:
+    job = launch_counting(side)
+    began = time.monotonic()
+    assert bg("cancel", "--grace", "2", f"{job.pid}:{job.cookie}").code == 0
+    assert time.monotonic() - began > 1.8
+    assert side.execute(STATE, [job.cookie]).fetchone() == ("canceled",)
 
 
 def test_submitted_job_that_failed(bg: OnPlace) -> None:
@@ -317,6 +358,8 @@ def test_cancel_by_label_and_all(bg: OnPlace) -> None:
     assert bg("cancel", "--label", r"report\_%").output == f"{second}\n"
     assert bg("cancel", "--label", "repor_ %").output == f"{first}\n"
     assert bg("wait", first, second).output == f"{first} canceled\n{second} canceled\n"
+    # Those that have ended are not told to stop.
+    assert bg("cancel", "--label", "report%").output == ""
     assert other in bg("cancel", "--all").output.splitlines()
     assert bg("wait", other).output == f"{other} canceled\n"
 

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.rows import TupleRow
 
+from pg_background import Client
+from pg_background.cli.commands.sql.run import _cancel
 from pg_background.client import launching
 
 from ..support.fix_cli import OnPlace
@@ -317,3 +320,17 @@ def test_terminal_gets_a_bar(bg: OnPlace, side: Connection) -> None:
     wait_until(lambda: shown("LOCK TABLE"), what="the end")
     assert process.wait(30) == 0
     os.close(leader)
+
+
+@pytest.mark.parametrize(
+    ("sql", "ended"), [("SELECT 1", "done"), ("SELECT 1/0", "error")], ids=["succeeded", "failed"]
+)
+def test_interrupted_run_of_a_job_that_has_ended(
+    client: Client[TupleRow], capsys: pytest.CaptureFixture[str], sql: str, ended: str
+) -> None:
+    """It says so, and not that it has canceled anything."""
+    job = client.launch(sql)
+    assert job.wait()
+    _cancel(job, each_statement=False)
+    handle = f"{job.pid}:{job.cookie}"
+    assert capsys.readouterr().err == f"job {handle} had ended before it could be canceled ({ended})\n"

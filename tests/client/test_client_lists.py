@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole
 from ..support.jobs import FOREVER, closed_gate
 from ..support.waiting import wait_until_sql
+from ..support.workers import SWALLOWS_CANCELS_AND_COUNTS
 
 AnyClient = Client[TupleRow]
 
@@ -126,6 +128,16 @@ def test_map_takes_single_values(client: AnyClient, query: str, params: Any, row
     assert [result.value() for result in client.map(query, params)] == rows
 
 
+def test_map_gives_each_result_once(client: AnyClient) -> None:
+    """Also where the first has ended before the second begins."""
+    seen: list[int] = []
+    for result in client.map("SELECT %s * 2", [1, 2, 3], concurrency=1):
+        seen.append(result.value())
+        if len(seen) > 3:
+            break
+    assert seen == [2, 4, 6]
+
+
 def test_map_waits_for_a_free_worker(place: Place, side: Connection) -> None:
     """On a server whose only worker for the session is taken."""
     with Client.connect(place.dsn()) as client:
@@ -163,6 +175,52 @@ def test_the_state_after_an_interrupted_block(client: AnyClient) -> None:
     with pytest.raises(LookupError), job:
         raise LookupError("on purpose")
     assert job.state == "stopped"
+
+
+def test_a_queued_job_of_the_list_that_runs_by_now(place: Place, side: Connection) -> None:
+    """Its handle is the one that its launch gave, whatever process runs it."""
+    label = f"queued in {place.schema}"
+    with Client.connect(place.dsn()) as client:
+        with client._session() as connection:
+            connection.execute("SET pg_background.max_workers = 1")
+        endless = client.launch(FOREVER)
+        job = client.launch(FOREVER, on_full="queue", label=label)
+        endless.cancel()
+        state = "SELECT state FROM pg_background_outcome(%s, %s)"
+        wait_until_sql(side, state, [*job.handle], expected="running")
+        found = find(client, label)
+        assert found.worker_pid is not None
+        assert found.worker_pid > 0
+        assert found.handle == job.handle
+        found.cancel()
+        assert isinstance(found.exception(), JobCancelled)
+
+
+def test_grace(client: AnyClient, side: Connection) -> None:
+    """So many seconds does a job have that does not obey; then its process is ended."""
+    job = client.launch(SWALLOWS_CANCELS_AND_COUNTS)
+    progress = "SELECT pct FROM pg_background_get_progress(%s, %s) AS p (pct, message)"
+    wait_until_sql(side, progress, [*job.handle], expected=1)
+    began = time.monotonic()
+    job.cancel(grace=2)
+    assert time.monotonic() - began > 1.8
+    assert job.state == "canceled"
+
+
+def test_what_fails_to_be_read_can_be_read_again(place: Place) -> None:
+    """An error of the reading is none of the job, which has succeeded."""
+    with psycopg.Connection.connect(place.dsn()) as connection:
+        client = Client(connection)
+        job = client.launch("SELECT 1 AS a")
+        assert job.wait()
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.execute("SELECT 1/0")
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+                job.result()
+        connection.rollback()
+        assert job.exception() is None
+        assert (job.result()).to_dicts() == [{"a": 1}]
 
 
 @pytest.mark.crashes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole
 from ..support.jobs import FOREVER, closed_gate
 from ..support.waiting import wait_until_sql
+from ..support.workers import SWALLOWS_CANCELS_AND_COUNTS
 
 AnyClient = AsyncClient[TupleRow]
 
@@ -125,6 +127,16 @@ async def test_map_takes_single_values(aclient: AnyClient, query: str, params: A
     assert [result.value() async for result in aclient.map(query, params)] == rows
 
 
+async def test_map_gives_each_result_once(aclient: AnyClient) -> None:
+    """Also where the first has ended before the second begins."""
+    seen: list[int] = []
+    async for result in aclient.map("SELECT %s * 2", [1, 2, 3], concurrency=1):
+        seen.append(result.value())
+        if len(seen) > 3:
+            break
+    assert seen == [2, 4, 6]
+
+
 async def test_map_waits_for_a_free_worker(place: Place, side: Connection) -> None:
     """On a server whose only worker for the session is taken."""
     async with await AsyncClient.connect(place.dsn()) as client:
@@ -164,6 +176,52 @@ async def test_the_state_after_an_interrupted_block(aclient: AnyClient) -> None:
         async with job:
             raise LookupError("on purpose")
     assert await job.state == "stopped"
+
+
+async def test_a_queued_job_of_the_list_that_runs_by_now(place: Place, side: Connection) -> None:
+    """Its handle is the one that its launch gave, whatever process runs it."""
+    label = f"queued in {place.schema}"
+    async with await AsyncClient.connect(place.dsn()) as client:
+        async with client._session() as connection:
+            await connection.execute("SET pg_background.max_workers = 1")
+        endless = await client.launch(FOREVER)
+        job = await client.launch(FOREVER, on_full="queue", label=label)
+        await endless.cancel()
+        state = "SELECT state FROM pg_background_outcome(%s, %s)"
+        wait_until_sql(side, state, [*job.handle], expected="running")
+        found = await find(client, label)
+        assert found.worker_pid is not None
+        assert found.worker_pid > 0
+        assert found.handle == job.handle
+        await found.cancel()
+        assert isinstance(await found.exception(), JobCancelled)
+
+
+async def test_grace(aclient: AnyClient, side: Connection) -> None:
+    """So many seconds does a job have that does not obey; then its process is ended."""
+    job = await aclient.launch(SWALLOWS_CANCELS_AND_COUNTS)
+    progress = "SELECT pct FROM pg_background_get_progress(%s, %s) AS p (pct, message)"
+    wait_until_sql(side, progress, [*job.handle], expected=1)
+    began = time.monotonic()
+    await job.cancel(grace=2)
+    assert time.monotonic() - began > 1.8
+    assert await job.state == "canceled"
+
+
+async def test_what_fails_to_be_read_can_be_read_again(place: Place) -> None:
+    """An error of the reading is none of the job, which has succeeded."""
+    async with await psycopg.AsyncConnection.connect(place.dsn()) as connection:
+        client = AsyncClient(connection)
+        job = await client.launch("SELECT 1 AS a")
+        assert await job.wait()
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await connection.execute("SELECT 1/0")
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+                await job.result()
+        await connection.rollback()
+        assert await job.exception() is None
+        assert (await job.result()).to_dicts() == [{"a": 1}]
 
 
 @pytest.mark.crashes

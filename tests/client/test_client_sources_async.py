@@ -17,7 +17,7 @@ from pg_background import AsyncClient, ConnectionLost
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
-from ..support.jobs import closed_gate
+from ..support.jobs import FOREVER, closed_gate
 
 KINDS = ("DSN", "connection", "autocommit", "pool", "engine")
 
@@ -147,6 +147,23 @@ async def test_a_broken_connection_is_replaced(place: Place, side: Connection) -
             )
             assert not await job.wait(0.3)
         assert await job.result() == [(7,)]
+
+
+async def test_what_changes_a_job_is_not_sent_twice(place: Place, side: Connection) -> None:
+    """Unlike what is only asked: it may have been done before the connection broke."""
+    async with await AsyncClient.connect(place.dsn()) as client:
+        job = await client.launch(FOREVER)
+        end = "SELECT count(pg_terminate_backend(pid, 20000)) FROM pg_stat_activity WHERE pid = %s"
+        async with client._session() as connection:
+            pid = connection.info.backend_pid
+        for change in (job.cancel, job.detach):
+            assert side.execute(end, [pid]).fetchone() == (1,)
+            with pytest.raises(ConnectionLost, match="whether the job goes on is not known"):
+                await change()
+            async with client._session() as connection:
+                pid = connection.info.backend_pid
+        assert await job.state == "running"
+        await job.discard()
 
 
 async def test_a_broken_connection_that_cannot_be(place: Place, side: Connection) -> None:

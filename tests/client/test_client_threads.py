@@ -176,6 +176,43 @@ def test_executor_limit(executor: Executor[TupleRow], side: Connection) -> None:
         third.result(DEADLINE)
 
 
+def test_executor_launches_nothing_that_was_cancelled_before(place: Place, side: Connection) -> None:
+    label = f"never in {place.schema}"
+    with Executor(place.dsn(), max_workers=1) as executor, closed_gate(side) as gate:
+        first = executor.submit(gate.sql)
+        wait_until(first.running)
+        assert executor.submit("SELECT 1", label=label).cancel()
+        gate.open()
+        executor.shutdown()
+        gate.close()
+    launched = side.execute("SELECT count(*) FROM pg_background_jobs WHERE label = %s", [label])
+    assert launched.fetchone() == (0,)
+
+
+def test_executor_cancel_during_the_launch(
+    executor: Executor[TupleRow], side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures: list[JobFuture[TupleRow]] = []
+    jobs: list[Job[TupleRow]] = []
+    launch = executor._client.launch
+
+    def launch_and_be_late(*arguments: Any, **options: Any) -> Job[TupleRow]:
+        wait_until(lambda: futures)
+        jobs.append(launch(*arguments, **options))
+        assert futures[0].cancel()
+        return jobs[0]
+
+    monkeypatch.setattr(executor._client, "launch", launch_and_be_late)
+    futures.append(executor.submit(FOREVER))
+    wait_until(lambda: jobs)
+    try:
+        wait_for_state(side, jobs[0], "canceled")
+        assert futures[0].cancelled()
+    finally:
+        # The executor waits for it.
+        side.execute("SELECT pg_background_cancel(%s, %s)", jobs[0].handle)
+
+
 def test_executor_cancel_while_it_runs(executor: Executor[TupleRow], side: Connection) -> None:
     future = executor.submit(FOREVER)
     job = launched(future)

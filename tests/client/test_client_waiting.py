@@ -8,7 +8,11 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import Client, Job
+from pg_background.client import _many as many
 from pg_background.client import _watch as watching
+from pg_background.client._many import Ends
+from pg_background.client._watch import Watch
+from pg_background.client.model import Handle, Outcome
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -160,6 +164,33 @@ def test_time_limits_of_waits_for_many(client: AnyClient, side: Connection) -> N
         client.wait_any([])
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each wait for the next of several jobs is told to last."""
+    told: list[float] = []
+
+    class Noting(Ends[Job[TupleRow]]):
+        def next(self, timeout: float | None = None) -> Job[TupleRow] | None:
+            assert timeout is not None
+            told.append(timeout)
+            return super().next(timeout)
+
+    monkeypatch.setattr(many, "Ends", Noting)
+    return told
+
+
+@pytest.mark.parametrize("wait", ["as_completed", "wait_all"])
+def test_a_time_limit_is_for_all_of_them(client: AnyClient, patience: list[float], wait: str) -> None:
+    """Of it each waits for what the others have left."""
+    jobs = [client.launch("SELECT 1") for _ in range(3)]
+    if wait == "wait_all":
+        assert client.wait_all(jobs, 60)
+    else:
+        assert len(list(client.as_completed(jobs, timeout=60))) == 3
+    first, second, third = patience
+    assert 60 > first > second > third
+
+
 def test_map_keeps_the_order_and_the_limit(client: AnyClient, side: Connection) -> None:
     side.execute("CREATE TABLE seen (n int)")
     query = """
@@ -212,6 +243,19 @@ def test_closing_tells_who_waits(place: Place, side: Connection) -> None:
             job.wait()
         with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
             client.run("SELECT 1")
+
+
+def test_what_was_told_of_a_job_stays(client: AnyClient) -> None:
+    """Its end comes once; who asks for it later is called at once."""
+    watch = Watch(client._watcher, is_notified=False)
+    calls: list[str] = []
+    watch.when_over(lambda: calls.append("before"))
+    ended = Outcome(Handle(1, 2), "stopped", 1, "SELECT", None, None)
+    watch.settle(ended)
+    watch.settle(None, RuntimeError("the client was closed"))
+    watch.when_over(lambda: calls.append("after"))
+    assert (watch.outcome, watch.error) == (ended, None)
+    assert calls == ["before", "after"]
 
 
 def test_no_notice_is_missed(client: AnyClient) -> None:

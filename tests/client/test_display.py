@@ -77,6 +77,9 @@ def test_times() -> None:
     assert display.time_of(job(1, "running", 90), NOW) == timedelta(seconds=90)
     assert display.time_of(job(1, "queued", 90), NOW + timedelta(seconds=1)) == timedelta(seconds=91)
     assert display.time_of(job(1, "stopped", 90), NOW + timedelta(days=1)) == timedelta(seconds=90)
+    # What it waited for its worker is no time of its own.
+    queued = NOW - timedelta(seconds=300)
+    assert display.time_of(job(1, "running", 90, queued_at=queued), NOW) == timedelta(seconds=90)
     # A clock that was set back.
     assert display.time_of(job(1, "running", -90), NOW) == timedelta()
 

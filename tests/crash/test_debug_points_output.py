@@ -223,3 +223,37 @@ def test_reader_that_gives_up_what_its_session_left(scene: Scene) -> None:
         assert reading.failure().sqlstate == "42804"
     wait_until(lambda: registry(scene.watcher).unread == 0)
     scene.assert_nothing_is_left()
+
+
+def test_what_was_looked_at_past_its_retention_expires_when_its_reader_lets_go(scene: Scene) -> None:
+    """The keeper has found it with a reader, and is told when that one goes without having taken it."""
+    session = scene.connect()
+    handle = launch(session, JOB)
+    assert wait(session, handle)
+    with scene.calls() as call, scene.point("reader_before_columns") as point:
+        reading = call(result, scene.reader, handle, "a text, b text")
+        point.reached()
+        session.close()
+        with scene.server.connect(scene.launcher.info.dbname) as other:
+            assert wait(other, launch(other, JOB))
+        # The keeper has looked since.
+        wait_until(lambda: registry(scene.watcher).unread == 1, what="the other result expired")
+        point.open()
+        assert reading.failure().sqlstate == "42804"
+    wait_until(lambda: registry(scene.watcher).unread == 0, what="the result expired")
+    scene.assert_nothing_is_left()
+
+
+def test_a_reader_that_fails_wakes_the_job_that_waits_for_room(scene: Scene) -> None:
+    """A job that looks for itself once an hour only."""
+    scene.launcher.execute("SET deadlock_timeout = '1h'")
+    # With its columns the job tells the reader to come; more than the queue holds follows.
+    with scene.calls() as call, scene.point("reader_before_taking") as point:
+        handle = launch(scene.launcher, MEGABYTE)
+        reading = call(result, scene.reader, handle, COLUMNS)
+        point.reached()
+        point.become(ERROR)
+        assert reading.failure().sqlstate == "XX000"
+        assert wait(scene.waiter, handle, 20_000)
+    assert len(result(scene.waiter, handle, COLUMNS)) == 1000
+    scene.assert_nothing_is_left()

@@ -187,6 +187,20 @@ def test_its_launcher_gives_up_before_it_checks_in(scene: Scene, what: str) -> N
     scene.assert_nothing_is_left()
 
 
+@pytest.mark.slow
+def test_nobody_asks_for_it_any_more_and_it_never_checks_in(scene: Scene) -> None:
+    """Its place is free again a minute later."""
+    with scene.calls() as call, scene.point("worker_before_checkin") as point:
+        launching = call(launch, scene.launcher, JOB)
+        point.reached()
+        scene.launcher.cancel()
+        assert launching.failure().sqlstate == "57014"
+        point.become(FATAL)
+        wait_until(lambda: registry(scene.watcher).busy_workers == 0, deadline=90, what="the place free")
+    assert scene.ran() == 0
+    scene.assert_nothing_is_left()
+
+
 @pytest.mark.parametrize("what", [ERROR, FATAL, "terminate", "cancel"])
 def test_the_next_job_of_a_worker_that_resets(scene: Scene, what: str) -> None:
     """It is the worker's already, and another's if the worker ends. The last job's cancel is not its own."""
@@ -207,6 +221,37 @@ def test_the_next_job_of_a_worker_that_resets(scene: Scene, what: str) -> None:
             found = reading.result()
     assert found == STOPPED
     assert scene.ran()
+    scene.assert_nothing_is_left()
+
+
+def test_a_process_that_is_to_end_gets_no_other_job(scene: Scene) -> None:
+    """Told so when its job has ended but for the telling: the next one goes to another."""
+    # One that went on to its reset would take a job there.
+    with scene.point("job_before_finish") as point, scene.point("worker_before_reset"):
+        handle = launch(scene.launcher, JOB)
+        assert point.reached() == handle.pid
+        scene.watcher.execute("SELECT pg_terminate_backend(%s)", [handle.pid])
+        point.open()
+        assert wait(scene.launcher, handle)
+        other = launch(scene.waiter, "SELECT 'other'")
+        assert other.pid != handle.pid
+    assert result(scene.waiter, other) == [("other",)]
+    assert outcome(scene.reader, handle) == STOPPED
+    scene.assert_nothing_is_left()
+
+
+def test_a_replication_slot_is_free_when_the_job_that_failed_with_it_has_ended(scene: Scene) -> None:
+    """Though its worker has not begun to clean up."""
+    slot = "SELECT pg_create_physical_replication_slot('held', true)"
+    scene.watcher.execute(slot)
+    with scene.point("worker_before_reset") as point:
+        handle = launch(scene.launcher, "SELECT pg_replication_slot_advance('held', '0/1')")
+        assert wait(scene.launcher, handle)
+        point.reached()
+        with pytest.raises(e.ObjectNotInPrerequisiteState, match="minimum is"):
+            result(scene.launcher, handle)
+        scene.watcher.execute("SELECT pg_drop_replication_slot('held')")
+        point.open()
     scene.assert_nothing_is_left()
 
 

@@ -189,6 +189,12 @@ CASES = {
         "fix: ALTER EXTENSION pg_background UPDATE",
     ),
     "dead keeper": (replace(WELL, keeper=False), "keeper", "FAIL", "its process is not there"),
+    "one for public": (
+        replace(WELL, extension=replace(EXTENSION, public=("a()",))),
+        "grants",
+        "FAIL",
+        "PUBLIC may use a(); fix: REVOKE ALL",
+    ),
     "public": (
         replace(WELL, extension=replace(EXTENSION, public=("a()", "b()", "c()", "d()"))),
         "grants",
@@ -323,6 +329,12 @@ CASES = {
         "disk",
         "WARN",
         "temp_file_limit = 10MB ends a job before pg_background.max_result_size = 1GB does",
+    ),
+    "no disk": (
+        with_settings(WELL, temp_file_limit="0"),
+        "disk",
+        "WARN",
+        "temp_file_limit = 0B ends a job before pg_background.max_result_size = 1GB does",
     ),
     "timeouts": (
         with_settings(

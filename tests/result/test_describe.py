@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg import errors
 from ..support.calls import at_the_same_time, nothing_is_left, wait_until_in_extension
 from ..support.fix_db import Connect
 from ..support.jobs import Connection, Handle, closed_gate, launch, result, start, submit, wait
+from ..support.server import Server
 
 
 def describe(conn: Connection, handle: Handle) -> list[tuple[Any, ...]]:
@@ -103,6 +105,25 @@ def test_describe_waits_until_they_are_known(conn: Connection, connect: Connect)
         gate.close()
 
 
+def test_a_type_that_has_the_same_oid_here_is_another_all_the_same(
+    server: Server, make_db: Callable[[str], str], connect: Connect
+) -> None:
+    """In a copy of the database, where even its fields are the same."""
+    original = make_db("original")
+    with connect(original) as there:
+        there.execute("CREATE TYPE mood AS ENUM ('fine')")
+        there.execute("CREATE TYPE pair AS (a int, m mood)")
+    copy = f"copy_of_{original}"
+    server.execute(f"CREATE DATABASE {copy} TEMPLATE {original}")
+    try:
+        with connect(copy) as conn:
+            handle = start(conn, "SELECT 'fine'::mood AS m, (1, 'fine')::pair AS p", database=original)
+            assert describe(conn, handle) == [(1, "m", "text", "text"), (2, "p", "text", "text")]
+            assert result(conn, handle, "m text, p text") == [("fine", "(1,fine)")]
+    finally:
+        server.execute(f"DROP DATABASE {copy} WITH (FORCE)")
+
+
 @pytest.mark.parametrize("job", ["CREATE TABLE t (a int)", "", "SELECT 1/0", "SELECT", "nonsense"])
 def test_a_job_without_rows_has_no_columns(conn: Connection, job: str) -> None:
     assert describe(conn, launch(conn, job)) == []
@@ -186,6 +207,8 @@ def test_a_column_that_was_added_with_a_default(conn: Connection) -> None:
     conn.execute("INSERT INTO item VALUES (1)")
     conn.execute("ALTER TABLE item ADD COLUMN name text DEFAULT 'new'")
     assert typed(conn, launch(conn, "TABLE item"), "item") == [(1, "new")]
+    # Here nothing but the row itself says what a missing column is.
+    assert result(conn, launch(conn, "TABLE item"), "id int, name text") == [(1, "new")]
 
 
 def test_a_scalar_and_a_composite_type(conn: Connection) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from psycopg import errors as e
@@ -15,15 +17,18 @@ from ..support.jobs import (
     cancel,
     closed_gate,
     detach,
+    has_ended,
     launch,
     result,
     state,
     submit,
     wait,
     wait_until_asleep,
+    wait_until_gone,
 )
 from ..support.registry import registry, wait_until_quiet
 from ..support.server import Server
+from ..support.tablespaces import make_tablespace
 from ..support.waiting import wait_until, wait_until_sql
 
 #: About a megabyte; a queue has 64 kB.
@@ -168,6 +173,47 @@ def test_a_shortened_retention_counts(server: Server, connect: Connect) -> None:
         result(watcher, handle, COLUMNS)
 
 
+def test_a_result_is_kept_no_shorter_and_hardly_longer_than_it_is_to_be(
+    server: Server, connect: Connect
+) -> None:
+    """From its job's end on: the session has ended before."""
+    watcher, launcher = connect(), connect()
+    with server.alter_system({"pg_background.result_retention": 3}), closed_gate(watcher) as gate:
+        handle = launch(launcher, f"{gate.sql}; SELECT 1")
+        pid = launcher.info.backend_pid
+        launcher.close()
+        wait_until_gone(watcher, pid)
+        # Longer than the retention is: it has not begun.
+        watcher.execute("SELECT pg_sleep(3.1)")
+        began = time.monotonic()
+        gate.open()
+        wait_until(lambda: not is_known(watcher, handle), what="the result expired")
+        # The clocks may differ a little.
+        assert time.monotonic() - began >= 2.7
+        gate.close()
+
+
+def is_known(conn: Connection, handle: Handle) -> bool:
+    try:
+        has_ended(conn, handle)
+    except (e.UndefinedObject, e.ObjectNotInPrerequisiteState):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("limit", ["pg_background.max_result_size", "temp_file_limit"])
+def test_a_limit_is_where_it_was_set(server: Server, connect: Connect, limit: str) -> None:
+    with server.alter_system({limit: "300kB"}):
+        conn = connect()
+        ends = []
+        for kilobytes in (280, 320):
+            handle = launch(conn, f"SELECT repeat('x', 1000) FROM generate_series(1, {kilobytes})")
+            assert wait(conn, handle)
+            ends.append(state(conn, handle))
+            detach(conn, handle)
+    assert ends == ["stopped", "error"]
+
+
 def test_past_max_result_size_the_job_fails(server: Server, connect: Connect) -> None:
     with server.alter_system({"pg_background.max_result_size": "200kB"}):
         conn = connect()
@@ -271,3 +317,19 @@ def test_one_huge_row(alone: Connection) -> None:
     assert wait(alone, handle)
     assert result(alone, handle, "x text") == [("x" * 20_000_000,)]
     assert files(alone) == 0
+
+
+def test_it_is_in_the_tablespace_of_the_jobs_database(server: Server, open_tmp_path: Path) -> None:
+    make_tablespace(server, open_tmp_path, "spilled_here")
+    server.execute("CREATE DATABASE elsewhere TEMPLATE template_pg_background TABLESPACE spilled_here")
+    try:
+        with server.connect("elsewhere") as conn:
+            handle = launch(conn, MEGABYTE)
+            assert wait(conn, handle)
+            there = "SELECT count(*) FROM pg_ls_tmpdir((SELECT oid FROM pg_tablespace WHERE spcname = %s))"
+            assert value(conn, there, "spilled_here") == 1
+            assert result(conn, handle, COLUMNS) == ROWS
+            assert value(conn, there, "spilled_here") == 0
+    finally:
+        server.execute("DROP DATABASE IF EXISTS elsewhere WITH (FORCE)")
+        server.execute("DROP TABLESPACE spilled_here")

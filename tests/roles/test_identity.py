@@ -43,6 +43,25 @@ def test_of_set_role(conn: Connection, connect: Connect, make_user: Callable[...
     assert run(session, WHO, COLUMNS) == [(user, user, "none")]
 
 
+@pytest.mark.parametrize("setting", ["ROLE", "SESSION AUTHORIZATION"])
+def test_a_rollback_in_a_procedure_stays_the_role(
+    conn: Connection, make_user: Callable[..., str], setting: str
+) -> None:
+    """Each transaction is the role's, on a worker that has just come up and on one that has run others."""
+    user = make_user()
+    conn.execute(
+        "CREATE TABLE seen (who text); GRANT ALL ON seen TO PUBLIC;"
+        "CREATE PROCEDURE ends() LANGUAGE plpgsql AS $$ BEGIN "
+        "ROLLBACK; INSERT INTO seen VALUES (current_user); COMMIT; INSERT INTO seen VALUES (current_user); "
+        "ROLLBACK; INSERT INTO seen VALUES (current_user); END $$"
+    )
+    conn.execute(f"SET {setting} {user}".encode())
+    for _ in range(2):
+        assert run(conn, "CALL ends()") == [("CALL",)]
+    conn.execute(f"RESET {setting}".encode())
+    assert conn.execute("SELECT who FROM seen").fetchall() == [(user,)] * 4
+
+
 def test_of_set_session_authorization(conn: Connection, make_user: Callable[..., str]) -> None:
     user = make_user()
     conn.execute(f"SET SESSION AUTHORIZATION {user}".encode())

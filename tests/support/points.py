@@ -37,7 +37,11 @@ class Point:
         self._name = name
         self._file = server.cluster.path / f"pg_background_point_{name}"
         self._mark = server.log.mark()
-        new = server.cluster.path / f"new_point_{name}"
+        self.become(what)
+
+    def become(self, what: str) -> None:
+        """Let this become of the processes that are there, and of those that reach it from now on."""
+        new = self._file.with_name(f"new_point_{self._name}")
         new.write_text(what)
         new.chmod(0o644)
         new.rename(self._file)

@@ -66,8 +66,8 @@ def only_worker(server: Server) -> Iterator[None]:
         yield
 
 
-def launch_counting(conn: Connection) -> Handle:
+def launch_counting(conn: Connection, *, label: str | None = None) -> Handle:
     """Launch SWALLOWS_CANCELS_AND_COUNTS, and return when it counts."""
-    handle = launch(conn, SWALLOWS_CANCELS_AND_COUNTS)
+    handle = launch(conn, SWALLOWS_CANCELS_AND_COUNTS, label=label)
     wait_until(lambda: progress(conn, handle)[0] == 1, what="progress")
     return handle

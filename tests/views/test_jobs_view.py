@@ -233,6 +233,59 @@ def test_totals_of_a_role(conn: Connection, connect: Connect, make_role: MakeRol
     assert since.fetchone() == (True,)
 
 
+def test_times_in_totals_are_those_of_the_jobs(
+    connect: Connect, make_role: MakeRole, conn: Connection
+) -> None:
+    """From launch to begin they wait, from begin to end they run; one that never began did neither."""
+    role = make_role(member_of=("pgbackground_role",))
+    theirs = connect(user=role)
+    theirs.execute("SET pg_background.max_workers = 1")
+    first = launch(theirs, "SELECT pg_sleep(0.05)")
+    second = start(theirs, "SELECT pg_sleep(0.05)", on_full="queue")
+    cancel(theirs, start(theirs, "SELECT 1", on_full="queue"))
+    for handle in (first, second):
+        assert wait(theirs, handle)
+    jobs = [row for row in rows(conn, "role = %s", [role]) if row["started_at"] is not None]
+    assert len(jobs) == 2
+    found = totals(conn, role)
+    assert (found["launched"], found["completed"], found["canceled"]) == (3, 2, 1)
+    for column, begin, end in (
+        ("queue_ms", "queued_at", "started_at"),
+        ("execution_ms", "started_at", "finished_at"),
+    ):
+        assert found[column] == pytest.approx(
+            sum((job[end] - job[begin]).total_seconds() * 1000 for job in jobs)
+        )
+
+
+def test_a_lost_job_in_totals(conn: Connection, connect: Connect, make_role: MakeRole) -> None:
+    role = make_role(member_of=("pgbackground_role",))
+    theirs = connect(user=role)
+    handle = launch(theirs, FOREVER)
+    wait_until_asleep(conn, handle.pid)
+    conn.execute("SELECT pg_terminate_backend(%s)", [handle.pid])
+    assert wait(theirs, handle)
+    row = totals(conn, role)
+    assert [row[end] for end in ("launched", "completed", "failed", "lost")] == [1, 0, 0, 1]
+    # In those of the session it has failed.
+    stats = "SELECT workers_launched, workers_completed, workers_failed FROM pg_background_stats()"
+    assert theirs.execute(stats).fetchone() == (1, 0, 1)
+
+
+def test_a_launch_that_is_refused_is_not_in_totals(
+    conn: Connection, connect: Connect, make_role: MakeRole
+) -> None:
+    role = make_role(member_of=("pgbackground_role",))
+    theirs = connect(user=role)
+    theirs.execute("SET pg_background.max_workers = 1")
+    busy = launch(theirs, FOREVER)
+    with pytest.raises(errors.ConfigurationLimitExceeded):
+        start(theirs, "SELECT 1", on_full="wait", timeout_ms=10)
+    assert totals(conn, role)["launched"] == 1
+    assert theirs.execute("SELECT workers_launched FROM pg_background_stats()").fetchone() == (1,)
+    cancel(theirs, busy)
+
+
 def test_totals_outlive_the_role_and_its_sessions(
     conn: Connection, connect: Connect, make_role: MakeRole
 ) -> None:

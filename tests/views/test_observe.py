@@ -18,11 +18,13 @@ from ..support.jobs import (
     launch,
     result,
     run,
+    start,
     state,
     submit,
     wait,
     wait_until_asleep,
 )
+from ..support.outcomes import result_info
 from ..support.registry import registry
 from ..support.waiting import wait_until
 
@@ -306,3 +308,18 @@ def test_registry_counts(conn: Connection, connect: Connect) -> None:
     assert wait(conn, running)
     detach(conn, running)
     assert registry(conn)[:3] == before[:3]
+
+
+def test_the_average_is_that_of_the_jobs_own_times(conn: Connection) -> None:
+    """Of those that have begun; one that was canceled while it waited for a worker has no time."""
+    conn.execute("SET pg_background.max_workers = 1")
+    jobs = [launch(conn, "SELECT pg_sleep(0.02)")]
+    cancel(conn, start(conn, "SELECT 1", on_full="queue"))
+    assert wait(conn, jobs[0])
+    for sql in ("SELECT 1 / 0", "SELECT pg_sleep(0.05)"):
+        jobs.append(launch(conn, sql))
+        assert wait(conn, jobs[-1])
+    times = [result_info(conn, job) for job in jobs]
+    lasted = [(info.finished_at - info.started_at).total_seconds() * 1000 for info in times]  # type: ignore[operator]
+    assert stats(conn)["avg_execution_ms"] == pytest.approx(sum(lasted) / 3)
+    assert counted(conn) == (4, 2, 1, 1, 0, 0)

@@ -36,6 +36,15 @@ def test_statement_timeout_set_in_the_job(conn: Connection) -> None:
     assert run(conn, "SHOW statement_timeout") == [("0",)]
 
 
+def test_statement_timeout_taken_back_in_the_job(conn: Connection) -> None:
+    """That of the statement which does it is not the next one's."""
+    conn.execute("SET statement_timeout = '1s'")
+    handle = launch(conn, "SET statement_timeout = 0; SELECT pg_sleep(1.2)")
+    conn.execute("RESET statement_timeout")
+    assert wait(conn, handle)
+    assert state(conn, handle) == "stopped"
+
+
 def test_lock_timeout_is_an_error(conn: Connection, connect: Connect) -> None:
     conn.execute("CREATE TABLE locked (a int)")
     holder = connect(autocommit=False)

@@ -74,6 +74,31 @@ def test_a_job_has_a_usual_handle_when_a_worker_is_free(conn: Connection) -> Non
     assert result(conn, handle, "n int") == [(2,)]
 
 
+def test_a_queued_job_is_not_one_that_runs(conn: Connection) -> None:
+    active = "SELECT workers_active FROM pg_background_stats()"
+    busy = fill(conn)
+    handles = [queue(conn, FOREVER) for _ in range(3)]
+    assert conn.execute(active).fetchone() == (2,)
+    for handle in (*handles, *busy):
+        cancel(conn, handle)
+        assert wait(conn, handle)
+    assert conn.execute(active).fetchone() == (0,)
+
+
+def test_an_idle_worker_of_another_role_makes_room_for_a_queued_job(
+    server: Server, connect: Connect, make_role: MakeRole
+) -> None:
+    role = make_role(member_of=("pgbackground_role",))
+    with server.alter_system(
+        {"pg_background.max_total_workers": 1, "pg_background.worker_idle_timeout": "1h"}
+    ):
+        conn, other = connect(), connect(user=role)
+        assert wait(conn, launch(conn, "SELECT 1"))
+        handle = queue(other, "SELECT 2")
+        assert wait(other, handle, 20_000)
+        assert result(other, handle, "n int") == [(2,)]
+
+
 def test_jobs_begin_in_the_order_in_which_they_came(conn: Connection) -> None:
     conn.execute("CREATE TABLE t (n int, at serial)")
     busy = fill(conn)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -155,5 +158,38 @@ def test_a_process_that_never_came_is_a_failed_start(scene: Scene) -> None:
     with scene.point(PAUSED) as paused, scene.point("worker_before_checkin", FATAL):
         end_process(scene, busy.pid)
         paused.reached()
+    assert wait(scene.waiter, queued)
+    scene.assert_nothing_is_left()
+
+
+def test_between_failed_starts_there_is_a_pause(scene: Scene) -> None:
+    """Of a second, in which other jobs get their workers."""
+    busy, queued = queue_for_the_keeper(scene)
+    mark = scene.server.log.mark()
+
+    def failed() -> int:
+        return scene.server.log.since(mark).count("at debug point worker_before_checkin: fatal")
+
+    with scene.point("worker_before_checkin", FATAL):
+        end_process(scene, busy.pid)
+        wait_until(failed)
+        began = time.monotonic()
+        wait_until(lambda: failed() >= 3, what="two more failed starts")
+        assert time.monotonic() - began > 1.8
+    assert wait(scene.waiter, queued)
+    scene.assert_nothing_is_left()
+
+
+def test_a_process_that_is_ended_before_it_connects_is_a_failed_start_too(scene: Scene) -> None:
+    busy, queued = queue_for_the_keeper(scene)
+    with scene.point("worker_before_connect") as connecting:
+        end_process(scene, busy.pid)
+        worker = connecting.reached()
+        with scene.point("worker_before_checkin") as coming:
+            os.kill(worker, signal.SIGTERM)
+            began = time.monotonic()
+            connecting.open()
+            coming.reached()
+            assert time.monotonic() - began > 0.9
     assert wait(scene.waiter, queued)
     scene.assert_nothing_is_left()

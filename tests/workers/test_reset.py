@@ -147,6 +147,10 @@ SESSION = {
         "LISTEN left_over", "SELECT string_agg(channel, ' ') FROM pg_listening_channels() AS channel"
     ),
     "transaction id": Trace("SELECT txid_current()", "SELECT txid_current_if_assigned()::text"),
+    "temporary replication slot": Trace(
+        "SELECT pg_create_physical_replication_slot('left_over', true, true)",
+        "SELECT string_agg(slot_name, ' ') FROM pg_replication_slots",
+    ),
     "loaded settings of a database": Trace(
         "SELECT set_config('pg_background.max_workers', '3', false)",
         "SELECT current_setting('pg_background.max_workers')",
