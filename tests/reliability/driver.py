@@ -20,11 +20,11 @@ from .ledger import Job, Ledger
 #: By which its sessions are told from others in pg_stat_activity.
 APPLICATION = "driver"
 
-#: No place, limit or memory for a job.
-REFUSALS = frozenset({"53400", "53000", "53200"})
+#: No place, limit or memory for a job; no disk for the results that have to make room for it.
+REFUSALS = frozenset({"53400", "53000", "53200", "53100"})
 
-#: What a session is told that was interrupted, or whose server goes.
-INTERRUPTIONS = frozenset({"57014", "57P01", "57P02", "57P03", "57P05", "25P04", "53300", "08006"})
+#: What a session is told that was interrupted, or whose server goes; the last is for a library that is missing.
+INTERRUPTIONS = frozenset({"57014", "57P01", "57P02", "57P03", "57P05", "25P04", "55P03", "58P01"})
 
 #: Seconds until a server that was ended by a fault must accept connections again.
 RECOVERY = 120.0
@@ -128,7 +128,7 @@ class Driver:
             if error.sqlstate not in REFUSALS:
                 raise
             job.refused = True
-            self._ledger.refusals[error.diag.message_primary or ""] += 1
+            self._ledger.refusals[error.sqlstate] += 1
             return
         job.handle = Handle(*handle)
 

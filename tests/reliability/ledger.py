@@ -56,7 +56,7 @@ class Ledger:
     """All jobs of a run."""
 
     jobs: list[Job] = field(default_factory=list)
-    #: stages of a job at which a session was interrupted, and what refused launches said
+    #: stages of a job at which a session was interrupted, and the codes of refused launches
     interrupted: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     #: see `Job.life`

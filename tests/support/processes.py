@@ -21,6 +21,14 @@ def children(parent: int) -> list[int]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and has not ended; one that has may wait for its parent to notice."""
+    try:
+        return (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]) != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def private_bytes(pid: int) -> int:
     """Memory that only this process has."""
     fields = Counter[str]()
