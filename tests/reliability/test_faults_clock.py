@@ -1,0 +1,81 @@
+"""The clock steps forward and back under load: no job is lost, and none waits for a time that is gone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from pg_background.server import ServerError
+from tools import faketime
+
+from ..support.fix_server import FreshServer
+from ..support.server import Server
+from . import extent as extents
+from .extent import Extent
+from .tally import Tally
+from .under_load import under_load
+
+pytestmark = pytest.mark.slow
+
+#: The server's own timers wait for a time of day: a step back by an hour would make each wait an hour longer.
+STEPS = 2.0
+
+#: Past every limit that a time of day is compared with.
+FAR = 10 * 24 * 3600
+
+
+@pytest.fixture
+def library(open_tmp_path: Path) -> Path:
+    """Where the server's user can read it."""
+    try:
+        return Path(shutil.copy(faketime.find(), open_tmp_path))
+    except ServerError as error:
+        pytest.skip(f"no libfaketime: {error}")
+
+
+def test_steps(
+    fresh_server: FreshServer,
+    extent: Extent,
+    tally: Tally,
+    library: Path,
+    open_tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = open_tmp_path / "clock"
+
+    def step(seconds: float) -> int:
+        new = clock.with_suffix(".new")
+        new.write_text(f"{seconds:+.3f}")
+        new.chmod(0o644)
+        new.rename(clock)
+        return 1
+
+    server = fresh_server({"log_min_messages": "fatal"})
+    step(0)
+    with monkeypatch.context() as environment:
+        for name, setting in {
+            "LD_PRELOAD": library,
+            "FAKETIME_TIMESTAMP_FILE": clock,
+            "FAKETIME_NO_CACHE": 1,
+            "FAKETIME_DONT_FAKE_MONOTONIC": 1,
+            # Files would get their times from it as well.
+            "NO_FAKE_STAT": 1,
+        }.items():
+            environment.setenv(name, str(setting))
+        server.restart()
+    chance = extents.chance("clock")
+    with under_load(server, "clock", tally) as (_, injector):
+        steps = injector.inject(extent.faults * 3, lambda: step(chance.uniform(-STEPS, STEPS)), pause=0.1)
+        steps += step(FAR)
+        injector.inject(extent.faults, lambda: 1)
+    assert days_ahead(server) > 9
+    tally.faults("clock stepped", steps)
+
+
+def days_ahead(server: Server) -> float:
+    """How far the server's clock is ahead of ours."""
+    now = float(server.execute("SELECT extract(epoch FROM clock_timestamp())"))
+    return (now - time.time()) / 86400
