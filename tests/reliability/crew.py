@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import count
 
+from ..support.calls import query
 from . import extent as extents
 from .driver import Connect, Driver
 from .ledger import Ledger
@@ -25,12 +26,11 @@ class Crew:
         Args:
             what: the run's name; what is done at random goes by it.
         """
+        self._connect = connect
         self.ledger = Ledger()
         numbers = count(1)
         self.drivers = [
-            Driver(
-                connect, self.ledger, numbers, place, extents.chance(what, place), faults=faults
-            )
+            Driver(connect, self.ledger, numbers, place, extents.chance(what, place), faults=faults)
             for place in range(sessions)
         ]
         self._stop = threading.Event()
@@ -70,7 +70,25 @@ class Crew:
         wait(self._calls, PATIENCE)
         hung = sum(not call.done() for call in self._calls)
         self.check()
-        assert not hung, f"{hung} sessions still wait after {PATIENCE:g} s"
+        assert not hung, f"{hung} sessions still wait after {PATIENCE:g} s:\n{self._shown()}"
+
+    def _shown(self) -> str:
+        """What the server's processes do, and its jobs."""
+        with self._connect(user="postgres") as conn:
+            rows = [
+                *query(
+                    conn,
+                    "SELECT pid, backend_type, state, wait_event, now() - query_start, query "
+                    "FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+                ),
+                *query(
+                    conn,
+                    "SELECT worker_pid, cookie, state, now(), queued_at, started_at, sql_preview "
+                    "FROM pg_background_jobs WHERE finished_at IS NULL",
+                ),
+            ]
+        open_jobs = [job for job in self.ledger.jobs if job.handle and not job.state and not job.is_taken]
+        return "\n".join([*(" ".join(map(str, row)) for row in rows), *map(str, open_jobs[-30:])])
 
     def run(self, jobs: int) -> None:
         """Do so many jobs."""

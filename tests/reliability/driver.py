@@ -23,7 +23,7 @@ APPLICATION = "driver"
 #: No place, limit or memory for a job; no disk for the results that have to make room for it.
 REFUSALS = frozenset({"53400", "53000", "53200", "53100"})
 
-#: What a session is told that was interrupted, or whose server goes; the last is for a library that is missing.
+#: What a session is told that was interrupted, or whose server goes; 58P01 is for a library that is missing.
 INTERRUPTIONS = frozenset({"57014", "57P01", "57P02", "57P03", "57P05", "25P04", "55P03", "58P01"})
 
 #: Seconds until a server that was ended by a fault must accept connections again.
@@ -88,8 +88,12 @@ class Driver:
         self._numbers = numbers
         self._chance = chance
         self._faults = faults
+        self._login: str
+        self._role: str | None
         self._login, self._role = IDENTITIES[place % len(IDENTITIES)]
         self._conn: Connection | None = None
+        #: launches in a row
+        self._refused = 0
         #: done to its session before each job, as a timeout that comes and goes
         self.before_job: Callable[[Connection, random.Random], None] | None = None
 
@@ -111,8 +115,10 @@ class Driver:
                 self._follow(job)
         except Interrupted:
             self._settle(job)
-        if job.refused:
-            time.sleep(self._chance.uniform(0.001, 0.01))
+        self._refused = self._refused + 1 if job.refused else 0
+        if self._refused:
+            # Ever longer: many that try again at once leave no time to those who work.
+            time.sleep(self._chance.uniform(0, min(0.5, 0.002 * 2 ** min(self._refused, 10))))
         return not job.refused
 
     # ---- the stages of a job
@@ -259,4 +265,3 @@ class Driver:
                 self._ledger.interrupted["connect"] += 1
                 time.sleep(0.01)
         return self._conn
-

@@ -26,9 +26,7 @@ class Extent:
 
 
 _EXTENTS = {
-    "short": Extent(
-        sessions=8, jobs=800, faults=12, crashes=2, rounds=1, window_pairs=12, soak_seconds=10
-    ),
+    "short": Extent(sessions=8, jobs=800, faults=12, crashes=2, rounds=1, window_pairs=12, soak_seconds=10),
     "full": Extent(
         sessions=64, jobs=100_000, faults=300, crashes=100, rounds=25, window_pairs=0, soak_seconds=600
     ),

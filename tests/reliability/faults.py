@@ -23,7 +23,7 @@ from .driver import APPLICATION, RECOVERY
 #: Its own session, in which it looks for processes and ends jobs that nobody knows of.
 _WATCHER = "watcher"
 
-#: A job that lasts longer has lost its session before that knew of it; it is ended, so that it keeps no worker.
+#: A job that lasts longer may have lost its session before that knew of it: it is ended, to keep no worker.
 _LONGEST = "2 s"
 
 _SWEEP = f"""

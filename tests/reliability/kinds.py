@@ -90,7 +90,8 @@ KINDS = (
 
 #: Tables, roles and functions that the jobs use; `greedy` is for jobs that are no part of the load.
 SET_UP = """
-CREATE ROLE first LOGIN; CREATE ROLE second LOGIN; CREATE ROLE other; CREATE ROLE definer; CREATE ROLE greedy LOGIN;
+CREATE ROLE first LOGIN; CREATE ROLE second LOGIN; CREATE ROLE other; CREATE ROLE definer;
+CREATE ROLE greedy LOGIN;
 GRANT pgbackground_role TO first, second, other, definer, greedy;
 GRANT other TO first, second; GRANT definer TO first, second, other;
 CREATE TABLE effects (job bigint, who name DEFAULT current_user, pid int DEFAULT pg_backend_pid());

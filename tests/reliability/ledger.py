@@ -81,11 +81,12 @@ class Ledger:
         tally.effects(len(self.jobs))
         tally.add("launches refused", sum(job.refused for job in self.jobs))
         for state, jobs in Counter(job.state for job in self.jobs if job.handle).items():
-            tally.add(f"ended: {state or 'nobody could tell'}", jobs)
+            tally.add(f"ended: {state or 'not asked, or not to be known any more'}", jobs)
 
     def check_ends(self) -> None:
         """What nobody has disturbed ended as it must."""
-        wrong = [job for job in self.jobs if job.state and not job.disturbed and job.state not in job.kind.ends]
+        told = [job for job in self.jobs if job.state is not None and not job.disturbed]
+        wrong = [job for job in told if job.state not in job.kind.ends]
         assert not wrong, "\n".join(map(str, wrong[:20]))
 
     def check_totals(self, conn: Connection) -> None:
@@ -96,7 +97,8 @@ class Ledger:
         columns = ("launched", "completed", "failed", "canceled", "timed_out", "lost")
         ((*counts,),) = query(
             conn,
-            "SELECT " + ", ".join(f"coalesce(sum({name}), 0)::int8" for name in columns)
+            "SELECT "
+            + ", ".join(f"coalesce(sum({name}), 0)::int8" for name in columns)
             + " FROM pg_background_totals WHERE database = current_database() AND role <> 'greedy'",
         )
         launched, *ends = counts
@@ -111,5 +113,3 @@ class Ledger:
         for state, count in zip(states, ends, strict=True):
             told = sum(job.state == state for job in self.jobs)
             assert told <= count <= told + untold, (state, told, untold, count)
-
-

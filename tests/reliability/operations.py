@@ -172,6 +172,12 @@ _COUNTS = _table(queued="1", running="1", ended="1", gone="0")
 
 _LOOKS = {"stopped": "stopped", "error": "error", "canceled": "canceled"}
 
+#: What becomes of a job whose reader has got an answer, or was interrupted: half-read is read.
+_READ = frozenset({"rows", "error", "canceled", INTERRUPTED})
+
+#: Of a job that nobody tracks any more all may still be known, until its entry is used again.
+_ANY_STATE = "queued, starting, running, stopped, error, canceled, nothing"
+
 OPERATIONS = (
     Operation("wait", _wait, _WAITS),
     Operation("poll", _poll, _WAITS),
@@ -185,14 +191,19 @@ OPERATIONS = (
         when=frozenset(_LOOKS),
     ),
     Operation(
-        "result", _result, _READS, makes="gone", when=frozenset({"rows", "error", "canceled", INTERRUPTED}), claims=True
+        "result",
+        _result,
+        _READS,
+        makes="gone",
+        when=_READ,
+        claims=True,
     ),
     Operation(
         "result_json",
         _result_json,
         _READS,
         makes="gone",
-        when=frozenset({"rows", "error", "canceled", INTERRUPTED}),
+        when=_READ,
         claims=True,
     ),
     Operation(
@@ -215,14 +226,22 @@ OPERATIONS = (
         "outcome",
         _outcome,
         _table(
-            queued="queued", running="queued, starting, running", gone=", ".join([*_LOOKS, "running", "queued", "starting", "nothing"]), **_LOOKS
+            queued="queued",
+            running="queued, starting, running",
+            gone=_ANY_STATE,
+            **_LOOKS,
         ),
     ),
     Operation(
         "error_info",
         _error_info,
         _table(
-            queued="nothing", running="nothing", stopped="nothing", error="22012", canceled="57014", gone=f"{UNKNOWN}, nothing, 22012, 57014"
+            queued="nothing",
+            running="nothing",
+            stopped="nothing",
+            error="22012",
+            canceled="57014",
+            gone=f"{UNKNOWN}, nothing, 22012, 57014",
         ),
     ),
     Operation(
@@ -231,9 +250,13 @@ OPERATIONS = (
         _table(queued="not yet", running="not yet", ended="ended", gone=f"{UNKNOWN}, ended, not yet"),
     ),
     Operation(
-        "full_sql", _full_sql, _table(queued="text", running="text", ended="text", gone=f"{UNKNOWN}, text, nothing")
+        "full_sql",
+        _full_sql,
+        _table(queued="text", running="text", ended="text", gone=f"{UNKNOWN}, text, nothing"),
     ),
-    Operation("get_progress", _get_progress, _table(queued="None", running="None", ended="None", gone="None")),
+    Operation(
+        "get_progress", _get_progress, _table(queued="None", running="None", ended="None", gone="None")
+    ),
     Operation(
         "list",
         _list,

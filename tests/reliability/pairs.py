@@ -87,7 +87,9 @@ def wrong(
     ):
         expected = allowed(operation, other, others, states, has_committed)
         if answer not in expected:
-            return f"{pair}: {operation.name} answers {answer!r}, not one of {sorted(expected)}, beside {others!r}"
+            return (
+                f"{pair}: {operation.name} says {answer!r} beside {others!r}, not one of {sorted(expected)}"
+            )
     took = [
         answer in _TAKES.get(operation.name, ())
         for operation, answer in ((pair.first, first), (pair.second, second))

@@ -8,6 +8,7 @@ from ..support.calls import query
 from ..support.jobs import Connection, Gate, Handle, detach, launch, start, wait
 from ..support.registry import registry
 from ..support.waiting import wait_until
+from ..support.workers import pids
 from .operations import PATIENCE, Operation, answer
 from .pairs import Pair
 
@@ -67,9 +68,10 @@ class Ring:
         for session in (self.first, self.second):
             query(session, "RESET statement_timeout")
         query(self.first, "RESET pg_background.max_workers; SELECT pg_background_detach_all()")
-        # Workers, too: one that resets itself may still be at a point that is open by now.
+        # Their workers, too: one that resets itself would stop at the next point.
         wait_until(
-            lambda: (now := registry(self.busy)).live + now.busy_workers == 0, what="the end of both jobs"
+            lambda: registry(self.busy).live == 0 and pids(self.busy) == pids(self.busy, only_idle=True),
+            what="the end of both jobs",
         )
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from pg_background.server import ServerError
 from tools import faketime
 
 from ..support.fix_server import FreshServer
-from ..support.server import Server
 from . import extent as extents
 from .extent import Extent
 from .tally import Tally
@@ -20,11 +18,9 @@ from .under_load import under_load
 
 pytestmark = pytest.mark.slow
 
-#: The server's own timers wait for a time of day: a step back by an hour would make each wait an hour longer.
+#: In seconds, each way. PostgreSQL's own timers wait for a time of day, and are late by a step back. A larger
+#: one can't be faked: libfaketime shows signal handlers the true time while the process waits.
 STEPS = 2.0
-
-#: Past every limit that a time of day is compared with.
-FAR = 10 * 24 * 3600
 
 
 @pytest.fixture
@@ -69,13 +65,5 @@ def test_steps(
     chance = extents.chance("clock")
     with under_load(server, "clock", tally) as (_, injector):
         steps = injector.inject(extent.faults * 3, lambda: step(chance.uniform(-STEPS, STEPS)), pause=0.1)
-        steps += step(FAR)
-        injector.inject(extent.faults, lambda: 1)
-    assert days_ahead(server) > 9
+        step(0)
     tally.faults("clock stepped", steps)
-
-
-def days_ahead(server: Server) -> float:
-    """How far the server's clock is ahead of ours."""
-    now = float(server.execute("SELECT extract(epoch FROM clock_timestamp())"))
-    return (now - time.time()) / 86400

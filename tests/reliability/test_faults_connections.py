@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from ..support.fix_server import FreshServer
@@ -23,10 +22,9 @@ pytestmark = pytest.mark.slow
 PHASES = ("connect", "launch", "wait", "outcome", "read", "settle")
 
 
-def connect_through(server: Server, proxy: Proxy, **parameters: str | int) -> Connection:
+def connect_through(server: Server, proxy: Proxy, *, user: str, application_name: str = "") -> Connection:
     """Open a session by way of the proxy."""
-    dsn = server.dsn(host="127.0.0.1", port=proxy.port, **parameters)
-    return psycopg.connect(dsn, autocommit=True)
+    return server.connect(user=user, application_name=application_name, host="127.0.0.1", port=proxy.port)
 
 
 def test_cut_at_any_byte(fresh_server: FreshServer, extent: Extent, tally: Tally) -> None:
@@ -39,17 +37,11 @@ def test_cut_at_any_byte(fresh_server: FreshServer, extent: Extent, tally: Tally
             wanted = extent.faults * len(PHASES)
             injector.inject(
                 1,
-                lambda: cuts(proxy) >= wanted
-                and all(crew.ledger.interrupted[phase] for phase in PHASES),
+                lambda: proxy.cuts >= wanted and all(crew.ledger.interrupted[phase] for phase in PHASES),
             )
             proxy.troubles = False
     finally:
         proxy.close()
-    tally.faults("connection cut by the proxy", cuts(proxy))
+    tally.faults("connection cut by the proxy", proxy.cuts)
     tally.add("pieces that the proxy made", proxy.done["pieces"])
     tally.add("delays by the proxy", proxy.done["delays"])
-
-
-def cuts(proxy: Proxy) -> int:
-    """How many connections it has cut."""
-    return proxy.done["cut: client"] + proxy.done["cut: server"]

@@ -1,4 +1,4 @@
-"""What jobs need is used up at random moments under load: launches are refused or jobs fail, and none is lost."""
+"""What jobs need is used up at random moments: launches are refused or jobs fail, and none is lost."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def small_disk(open_tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_disk_full(
-    fresh_server: FreshServer, extent: Extent, tally: Tally, small_disk: Path
-) -> None:
+def test_disk_full(fresh_server: FreshServer, extent: Extent, tally: Tally, small_disk: Path) -> None:
     """The job whose output finds no room fails; when there is room again, so do no others."""
     server = fresh_server({"log_min_messages": "fatal"})
     make_tablespace(server, small_disk, "small")
@@ -67,8 +65,11 @@ def test_disk_full(
         tally.add("jobs that found the disk full", full)
         assert full > 0
         with server.connect() as watcher:
-            query(watcher, "SELECT * FROM pg_background_result(pg_background_launch("
-                  "'SELECT repeat(''x'', 1000) FROM generate_series(1, 200)')) AS (a text)")
+            query(
+                watcher,
+                "SELECT * FROM pg_background_result(pg_background_launch("
+                "'SELECT repeat(''x'', 1000) FROM generate_series(1, 200)')) AS (a text)",
+            )
             assert_nothing_is_left(watcher)
     assert not list(small_disk.rglob("pgsql_tmp_*"))
 
@@ -125,7 +126,9 @@ def no_new_process(server: Server) -> Iterator[None]:
 
 def _limit_processes(server: Server, soft: int, hard: int) -> None:
     # As the server's user: root may lack the right to change another's limits.
-    limits = ":".join("unlimited" if limit == resource.RLIM_INFINITY else str(limit) for limit in (soft, hard))
+    limits = ":".join(
+        "unlimited" if limit == resource.RLIM_INFINITY else str(limit) for limit in (soft, hard)
+    )
     done = server.cluster.os_user.run(["prlimit", f"--pid={server.pid}", f"--nproc={limits}"])
     assert done.returncode == 0, done.stdout
 

@@ -75,6 +75,4 @@ def kill_with_its_processes(server: Server) -> None:
     """End the postmaster, and wait until none of its processes is left."""
     left = children(server.pid)
     kill_postmaster(server)
-    wait_until(
-        lambda: not any(is_alive(pid) for pid in left), deadline=PATIENCE, what=f"the end of {left}"
-    )
+    wait_until(lambda: not any(is_alive(pid) for pid in left), deadline=PATIENCE, what=f"the end of {left}")

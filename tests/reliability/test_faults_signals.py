@@ -1,4 +1,4 @@
-"""Signals meet workers, sessions and the keeper at random moments: no job is lost, doubled or told wrongly."""
+"""Signals meet workers, sessions and keeper at random moments: no job is lost, doubled or told wrongly."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ SURVIVED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP)
 
 
 @pytest.mark.parametrize("sent", SURVIVED, ids=lambda sent: sent.name)
-def test_one_process(
-    fresh_server: FreshServer, extent: Extent, tally: Tally, sent: signal.Signals
-) -> None:
+def test_one_process(fresh_server: FreshServer, extent: Extent, tally: Tally, sent: signal.Signals) -> None:
     """The others go on, and each job has one end, by which its effect is there or not."""
     server = fresh_server({"log_min_messages": "log"})
     with under_load(server, sent.name, tally) as (_, injector):

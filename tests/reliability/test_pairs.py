@@ -1,4 +1,4 @@
-"""Every two operations on one handle at once, from two sessions: what they say is what the contract allows."""
+"""Every two operations on one handle at once, from two sessions: they say what the contract allows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .ring import Ring
 from .tally import Tally
 
 pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ring(fresh_server: FreshServer) -> Iterator[Ring]:

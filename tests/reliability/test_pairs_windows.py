@@ -1,4 +1,4 @@
-"""Two operations on one handle while a debug point holds the worker, or one of the two, at a step of its way."""
+"""Two operations on one handle while a debug point holds the worker, or one of the two, on its way."""
 
 from __future__ import annotations
 

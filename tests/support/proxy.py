@@ -52,6 +52,11 @@ class Proxy:
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
+    @property
+    def cuts(self) -> int:
+        """How many connections it has cut."""
+        return self.done["cut: client"] + self.done["cut: server"]
+
     def close(self) -> None:
         """Cut all, and listen no more."""
         # A close alone does not wake a thread that waits for a connection.
@@ -79,9 +84,7 @@ class Proxy:
             self._open |= {client, server}
             trouble = Trouble(random.Random(self._chance.random())) if self.troubles else None
             for side, source, target in (("client", client, server), ("server", server, client)):
-                threading.Thread(
-                    target=self._pump, args=(side, source, target, trouble), daemon=True
-                ).start()
+                threading.Thread(target=self._pump, args=(side, source, target, trouble), daemon=True).start()
 
     def _pump(self, side: str, source: socket.socket, target: socket.socket, trouble: Trouble | None) -> None:
         """Pass on what one side sends, until it ends or is cut."""
