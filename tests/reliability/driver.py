@@ -226,7 +226,8 @@ class Driver:
 
     def _check_unknown(self, job: Job) -> None:
         """A handle ends with the server's life, or when nobody needs it any more."""
-        assert job.life != self._ledger.life or job.is_taken or not job.kind.is_kept, f"{job} is unknown"
+        life = self._ledger.life
+        assert job.life != life or life % 2 or job.is_taken or not job.kind.is_kept, f"{job} is unknown"
 
     # ---- calls
 

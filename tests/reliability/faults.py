@@ -136,7 +136,7 @@ class Injector:
     def crash(self, fault: Callable[[], int]) -> int:
         """Let a fault end the server's life, and wait until it has a new one."""
         mark = self._server.log.mark()
-        # Both before and after: what is launched meanwhile may be of either life.
+        # Odd until it is over: what is launched meanwhile may be of either life.
         self._crew.ledger.life += 1
         met = fault()
         if met:

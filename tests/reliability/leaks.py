@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..support.calls import value
 from ..support.jobs import Connection
-from ..support.processes import children, private_bytes
+from ..support.processes import anonymous_bytes, children
 from ..support.registry import registry, wait_until_quiet
 from ..support.server import Server
 from ..support.waiting import wait_until
@@ -58,7 +58,7 @@ def held(server: Server) -> dict[int, Held]:
             if pid != server.pid and not any(mark in title for mark in OURS):
                 continue
             descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-            found[pid] = Held(title, private_bytes(pid), descriptors)
+            found[pid] = Held(title, anonymous_bytes(pid), descriptors)
     return found
 
 

@@ -59,7 +59,7 @@ class Ledger:
     #: stages of a job at which a session was interrupted, and the codes of refused launches
     interrupted: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
-    #: see `Job.life`
+    #: see `Job.life`; odd while one ends and the next begins
     life: int = 0
 
     def check_effects(self, conn: Connection, tally: Tally) -> None:

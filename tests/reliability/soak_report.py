@@ -27,7 +27,7 @@ def write(sampler: Sampler, counts: Counter[str], facts: dict[str, object]) -> P
     (SOAK / "soak.json").write_text(json.dumps(figures, indent=1) + "\n")
     line_chart(
         SOAK / "memory.svg",
-        "Private memory of the largest process of each kind",
+        "Memory of its own of the largest process of each kind",
         "MB",
         {
             name: _line(samples, field, 1 << 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,17 @@ def private_bytes(pid: int) -> int:
         name, amount = line.split()[:2]
         fields[name] = int(amount) * 1024
     return fields["Private_Clean:"] + fields["Private_Dirty:"]
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Memory that is no file's and not the server's shared memory.
+
+    Unlike `private_bytes` it does not change when a process ends that was forked from the same one.
+    """
+    status = Path(f"/proc/{pid}/status").read_text()
+    # One that has ended has none.
+    found = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def pids_titled(server: Server, title: str) -> list[int]:
