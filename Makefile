@@ -20,10 +20,10 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test coverage bench-quick lint clean
+.PHONY: help build demo test test-reliability soak coverage bench-quick lint clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(BIN)/.with-server ## Set up .venv and build the extension (PG=18, or PG_CONFIG=/path/to/pg_config)
 	@$(BIN)/python -m tools.build $(PG) --pg-config '$(PG_CONFIG)'
@@ -33,6 +33,20 @@ demo: build ## Start a server and walk through what the extension is for
 
 test: $(BIN)/.with-dev build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
 	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+
+# How much of it: full, or short, which takes a few minutes. RELIABILITY_SEED=n does at random what a run has done
+# that printed this seed.
+RELIABILITY ?= full
+RELIABILITY_TESTS = $(or $(TESTS),tests/reliability)
+
+test-reliability: $(BIN)/.with-dev build ## Load, faults and pairs of calls at random (RELIABILITY=full, or short)
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' RELIABILITY='$(RELIABILITY)' $(BIN)/python -m pytest $(PARALLEL) $(RELIABILITY_TESTS)
+
+# Fractions are allowed.
+HOURS ?= 1
+
+soak: $(BIN)/.with-dev build ## Load and faults for HOURS=1, with a report in build/soak
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' RELIABILITY_HOURS='$(HOURS)' $(BIN)/python -m pytest tests/reliability/test_hours.py
 
 # Not through a plugin of pytest: that would begin after the package's own plugin is loaded.
 coverage: $(BIN)/.with-dev build ## Run the tests as `make test` does, and say which lines of Python none has run

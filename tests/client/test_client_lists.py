@@ -181,7 +181,7 @@ def test_a_queued_job_of_the_list_that_runs_by_now(place: Place, side: Connectio
     """Its handle is the one that its launch gave, whatever process runs it."""
     label = f"queued in {place.schema}"
     with Client.connect(place.dsn()) as client:
-        with client._session() as connection:
+        with client.session.connection() as connection:
             connection.execute("SET pg_background.max_workers = 1")
         endless = client.launch(FOREVER)
         job = client.launch(FOREVER, on_full="queue", label=label)

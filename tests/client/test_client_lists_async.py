@@ -182,7 +182,7 @@ async def test_a_queued_job_of_the_list_that_runs_by_now(place: Place, side: Con
     """Its handle is the one that its launch gave, whatever process runs it."""
     label = f"queued in {place.schema}"
     async with await AsyncClient.connect(place.dsn()) as client:
-        async with client._session() as connection:
+        async with client.session.connection() as connection:
             await connection.execute("SET pg_background.max_workers = 1")
         endless = await client.launch(FOREVER)
         job = await client.launch(FOREVER, on_full="queue", label=label)

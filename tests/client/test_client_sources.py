@@ -154,13 +154,13 @@ def test_what_changes_a_job_is_not_sent_twice(place: Place, side: Connection) ->
     with Client.connect(place.dsn()) as client:
         job = client.launch(FOREVER)
         end = "SELECT count(pg_terminate_backend(pid, 20000)) FROM pg_stat_activity WHERE pid = %s"
-        with client._session() as connection:
+        with client.session.connection() as connection:
             pid = connection.info.backend_pid
         for change in (job.cancel, job.detach):
             assert side.execute(end, [pid]).fetchone() == (1,)
             with pytest.raises(ConnectionLost, match="whether the job goes on is not known"):
                 change()
-            with client._session() as connection:
+            with client.session.connection() as connection:
                 pid = connection.info.backend_pid
         assert job.state == "running"
         job.discard()

@@ -154,13 +154,13 @@ async def test_what_changes_a_job_is_not_sent_twice(place: Place, side: Connecti
     async with await AsyncClient.connect(place.dsn()) as client:
         job = await client.launch(FOREVER)
         end = "SELECT count(pg_terminate_backend(pid, 20000)) FROM pg_stat_activity WHERE pid = %s"
-        async with client._session() as connection:
+        async with client.session.connection() as connection:
             pid = connection.info.backend_pid
         for change in (job.cancel, job.detach):
             assert side.execute(end, [pid]).fetchone() == (1,)
             with pytest.raises(ConnectionLost, match="whether the job goes on is not known"):
                 await change()
-            async with client._session() as connection:
+            async with client.session.connection() as connection:
                 pid = connection.info.backend_pid
         assert await job.state == "running"
         await job.discard()

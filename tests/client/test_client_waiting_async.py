@@ -247,7 +247,7 @@ async def test_closing_tells_who_waits(place: Place, side: Connection) -> None:
 
 async def test_what_was_told_of_a_job_stays(aclient: AnyClient) -> None:
     """Its end comes once; who asks for it later is called at once."""
-    watch = AsyncWatch(aclient._watcher, is_notified=False)
+    watch = AsyncWatch(aclient.session._waits._watcher, is_notified=False)
     calls: list[str] = []
     watch.when_over(lambda: calls.append("before"))
     ended = Outcome(Handle(1, 2), "stopped", 1, "SELECT", None, None)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from ..support.fix_server import FreshServer
 from ..support.jobs import Connection
-from ..support.processes import keeper_pid
+from ..support.processes import keeper_pid, private_bytes
 from ..support.registry import registry, wait_until_quiet
 from ..support.server import Server
 from ..support.workers import pids
@@ -83,15 +81,6 @@ BEGIN
 END $body$;
 CREATE TABLE submitted (n int)
 """
-
-
-def private_bytes(pid: int) -> int:
-    """Memory that only this process has."""
-    fields = Counter[str]()
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-        name, amount = line.split()[:2]
-        fields[name] = int(amount) * 1024
-    return fields["Private_Clean:"] + fields["Private_Dirty:"]
 
 
 def soak(conn: Connection, first: int, last: int, at_once: int = 1) -> int:

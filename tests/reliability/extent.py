@@ -1,0 +1,57 @@
+"""How much a run does, and the seed of what it does at random."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The size of everything, so that one variable scales it."""
+
+    #: at once, and jobs of all of them together, in a test of load
+    sessions: int
+    jobs: int
+    #: of each kind that the server survives, and of each that ends all its processes
+    faults: int
+    crashes: int
+    #: how often each pair of operations meets
+    rounds: int
+    #: pairs in each window that a debug point opens; 0: all
+    window_pairs: int
+    #: how long a soak lasts, unless RELIABILITY_HOURS says it
+    soak_seconds: float
+
+
+_EXTENTS = {
+    "short": Extent(sessions=8, jobs=800, faults=12, crashes=2, rounds=1, window_pairs=12, soak_seconds=10),
+    "full": Extent(
+        sessions=64, jobs=100_000, faults=300, crashes=100, rounds=25, window_pairs=0, soak_seconds=600
+    ),
+}
+
+
+def chosen() -> Extent:
+    """The extent that RELIABILITY names."""
+    name = os.environ.get("RELIABILITY", "short")
+    if name not in _EXTENTS:
+        raise ValueError(f"RELIABILITY is {name}, and may be: {', '.join(_EXTENTS)}")
+    return _EXTENTS[name]
+
+
+def soak_seconds() -> float:
+    """How long the soak lasts."""
+    hours = os.environ.get("RELIABILITY_HOURS")
+    return float(hours) * 3600 if hours else chosen().soak_seconds
+
+
+def seed() -> int:
+    """The run's seed; all processes of a run have the same, as the first leaves it to those it starts."""
+    return int(os.environ.setdefault("RELIABILITY_SEED", str(random.SystemRandom().randrange(1 << 32))))
+
+
+def chance(*what: object) -> random.Random:
+    """Numbers for one part of the run, the same in each run with this seed."""
+    return random.Random(f"{seed()} {what}")

@@ -1,0 +1,57 @@
+"""A server under load that faults meet, and what must be so when they are over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..support.jobs import run
+from ..support.server import Server
+from . import extent as extents
+from .crew import Crew, crew_at_work
+from .driver import Connect
+from .faults import Injector
+from .kinds import SET_UP
+from .leaks import assert_nothing_is_left
+from .tally import Tally
+
+#: Sessions that work while faults come: few enough for each fault to matter to some of them.
+SESSIONS = 12
+
+
+@contextmanager
+def under_load(
+    server: Server, what: str, tally: Tally, connect: Connect | None = None
+) -> Iterator[tuple[Crew, Injector]]:
+    """Sessions at work during the block; at its end all that was promised of their jobs must be kept.
+
+    Args:
+        what: the run's name, by which it has its own random numbers.
+        connect: by which the sessions come, unless directly.
+    """
+    server.psql(SET_UP)
+    with crew_at_work(connect or server.connect, SESSIONS, what) as crew:
+        injector = Injector(server, crew, extents.chance(what, "faults"))
+        try:
+            yield crew, injector
+            crew.stop()
+        finally:
+            injector.close()
+    check(server, crew, tally)
+
+
+def check(server: Server, crew: Crew, tally: Tally) -> None:
+    """What was promised of the jobs is kept, nothing of them is left, and the next one runs."""
+    server.wait_ready()
+    with server.connect() as watcher:
+        # Jobs whose launch was cut off, and of which nobody knows.
+        watcher.execute(
+            "SELECT count(pg_background_cancel(pid, cookie)) FROM pg_background_jobs "
+            "WHERE finished_at IS NULL"
+        )
+        assert_nothing_is_left(watcher)
+        crew.ledger.check_effects(watcher, tally)
+        crew.ledger.check_totals(watcher)
+        for stage, count in crew.ledger.interrupted.items():
+            tally.add(f"interrupted in: {stage}", count)
+        assert run(watcher, "SELECT 'next'") == [("next",)]
