@@ -45,7 +45,9 @@ include "pg_background/sql/errors.pyx"                      # the error of a job
 # workers: which process runs a job
 include "pg_background/workers/pins.pyx"                    # workers that launches leave alone
 include "pg_background/workers/bare_pid.pyx"                # the job that a bare pid means
-include "pg_background/workers/pool.pyx"                    # which worker gets a job; starting and evicting processes
+include "pg_background/workers/pool.pyx"                    # which worker gets a job
+include "pg_background/workers/places.pyx"                  # places for processes, and starting these
+include "pg_background/workers/fresh_worker.pyx"            # a process for the job of a launch, and room for it
 include "pg_background/workers/backlog.pyx"                 # jobs that wait for a worker
 include "pg_background/workers/turns.pyx"                   # which of them is next
 include "pg_background/workers/waiting_launch.pyx"          # a launch that waits with them
@@ -88,6 +90,7 @@ include "pg_background/output/stream_read.pyx"              # messages out of th
 include "pg_background/launch/settings_of_launch.pyx"       # the settings of the launch point
 include "pg_background/launch/params.pyx"                   # bound parameters
 include "pg_background/launch/request.pyx"                  # what a job is told, as it travels
+include "pg_background/launch/accept.pyx"                   # a launch gets an entry, and a worker or a place in line
 include "pg_background/launch/launch.pyx"                   # launch, submit
 include "pg_background/launch/start.pyx"                    # start
 

@@ -1,0 +1,227 @@
+# Accepting a launch: its limits, its entry and memory, an idle worker or a place in the backlog; and taking that back.
+
+cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
+    """Everything but the memory and the worker; under the lock."""
+    job.pid = 0
+    job.state = JOB_STARTING
+    job.session_limit = setting_max_workers
+    job.submitted = launch.submitted
+    job.discards_rows = launch.discards_rows
+    job.tracked = True
+    job.was_read = False
+    job.in_history = False
+    job.canceled = False
+    job.overdue = False
+    job.worker = -1
+    job.session = my_proc_number()
+    job.session_id = my_session.id
+    job.identity = launch.identity
+    job.role_usage = hold_usage(launch.identity.login, False)
+    job.database_usage = hold_usage(launch.identity.database, True)
+    job.role_limits = launch.role_limits
+    job.database_limits = launch.database_limits
+    job.may_take_reserve = launch.may_take_reserve
+    job.leads_line = False
+    job.wants_place = False
+    job.file_bytes = 0
+    role_usage(job).limits = launch.role_limits
+    database_usage(job).limits = launch.database_limits
+    count_job(job, 1)
+    job.encoding = launch.encoding
+    job.is_hidden = launch.is_hidden
+    job.needs_fresh = launch.identity.is_away
+    job.settings = launch.settings_hash
+    job.placeholders = launch.placeholders
+    job.temp_buffers = launch.temp_buffers
+    job.queue_size = launch.queue_size
+    job.launched_at = GetCurrentTimestamp()
+    job.totals = totals_of(launch.identity.database, launch.identity.user, job.launched_at)
+    job.started_at = 0
+    job.finished_at = 0
+    job.orphaned_at = 0
+    job.error = InvalidDsaPointer
+    job.error_size = 0
+    pg_atomic_write_u64(&job.produced, 0)
+    pg_atomic_write_u64(&job.consumed, 0)
+    pg_atomic_write_u64(&job.spilled, 0)
+    pg_atomic_write_u32(&job.described, 0)
+    job.reader = READER_NONE
+    job.reader_proc = NULL
+    job.file_number = 0
+    job.row_count = 0
+    job.sqlstate = 0
+    job.command_tag[0] = 0
+    job.message[0] = 0
+    pg_atomic_write_u32(&job.progress_version, 0)
+    job.progress_pct = -1
+    job.progress_has_text = False
+    if launch.label != NULL:
+        memcpy(job.label, launch.label, strlen(launch.label) + 1)
+    else:
+        job.label[0] = 0
+    memcpy(job.preview, launch.preview, PREVIEW_BYTES)
+    set_cookie(job, cookie)
+
+
+cdef Refusal why_refused(Launch *launch, int64_t memory) noexcept nogil:
+    """Before an entry is looked for, of a launch that takes so many bytes of memory; under the lock."""
+    cdef Usage *role = find_usage(launch.identity.login, False)
+    cdef Usage *database = find_usage(launch.identity.database, True)
+    if registry.draining:
+        return IS_DRAINING
+    if launch.on_full == FULL_IS_ERROR and my_session.active >= setting_max_workers:
+        return SESSION_IS_FULL
+    if role != NULL and is_reached(role.jobs, launch.role_limits.jobs):
+        return ROLE_HAS_ALL_JOBS
+    if database != NULL and is_reached(database.jobs, launch.database_limits.jobs):
+        return DATABASE_HAS_ALL_JOBS
+    if launch.on_full == FULL_IS_ERROR and role != NULL and is_reached(role.running, launch.role_limits.workers):
+        return ROLE_HAS_ALL_WORKERS
+    if (launch.on_full == FULL_IS_ERROR and database != NULL
+            and is_reached(database.running, launch.database_limits.workers)):
+        return DATABASE_HAS_ALL_WORKERS
+    if not does_role_memory_fit(role, &launch.role_limits, memory):
+        return ROLE_HAS_ALL_MEMORY
+    if not launch.may_take_reserve and registry.used_jobs >= registry.jobs_size - reserved_jobs():
+        return REST_IS_RESERVED
+    return ACCEPTED
+
+
+cdef void raise_refusal(Refusal refusal, Launch *launch) noexcept nogil:
+    """Raise 53300 while the server drains, else 53400: a limit is reached."""
+    if refusal == IS_DRAINING:
+        raise_with_hint(ERRCODE_TOO_MANY_CONNECTIONS,
+                        b"A superuser, or a member of pg_signal_backend, can call pg_background_resume_server().",
+                        b"background jobs are being drained")
+    if refusal == SESSION_IS_FULL:
+        raise_session_limit()
+    if refusal == DATABASE_HAS_ALL_JOBS or refusal == DATABASE_HAS_ALL_WORKERS:
+        raise_past_database_limit(refusal, launch.identity.database, &launch.database_limits)
+    if refusal == REST_IS_RESERVED or refusal == REGISTRY_IS_FULL:
+        raise_registry_full(refusal)
+    raise_past_role_limit(refusal, launch.identity.login, &launch.role_limits)
+
+
+cdef void make_room_for_role(Launch *launch, int64_t memory) noexcept nogil:
+    """Take the memory of what the role no longer needs, or can have on disk, as far as its limit asks for that."""
+    cdef bint fits
+    while launch.role_limits.memory > 0:
+        share_registry()
+        fits = does_role_memory_fit(find_usage(launch.identity.login, False), &launch.role_limits, memory)
+        unlock_registry()
+        if fits or not make_room(launch.identity.login):
+            return
+
+
+cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept nogil:
+    """Put the new job into the backlog, or give it to an idle worker, and return as give_to_worker; under the lock."""
+    cdef Worker *worker
+    cdef Latch *latch
+    if not may_begin(job) or (pending.launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0):
+        join_backlog(job)
+        return NULL
+    count_running(job, 1)
+    worker = choose_idle_worker(job)
+    latch = give_to_worker(pending, job, worker)
+    start_ahead[0] = want_another(job, worker)
+    return latch
+
+
+cdef void accept_job(Pending *pending) noexcept nogil:
+    """Register the job and, where an idle worker fits, give it to that one. Raises when a limit forbids it.
+
+    Whatever may raise comes before the entry is taken, so that a refused launch leaves nothing behind.
+    """
+    cdef Launch *launch = pending.launch
+    cdef Garbage evicted, memory
+    cdef Job *job = NULL
+    cdef Latch *latch = NULL
+    cdef Refusal refusal
+    cdef bint start_ahead = False
+    cdef uint32_t request_size = <uint32_t>request_bytes(launch)
+    cdef uint32_t ring_size = 0
+    if not launch.submitted and launch.on_full == FULL_IS_ERROR:
+        # thousands may wait for a worker: those get theirs when they begin
+        ring_size = ring_size_of(launch.queue_size)
+    memset(&evicted, 0, sizeof(evicted))
+    memset(&memory, 0, sizeof(memory))
+    make_room_for_role(launch, <int64_t>request_size + ring_size)
+    allocate_for_job(request_size, ring_size, launch.may_take_reserve, &memory.request, &memory.ring)
+    memory.bytes = request_size + ring_size
+    write_request(address(memory.request), launch)
+    lock_registry()
+    refusal = why_refused(launch, memory.bytes)
+    if refusal == ACCEPTED:
+        job = take_entry(&evicted)
+        refusal = REGISTRY_IS_FULL if job == NULL else ACCEPTED
+    if job != NULL:
+        fill_entry(job, launch, pending.cookie)
+        job.request = memory.request
+        job.request_size = request_size
+        job.ring = memory.ring
+        job.ring_size = ring_size
+        count_memory(job, memory.bytes)
+        my_session.launched += 1
+        registry.totals[job.totals].launched += 1
+        latch = place_job(pending, job, &start_ahead)
+    unlock_registry()
+    dispose(&evicted)
+    debug_point("launch_before_wake")
+    if latch != NULL:
+        SetLatch(latch)
+    if start_ahead:
+        wake_keeper()
+    pending.job = job
+    if refusal != ACCEPTED:
+        dispose(&memory)
+        raise_refusal(refusal, launch)
+
+
+cdef void abandon_job(void *what) noexcept nogil:
+    """Take back a job whose handle was never given out; one that a worker has by now is canceled and forgotten."""
+    cdef Pending *pending = <Pending *>what
+    cdef Job *job = pending.job
+    cdef PGPROC *reader = NULL
+    cdef Garbage garbage
+    memset(&garbage, 0, sizeof(garbage))
+    lock_registry()
+    if is_same_job(job, pending.cookie):
+        reader = job.reader_proc
+        if is_final(job.state) or job.worker >= 0:
+            forget_job(job, &garbage)
+            signal_locked(job, False)
+        elif reader != NULL:
+            # another session has found it, and keeps the entry
+            job.tracked = False
+            end_without_worker(job, JOB_CANCELED, ERRCODE_QUERY_CANCELED,
+                               b"background job was given up by its launch", &garbage)
+        else:
+            undo_accept(job, &garbage)
+    unlock_registry()
+    # others may wait for it, and a drain
+    wake_waiters(job, reader)
+    dispose(&garbage)
+
+
+cdef void undo_accept(Job *job, Garbage *garbage) noexcept nogil:
+    """As if it had never been launched; under the lock."""
+    if job.state == JOB_QUEUED:
+        leave_backlog(job)
+    else:
+        count_running(job, -1)
+    my_session.launched -= 1
+    registry.totals[job.totals].launched -= 1
+    give_up_memory(job, garbage)
+    free_entry(job)
+
+
+cdef Job *launch_of_session(int32_t session) noexcept nogil:
+    """The job for which the launch in hand of this session looks for a worker, or NULL; under the lock."""
+    cdef Job *job
+    cdef int32_t i
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        if (registry.cookies[i] != 0 and job.state == JOB_STARTING and job.worker < 0 and job.session == session
+                and job.session_id == registry.sessions[session].id):
+            return job
+    return NULL
