@@ -89,7 +89,8 @@ cdef struct Usage:
     pg_atomic_uint64 file_bytes     # on disk
     Limits limits               # of its last launch
     # of roles only
-    int32_t first_line          # of its queued jobs, or -1
+    int32_t first_line          # of its queued jobs, or -1; the lines are in the order of their first jobs
+    int32_t last_line
     int32_t waiting_launches    # that have found no place
     int32_t next_in_need        # in the list of the roles with either, or -1
     int32_t previous_in_need
@@ -207,6 +208,7 @@ cdef struct Worker:
     uint64_t cancel_cookie      # [B] the job that SIGUSR2 is meant to cancel
     uint64_t terminate_cookie   # [B] the job that SIGUSR2 is meant to end with its process
     TimestampTz since           # [B] when the state began
+    TimestampTz serves_since    # [B] when it got its first job
 
 cdef struct Session:
     uint64_t id                 # 0: none
@@ -318,7 +320,8 @@ cdef struct Garbage:
     dsa_pointer request
     dsa_pointer error
     dsa_pointer ring
-    uint32_t bytes
+    uint32_t bytes              # of the area, as they were counted
+    uint32_t error_size
     uint64_t file_number
     Oid file_tablespace
 

@@ -120,7 +120,8 @@ def test_one_place_is_given_in_turn(make_tenants: MakeTenants) -> None:
     superuser = tenants.superuser
     superuser.execute("CREATE TABLE public.done (n serial, who name DEFAULT session_user)")
     superuser.execute("GRANT ALL ON public.done, public.done_n_seq TO PUBLIC")
-    insert = "INSERT INTO public.done DEFAULT VALUES"
+    # Each takes longer than a turn.
+    insert = "INSERT INTO public.done DEFAULT VALUES; SELECT pg_sleep(0.05)"
     with closed_gate(superuser) as gate:
         start(tenants.greedy, gate.sql, on_full="queue", discard_result=True)
         last = [

@@ -48,6 +48,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         my_worker.state = WORKER_LEAVING
     else:
         my_worker.state = WORKER_RESETTING
+        my_worker.since = GetCurrentTimestamp()
         turn = take_turn(my_worker)
         if turn == TURN_OF_ANOTHER:
             my_worker.state = WORKER_LEAVING

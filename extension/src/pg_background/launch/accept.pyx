@@ -75,7 +75,9 @@ cdef Refusal why_refused(Launch *launch, int64_t memory) noexcept nogil:
         return ROLE_HAS_ALL_JOBS
     if database != NULL and is_reached(database.jobs, launch.database_limits.jobs):
         return DATABASE_HAS_ALL_JOBS
-    if launch.on_full == FULL_IS_ERROR and role != NULL and is_reached(role.running, launch.role_limits.workers):
+    if (launch.on_full == FULL_IS_ERROR and launch.role_limits.workers > 0
+            and (role.running if role != NULL else 0) + stuck_workers(launch.identity.login)
+            >= launch.role_limits.workers):
         return ROLE_HAS_ALL_WORKERS
     if (launch.on_full == FULL_IS_ERROR and database != NULL
             and is_reached(database.running, launch.database_limits.workers)):
@@ -145,9 +147,9 @@ cdef void accept_job(Pending *pending) noexcept nogil:
         ring_size = ring_size_of(launch.queue_size)
     memset(&evicted, 0, sizeof(evicted))
     memset(&memory, 0, sizeof(memory))
-    make_room_for_role(launch, <int64_t>request_size + ring_size)
-    allocate_for_job(request_size, ring_size, launch.may_take_reserve, &memory.request, &memory.ring)
-    memory.bytes = request_size + ring_size
+    make_room_for_role(launch, <int64_t>taken(request_size) + taken(ring_size))
+    allocate_for_job(request_size, ring_size, launch.identity.login, launch.may_take_reserve, &memory.request, &memory.ring)
+    memory.bytes = taken(request_size) + taken(ring_size)
     write_request(address(memory.request), launch)
     lock_registry()
     refusal = why_refused(launch, memory.bytes)

@@ -60,6 +60,9 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     if launch.identity.is_away:
         read_limits_elsewhere(launch.identity.database, launch.identity.login, &launch.database_limits)
     launch.may_take_reserve = may_take_reserve(launch.identity.login)
+    if launch.may_take_reserve:
+        # as with CONNECTION LIMIT: an administrator is not to be kept out of a database by those who are in it
+        memset(&launch.database_limits, 0, sizeof(Limits))
     launch.is_hidden = is_hidden_from_caller()
     name_job(launch)
     pack_parameters(launch)

@@ -199,7 +199,7 @@ cdef void check_usage(Usage *usage) noexcept nogil:
         running += not is_final(job.state) and job.state != JOB_QUEUED
         queued += job.state == JOB_QUEUED
         waiting += job.wants_place
-        memory += job.request_size + job.error_size + job.ring_size
+        memory += memory_of_job(job)
         Assert(not job.wants_place or (job.state == JOB_STARTING and job.worker < 0))
     # waits for several jobs are there besides
     Assert(holders <= usage.holders)
@@ -222,6 +222,7 @@ cdef void check_lines(Usage *role, int32_t queued) noexcept nogil:
     while first >= 0:
         Assert(registry.jobs[first].leads_line)
         Assert(registry.jobs[first].previous_line == last_line)
+        Assert(last_line < 0 or registry.jobs[last_line].queued_as <= registry.jobs[first].queued_as)
         i = first
         while True:
             Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].state == JOB_QUEUED)
@@ -235,3 +236,4 @@ cdef void check_lines(Usage *role, int32_t queued) noexcept nogil:
         last_line = first
         first = registry.jobs[first].next_line
     Assert(queued == 0)
+    Assert(role.last_line == last_line)

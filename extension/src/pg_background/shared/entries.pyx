@@ -92,14 +92,19 @@ cdef void forget_job(Job *job, Garbage *garbage) noexcept nogil:
         settle(job, garbage)
 
 
+cdef inline int64_t memory_of_job(Job *job) noexcept nogil:
+    """Bytes of the area that its pieces take."""
+    return <int64_t>taken(job.request_size) + taken(job.error_size) + taken(job.ring_size)
+
+
 cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
     """Move what the entry holds to garbage; under the lock."""
     give_up_file_bytes(job)
-    count_memory(job, -<int64_t>(job.request_size + job.error_size + job.ring_size))
+    count_memory(job, -memory_of_job(job))
     garbage.request = job.request
     garbage.error = job.error
     garbage.ring = job.ring
-    garbage.bytes = job.request_size + job.error_size + job.ring_size
+    garbage.bytes = <uint32_t>memory_of_job(job)
     garbage.file_number = job.file_number
     garbage.file_tablespace = job.file_tablespace
     job.request = InvalidDsaPointer
@@ -117,7 +122,7 @@ cdef void keep_error(Job *job, Garbage *error) noexcept nogil:
     if error.error == InvalidDsaPointer or not does_role_memory_fit(role_usage(job), &job.role_limits, error.bytes):
         return
     job.error = error.error
-    job.error_size = error.bytes
+    job.error_size = error.error_size
     count_memory(job, error.bytes)
     memset(error, 0, sizeof(Garbage))
 

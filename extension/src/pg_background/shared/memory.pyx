@@ -36,14 +36,25 @@ cdef void attach_area() noexcept nogil:
     before_shmem_exit(detach_area, 0)
 
 
+cdef inline uint32_t taken(uint32_t size) noexcept nogil:
+    """What a piece of so many bytes takes of the area: whole pages, or up to 8 kB what its class of sizes has, a few to
+    each power of two."""
+    cdef uint32_t step = 64
+    if size > 8192:
+        return (size + 4095) & ~<uint32_t>4095
+    while step * 8 < size:
+        step *= 2
+    return (size + step - 1) // step * step * 17 // 16 if size > 0 else 0
+
+
 cdef dsa_pointer allocate(uint32_t size, bint has_reserve) noexcept nogil:
     """A piece of the area, or InvalidDsaPointer when it is full, or only the reserve is left of it; never raises."""
     cdef dsa_pointer piece
-    if pg_atomic_fetch_add_u64(&registry.area_bytes, size) + size <= most_memory(has_reserve):
+    if pg_atomic_fetch_add_u64(&registry.area_bytes, taken(size)) + taken(size) <= most_memory(has_reserve):
         piece = dsa_allocate_extended(area, size, DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
         if piece != InvalidDsaPointer:
             return piece
-    pg_atomic_fetch_sub_u64(&registry.area_bytes, size)
+    pg_atomic_fetch_sub_u64(&registry.area_bytes, taken(size))
     return InvalidDsaPointer
 
 
@@ -84,13 +95,13 @@ cdef void take_ring(Job *job) noexcept nogil:
         return
     memset(&piece, 0, sizeof(piece))
     lock_registry()
-    if does_role_memory_fit(role_usage(job), &job.role_limits, size):
+    if does_role_memory_fit(role_usage(job), &job.role_limits, taken(size)):
         job.ring = ring
         job.ring_size = size
-        count_memory(job, size)
+        count_memory(job, taken(size))
     else:
         piece.ring = ring
-        piece.bytes = size
+        piece.bytes = taken(size)
     unlock_registry()
     dispose(&piece)
 
@@ -102,11 +113,12 @@ cdef void raise_out_of_job_memory() noexcept nogil:
                     b"out of job memory")
 
 
-cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, bint has_reserve, dsa_pointer *request,
-                           dsa_pointer *ring) noexcept nogil:
-    """Both pieces of a launch; raises 53200 when neither the history nor unread results can make room."""
+cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, Oid login, bint has_reserve,
+                           dsa_pointer *request, dsa_pointer *ring) noexcept nogil:
+    """Both pieces of a launch; raises 53200 when neither the history nor unread results can make room, of this role
+    before those of others."""
     cdef Garbage piece
-    if <uint64_t>request_size + ring_size > most_memory(has_reserve):
+    if <uint64_t>taken(request_size) + taken(ring_size) > most_memory(has_reserve):
         # no use in taking others' memory for it
         raise_out_of_job_memory()
     while True:
@@ -120,9 +132,9 @@ cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, bint has_r
                 return
             memset(&piece, 0, sizeof(piece))
             piece.request = request[0]
-            piece.bytes = request_size
+            piece.bytes = taken(request_size)
             dispose(&piece)
-        if not make_room(InvalidOid):
+        if not make_room(login) and not make_room(InvalidOid):
             raise_out_of_job_memory()
 
 
@@ -157,6 +169,13 @@ cdef struct Move:
     Spill spill
 
 
+cdef bint may_move(Job *job) noexcept nogil:
+    """Whether its limits let its unread bytes go from the queue to its file. Under the lock."""
+    cdef uint64_t size = unread_in_ring(job)
+    return (size == 0 or (is_within(job, 0, setting_max_result_size) and does_role_fit(job, size)
+                          and does_total_fit(job, size)))
+
+
 cdef bint make_room(Oid login) noexcept nogil:
     """Free the memory of the oldest history entry that has some, else the queue of the oldest unread result,
     which moves to its file; of this login role only unless it is InvalidOid. False when there is nothing left to
@@ -173,6 +192,7 @@ cdef bint make_room(Oid login) noexcept nogil:
         candidate = &registry.jobs[i]
         if (candidate.cookie != 0 and is_final(candidate.state) and candidate.ring != InvalidDsaPointer
                 and candidate.reader == READER_NONE and not candidate.in_history and is_of_role(candidate, login)
+                and may_move(candidate)
                 and (move.job == NULL or candidate.finished_at < move.job.finished_at)):
             move.job = candidate
     if move.job != NULL:
@@ -204,8 +224,8 @@ cdef void move_to_file(void *what) noexcept nogil:
     memset(&queue, 0, sizeof(queue))
     lock_registry()
     queue.ring = job.ring
-    queue.bytes = job.ring_size
-    count_memory(job, -<int64_t>job.ring_size)
+    queue.bytes = taken(job.ring_size)
+    count_memory(job, -<int64_t>taken(job.ring_size))
     job.ring = InvalidDsaPointer
     job.ring_size = 0
     unlock_registry()

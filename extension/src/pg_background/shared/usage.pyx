@@ -66,6 +66,7 @@ cdef void set_up_usages() noexcept nogil:
         usage = &registry.usages[i]
         pg_atomic_init_u64(&usage.file_bytes, 0)
         usage.first_line = -1
+        usage.last_line = -1
         usage.previous_in_need = -1
         usage.next_in_bucket = i + 1 if i + 1 < registry.usages_size else -1
     registry.free_usage = 0
@@ -96,9 +97,6 @@ cdef void count_running(Job *job, int change) noexcept nogil:
     database_usage(job).running += change
     if session.id == job.session_id:
         session.active += change
-    if change > 0:
-        registry.turns += 1
-        role_usage(job).turn = registry.turns
 
 
 cdef inline void count_memory(Job *job, int64_t change) noexcept nogil:

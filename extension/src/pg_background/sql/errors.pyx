@@ -75,8 +75,9 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
 cdef void pack_in_job_memory(ErrorData *error, bint has_reserve, Garbage *packed) noexcept nogil:
     """Copy an error into job memory, for keep_error; where there is no room nothing is there: the SQLSTATE and the
     start of the message in the entry have to do. Never raises; never under the lock."""
-    packed.bytes = <uint32_t>packed_error_size(error)
-    packed.error = allocate(packed.bytes, has_reserve)
+    packed.error_size = <uint32_t>packed_error_size(error)
+    packed.bytes = taken(packed.error_size)
+    packed.error = allocate(packed.error_size, has_reserve)
     if packed.error == InvalidDsaPointer:
         packed.bytes = 0
     else:

@@ -103,7 +103,7 @@ cdef void allocate_watches(Watching *watching, int32_t count) noexcept nogil:
         watches[i].job = WATCH_UNUSED
     lock_registry()
     watching.usage = hold_usage(GetAuthenticatedUserId(), False)
-    registry.usages[watching.usage].memory += size
+    registry.usages[watching.usage].memory += taken(size)
     take_hold(&watching.hold, stop_watching, watching)
     read_limits(&limits, &_database)
     fits = does_role_memory_fit(&registry.usages[watching.usage], &limits, 0)
@@ -170,7 +170,7 @@ cdef void stop_watching(void *what) noexcept nogil:
         unlock_registry()
     memset(&garbage, 0, sizeof(garbage))
     garbage.request = watching.watches
-    garbage.bytes = watching.count * sizeof(Watch)
+    garbage.bytes = taken(<uint32_t>(watching.count * sizeof(Watch)))
     lock_registry()
     registry.usages[watching.usage].memory -= garbage.bytes
     release_usage(watching.usage)

@@ -30,35 +30,50 @@ cdef Job *find_line(Job *job) noexcept nogil:
     return first
 
 
-cdef void lead_line(Job *job, int32_t previous, int32_t next) noexcept nogil:
-    """Become the first of a line between these two of the role's, of which -1 is an end; under the lock."""
+cdef void link_line(Job *job, int32_t after) noexcept nogil:
+    """Let it lead a line behind this one of its role's, -1: before all others; under the lock."""
+    cdef Usage *role = role_usage(job)
     cdef int32_t i = job_index(job)
     job.leads_line = True
-    job.previous_line = previous
-    job.next_line = next
-    if previous >= 0:
-        registry.jobs[previous].next_line = i
+    job.previous_line = after
+    if after >= 0:
+        job.next_line = registry.jobs[after].next_line
+        registry.jobs[after].next_line = i
     else:
-        role_usage(job).first_line = i
-    if next >= 0:
-        registry.jobs[next].previous_line = i
+        job.next_line = role.first_line
+        role.first_line = i
+    if job.next_line >= 0:
+        registry.jobs[job.next_line].previous_line = i
+    else:
+        role.last_line = i
 
 
-cdef void hand_line_over(Job *job, Job *to) noexcept nogil:
-    """Another job of the line becomes its first; under the lock."""
-    job.leads_line = False
-    lead_line(to, job.previous_line, job.next_line)
-
-
-cdef void end_line(Job *job) noexcept nogil:
-    """Of this job alone; under the lock."""
+cdef void unlink_line(Job *job) noexcept nogil:
+    """Under the lock."""
+    cdef Usage *role = role_usage(job)
     job.leads_line = False
     if job.previous_line >= 0:
         registry.jobs[job.previous_line].next_line = job.next_line
     else:
-        role_usage(job).first_line = job.next_line
+        role.first_line = job.next_line
     if job.next_line >= 0:
         registry.jobs[job.next_line].previous_line = job.previous_line
+    else:
+        role.last_line = job.previous_line
+
+
+cdef void hand_line_over(Job *job, Job *to) noexcept nogil:
+    """Another job of the line becomes its first, and the line goes where that one belongs: most often it stays, and who
+    is before it waits longer. Under the lock."""
+    cdef int32_t after = job.previous_line
+    cdef int32_t next = job.next_line
+    unlink_line(job)
+    while after >= 0 and registry.jobs[after].queued_as > to.queued_as:
+        after = registry.jobs[after].previous_line
+    while next >= 0 and registry.jobs[next].queued_as < to.queued_as:
+        after = next
+        next = registry.jobs[next].next_line
+    link_line(to, after)
 
 
 cdef void put_in_backlog(Job *job, bint in_front) noexcept nogil:
@@ -72,7 +87,7 @@ cdef void put_in_backlog(Job *job, bint in_front) noexcept nogil:
     if first == NULL:
         job.next = i
         job.previous = i
-        lead_line(job, -1, role_usage(job).first_line)
+        link_line(job, -1 if in_front else role_usage(job).last_line)
         note_need(role_usage(job))
         return
     job.next = job_index(first)
@@ -105,7 +120,7 @@ cdef void leave_backlog(Job *job) noexcept nogil:
     registry.backlog_size -= 1
     role_usage(job).queued -= 1
     if job.next == job_index(job):
-        end_line(job)
+        unlink_line(job)
         note_need(role_usage(job))
         return
     registry.jobs[job.previous].next = job.next
@@ -171,8 +186,10 @@ cdef int room_of_job(Job *job) noexcept nogil:
     cdef int room = job.session_limit - running_of_session(job)
     cdef int of_role = job.role_limits.workers - role_usage(job).running
     cdef int of_database = job.database_limits.workers - database_usage(job).running
-    if job.role_limits.workers > 0 and of_role < room:
-        room = of_role
+    if job.role_limits.workers > 0:
+        of_role -= stuck_workers(job.identity.login)
+        if of_role < room:
+            room = of_role
     if job.database_limits.workers > 0 and of_database < room:
         room = of_database
     return room

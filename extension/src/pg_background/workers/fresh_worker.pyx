@@ -45,6 +45,8 @@ cdef StartOutcome start_reserved_worker(Pending *pending) noexcept nogil:
                               most_workers(job.may_take_reserve) - are_others_before(job))
     if start.worker != NULL:
         start.generation = start.worker.generation
+        # no other worker is to leave for it
+        set_wants_place(job, False)
         take_hold(&start.hold, release_reservation, start)
     unlock_registry()
     if start.worker == NULL:
@@ -98,15 +100,31 @@ cdef bint ask_one_to_leave() noexcept nogil:
         unlock_registry()
         return False
     worker.state = WORKER_LEAVING
+    worker.since = GetCurrentTimestamp()
     latch = proc_latch(worker.proc)
     unlock_registry()
     SetLatch(latch)
     return True
 
 
+cdef bint is_room_near(StartOutcome outcome) noexcept nogil:
+    """Whether a worker is on its way out, or left so lately that the postmaster may still hold its slot: nobody else is
+    to be asked to leave. One that takes long to leave may never do, as when it waits for a lock."""
+    cdef int32_t i
+    cdef bint near
+    share_registry()
+    near = (outcome == NO_SLOT and registry.last_exit != 0
+            and TimestampDifferenceMilliseconds(registry.last_exit, GetCurrentTimestamp()) < 100)
+    for i in range(registry.workers_size):
+        if registry.workers[i].state == WORKER_LEAVING and is_recent(&registry.workers[i]):
+            near = True
+    unlock_registry()
+    return near
+
+
 cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
-    """Whether a worker is on its way out, or left so lately that the postmaster may still hold its slot; or the next
-    one that becomes free makes room for this job."""
+    """Whether a worker will soon be idle, so that it can be asked to leave, or will make room for this job as it becomes
+    free, or a place is kept for a queued job, which may be content with less."""
     cdef Job *job = pending.job
     cdef int32_t i
     cdef bint coming = False
@@ -115,15 +133,11 @@ cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
         set_wants_place(job, True)
         coming = is_turn_coming(job)
     for i in range(registry.workers_size):
-        # one that resets or starts ahead will be idle soon, and can be evicted then
-        if (registry.workers[i].state == WORKER_LEAVING or registry.workers[i].state == WORKER_RESETTING
+        if is_recent(&registry.workers[i]) and (
+                registry.workers[i].state == WORKER_RESETTING
                 or (registry.workers[i].state == WORKER_STARTING and registry.workers[i].reserved_for < 0)):
             coming = True
     if outcome == NO_PLACE and registry.live_workers < most_workers(job.may_take_reserve):
-        # it is kept for a queued job, which may be content with less
-        coming = True
-    if (outcome == NO_SLOT and registry.last_exit != 0
-            and TimestampDifferenceMilliseconds(registry.last_exit, GetCurrentTimestamp()) < 100):
         coming = True
     unlock_registry()
     return coming
@@ -153,7 +167,8 @@ cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
         if assign_idle_worker(pending):
             return
         waited = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())
-        if waited >= EVICT_MS or not (is_room_coming(pending, outcome) or ask_one_to_leave()):
+        if waited >= EVICT_MS or not (is_room_near(outcome) or ask_one_to_leave()
+                                    or is_room_coming(pending, outcome)):
             break
         ConditionVariablePrepareToSleep(&registry.worker_left)
         # short: the postmaster frees its slot a little later than the worker its place, and tells nobody

@@ -44,6 +44,25 @@ cdef bint are_alike(Job *a, Job *b) noexcept nogil:
             and a.placeholders == b.placeholders and a.temp_buffers == b.temp_buffers)
 
 
+cdef inline bint is_recent(Worker *worker) noexcept nogil:
+    """Whether its state began a moment ago. One that takes longer to reset or to leave may wait for somebody's lock, as
+    to drop a temporary table."""
+    return TimestampDifferenceMilliseconds(worker.since, GetCurrentTimestamp()) < 100
+
+
+cdef int stuck_workers(Oid login) noexcept nogil:
+    """Processes of this role that have had no job for a while, and are neither idle nor gone: they take their places all
+    the same. Under the lock."""
+    cdef Worker *worker
+    cdef int32_t i
+    cdef int count = 0
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        count += ((worker.state == WORKER_RESETTING or worker.state == WORKER_LEAVING)
+                  and worker.identity.login == login and not is_recent(worker))
+    return count
+
+
 cdef int readiness(Worker *worker) noexcept nogil:
     """0: may not be given a job; 3: idle; 2: resets and will soon be idle; 1: started ahead, and has come up: where
     jobs are queued it may be meant for those."""
@@ -51,7 +70,7 @@ cdef int readiness(Worker *worker) noexcept nogil:
         return 0
     if worker.state == WORKER_IDLE:
         return 3
-    if worker.state == WORKER_RESETTING:
+    if worker.state == WORKER_RESETTING and is_recent(worker):
         return 2
     if worker.state == WORKER_STARTING and worker.reserved_for < 0 and worker.pid != 0 and registry.first_in_need < 0:
         return 1
@@ -83,6 +102,10 @@ cdef Worker *choose_idle_worker(Job *job) noexcept nogil:
 cdef void assign(Job *job, Worker *worker) noexcept nogil:
     """Make the job the worker's; under the lock."""
     set_wants_place(job, False)
+    registry.turns += 1
+    role_usage(job).turn = registry.turns
+    if worker.is_fresh:
+        worker.serves_since = GetCurrentTimestamp()
     worker.state = WORKER_ASSIGNED
     worker.reserved_for = -1
     worker.job = job_index(job)

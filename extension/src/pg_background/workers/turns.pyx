@@ -2,13 +2,15 @@
 # keeper starts a process.
 #
 # Workers go to the role that has the fewest, and within a role to the job that has waited longest. A worker serves one
-# role only, so another role's turn means that one process goes and another comes: it leaves for a role that has fewer
-# workers than its own, and of roles that have none in turn. Else two roles whose places don't divide evenly would have
-# each job begin in a fresh process.
+# role only, so another role's turn means that one process goes and another comes: once it has served for TURN_MS it
+# leaves for a role that has fewer workers than its own, and of roles that have none in turn. Else two roles whose places
+# don't divide evenly would have each job begin in a fresh process.
 
 cdef enum:
     BACKLOG_POLL_MS = 100       # the postmaster tells nobody when a slot becomes free
     BACKLOG_PAUSE_MS = 1000
+    TURN_MS = 20                # for which a process serves before it leaves for others: to start one takes a few
+    LINES_SEEN = 64             # lines of a role whose jobs may begin, compared with a worker or with each other
 
 cdef enum Turn:
     NO_TURN = 0                 # nothing waits for this worker
@@ -56,38 +58,47 @@ cdef int jobs_of_line(Job *first, int most) noexcept nogil:
 
 
 cdef bint is_short_of_workers(Job *job) noexcept nogil:
-    """Whether more jobs that the same workers fit may begin than processes come for; under the lock."""
+    """Whether more jobs that the same workers fit may begin than processes come for, as far as the role's first lines
+    tell; under the lock. The job leads a line."""
     cdef int coming = coming_workers(job)
     cdef Job *first = first_of_line(role_usage(job).first_line)
-    while first != NULL and coming >= 0:
-        if are_alike(first, job):
+    cdef int _seen
+    coming -= jobs_of_line(job, coming + 1)
+    for _seen in range(LINES_SEEN):
+        if first == NULL or coming < 0:
+            break
+        if first != job and are_alike(first, job):
             coming -= jobs_of_line(first, coming + 1)
         first = first_of_line(first.next_line)
     return coming < 0
 
 
 cdef Job *longest_waiting(Usage *role, Worker *worker) noexcept nogil:
-    """Of the jobs of the role that may begin, and that this worker fits; under the lock."""
-    cdef Job *best = NULL
+    """Of the jobs of the role that may begin, and that this worker fits; under the lock. Who is behind many that it does
+    not fit waits for these to begin."""
     cdef Job *first = first_of_line(role.first_line)
-    while first != NULL:
-        if (best == NULL or first.queued_as < best.queued_as) and fits(worker, first) and may_begin(first):
-            best = first
+    cdef int seen = 0
+    while first != NULL and seen < LINES_SEEN:
+        if may_begin(first):
+            if fits(worker, first):
+                return first
+            seen += 1
         first = first_of_line(first.next_line)
-    return best
+    return NULL
 
 
 cdef Job *longest_waiting_in_need(Usage *role, bint has_reserve) noexcept nogil:
     """Of those for which a process is to be started, with a right to reserved places if that is asked for; under the
     lock."""
-    cdef Job *best = NULL
     cdef Job *first = first_of_line(role.first_line)
-    while first != NULL:
-        if ((best == NULL or first.queued_as < best.queued_as) and (first.may_take_reserve or not has_reserve)
-                and may_begin(first) and is_short_of_workers(first)):
-            best = first
+    cdef int seen = 0
+    while first != NULL and seen < LINES_SEEN:
+        if (first.may_take_reserve or not has_reserve) and may_begin(first):
+            if is_short_of_workers(first):
+                return first
+            seen += 1
         first = first_of_line(first.next_line)
-    return best
+    return NULL
 
 
 cdef inline bint is_before(int workers, uint64_t turn, int other_workers, uint64_t other_turn) noexcept nogil:
@@ -105,9 +116,13 @@ cdef bint is_room_being_made() noexcept nogil:
     """Whether a worker is on its way out: one at a time goes for others, until these have its place."""
     cdef int32_t i
     for i in range(registry.workers_size):
-        if registry.workers[i].state == WORKER_LEAVING:
+        if registry.workers[i].state == WORKER_LEAVING and is_recent(&registry.workers[i]):
             return True
     return False
+
+
+cdef inline bint has_had_its_turn(Worker *worker) noexcept nogil:
+    return TimestampDifferenceMilliseconds(worker.serves_since, GetCurrentTimestamp()) >= TURN_MS
 
 
 cdef bint comes_first(Usage *role, Usage *own, Job *job) noexcept nogil:
@@ -131,13 +146,13 @@ cdef bint is_role_in_need(Usage *role) noexcept nogil:
     return job != NULL and is_place_missing(job.may_take_reserve)
 
 
-cdef bint must_make_room(Usage *own, Job *job) noexcept nogil:
-    """Whether a worker of the role is to go for another that needs its place, or for an older job of its own role that
-    it cannot take; under the lock."""
+cdef bint must_make_room(Worker *worker, Usage *own, Job *job) noexcept nogil:
+    """Whether a worker of this role is to go for another that needs its place, or for an older job of its own role that
+    it cannot take, rather than begin this one, NULL if there is none; under the lock."""
     cdef Usage *role
     cdef Job *other
     cdef int32_t i = registry.first_in_need
-    if is_room_being_made():
+    if is_room_being_made() or (job != NULL and not has_had_its_turn(worker)):
         return False
     while i >= 0:
         role = &registry.usages[i]
@@ -161,7 +176,7 @@ cdef Turn take_turn(Worker *worker) noexcept nogil:
     own = find_usage(worker.identity.login, False)
     if own != NULL:
         job = longest_waiting(own, worker)
-    if must_make_room(own, job):
+    if must_make_room(worker, own, job):
         return TURN_OF_ANOTHER
     if job == NULL:
         return NO_TURN
@@ -175,15 +190,12 @@ cdef Job *fail_first_in_line(Worker *worker, int32_t sqlstate, const char *messa
     Otherwise processes would be started for it for ever, as when its database was dropped meanwhile.
     """
     cdef Usage *role = find_usage(worker.identity.login, False)
-    cdef Job *best = NULL
     cdef Job *first = first_of_line(role.first_line) if role != NULL else NULL
-    while first != NULL:
-        if (best == NULL or first.queued_as < best.queued_as) and fits(worker, first):
-            best = first
+    while first != NULL and not fits(worker, first):
         first = first_of_line(first.next_line)
-    if best != NULL:
-        end_without_worker(best, JOB_ERROR, sqlstate, message, garbage)
-    return best
+    if first != NULL:
+        end_without_worker(first, JOB_ERROR, sqlstate, message, garbage)
+    return first
 
 
 # ---- a launch that would take a place
@@ -193,14 +205,29 @@ cdef bint are_others_before(Job *job) noexcept nogil:
     and counts as running; under the lock."""
     cdef Usage *own = role_usage(job)
     cdef Usage *role
-    cdef int mine = workers_of_role(own) - 1
+    cdef int mine = workers_of_role(own) - (own.waiting_launches if own.waiting_launches > 0 else 1)
     cdef int32_t i = registry.first_in_need
     if registry.backlog_unserved == 0:
         return False
     while i >= 0:
         role = &registry.usages[i]
         i = role.next_in_need
-        if role.first_line >= 0 and (role == own or workers_of_role(role) <= mine):
+        if role.first_line >= 0 and (role == own or is_before(workers_of_role(role), role.turn, mine, own.turn)):
+            return True
+    return False
+
+
+cdef bint is_launch_before(Usage *own) noexcept nogil:
+    """Whether the launch of another role, which has found no place, comes before the queued jobs of this one; under the
+    lock."""
+    cdef Usage *role
+    cdef int mine = workers_of_role(own)
+    cdef int32_t i = registry.first_in_need
+    while i >= 0:
+        role = &registry.usages[i]
+        i = role.next_in_need
+        if (role != own and role.waiting_launches > 0
+                and is_before(workers_of_role(role) - role.waiting_launches, role.turn, mine, own.turn)):
             return True
     return False
 
@@ -270,7 +297,8 @@ cdef bint place_for_backlog(Start *start) noexcept nogil:
     serve_from_idle()
     job = job_in_need(False)
     if job != NULL:
-        start.worker = take_place(&job.identity, -1, most_workers(job.may_take_reserve))
+        start.worker = take_place(&job.identity, -1,
+                                  most_workers(job.may_take_reserve) - is_launch_before(role_usage(job)))
         if start.worker == NULL and not job.may_take_reserve:
             # one of those who may take the reserve
             job = job_in_need(True)
