@@ -71,6 +71,7 @@ lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling ch
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint extension/src
 	@$(BIN)/python -m tools.check_layers
 	@$(BIN)/python -m tools.check_contract
+	@$(BIN)/python -m tools.mutate --check
 	@$(BIN)/codespell
 
 clean: ## Delete what was built, and .venv

@@ -6,6 +6,8 @@ must notice it. One that passes them all has survived: a test is missing. So has
 
 `--together 10` puts up to ten faults into one build, which is much faster: such as have no test in common.
 What survives that has survived; what is killed may have been so by another of the ten: alone it is certain.
+
+`--check`, part of `make lint`, tries none: it says which have lost their place in the code, or their test.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +69,20 @@ class Mutation:
         Raises:
             LookupError: the code that it changes is not there, or more than once.
         """
+        text = self.code(checkout)
+        (checkout / self.file).write_text(text.replace(self.find, self.replace))
+
+    def code(self, checkout: Path) -> str:
+        """Return the file that it changes.
+
+        Raises:
+            LookupError: the code that it changes is not there, or more than once.
+        """
         path = checkout / self.file
-        text = path.read_text()
+        text = path.read_text() if path.is_file() else ""
         if (count := text.count(self.find)) != 1:
             raise LookupError(f"what it changes is {count} times in {self.file}")
-        path.write_text(text.replace(self.find, self.replace))
+        return text
 
     def arguments(self) -> list[str]:
         """Return what pytest is to run."""
@@ -120,6 +131,51 @@ def _mutation(name: str, entry: Mapping[str, object]) -> Mutation:
     tests = entry["tests"]
     assert isinstance(tests, list)
     return Mutation(name=name, tests=tuple(map(str, tests)), **texts)
+
+
+def faults_of_list(mutations: Sequence[Mutation], collected: Collection[str]) -> list[str]:
+    """Return what is wrong with the list: a fault without its place, or with a test that there is not.
+
+    Args:
+        collected: the tests that there are.
+    """
+    wrong: list[str] = []
+    for mutation in mutations:
+        try:
+            mutation.code(ROOT)
+        except LookupError as error:
+            wrong.append(f"{mutation.name}: {error}")
+        wrong += [
+            f"{mutation.name}: there is no {argument}"
+            for argument in mutation.arguments()
+            if not any(is_part(test, argument) for test in collected)
+        ]
+    return wrong
+
+
+def collect(mutations: Sequence[Mutation]) -> list[str]:
+    """Return all tests of the files that the faults name, as pytest names them.
+
+    Raises:
+        LookupError: it cannot.
+    """
+    files = {argument.partition("::")[0] for mutation in mutations for argument in mutation.arguments()}
+    there = sorted(file for file in files if (ROOT / file).exists())
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *there]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if ended.returncode != 0:
+        raise LookupError(f"pytest cannot collect the tests:\n{ended.stdout}")
+    return [line for line in ended.stdout.splitlines() if line.startswith("tests/")]
+
+
+def check(mutations: Sequence[Mutation]) -> None:
+    """End with what is wrong with the list, if anything is."""
+    try:
+        wrong = faults_of_list(mutations, collect(mutations))
+    except LookupError as error:
+        sys.exit(f"error: {error}")
+    if wrong:
+        sys.exit("\n".join(["error: tests/mutations does not fit what it is about:", *wrong]))
 
 
 def copy_checkout(to: Path) -> None:
@@ -234,11 +290,15 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, help="copies used at the same time [%(default)s]")
     parser.add_argument("--together", type=int, default=1, help="faults in one build [%(default)s]")
     parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
+    parser.add_argument("--check", action="store_true", help="say what the list has wrong, and run nothing")
     arguments = parser.parse_args()
     try:
         mutations = read_mutations(arguments.names)
     except LookupError as error:
         sys.exit(f"error: {error}")
+    if arguments.check:
+        check(mutations)
+        return
     if arguments.list:
         for mutation in mutations:
             print(f"{mutation.name}: {mutation.fault}")

@@ -96,6 +96,7 @@ def test_in_a_job(conn: Connection) -> None:
     assert result(conn, job, "finished int, canceled int, running int") == [(0, 0, 0)]
 
 
+@pytest.mark.usefixtures("resumed")
 def test_only_who_may_cancel_others_jobs(connect: Connect, make_role: MakeRole, conn: Connection) -> None:
     role = make_role(member_of=("pgbackground_role",))
     conn.execute(

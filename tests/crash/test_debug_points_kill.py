@@ -27,6 +27,7 @@ POINTS = {
     "worker_before_job": 0,
     "job_before_statements": 0,
     "job_before_commit": 0,
+    "job_after_commit": 1,
     "job_before_finish": 1,
     "worker_before_reset": 1,
     "worker_after_reset": 1,

@@ -51,6 +51,7 @@ ENDS: dict[str, dict[str, set[tuple[Outcome, int]]]] = {
         "launcher": {RUN},
         "cancel": {TOLD_CANCELED, RUN},
     },
+    "job_after_commit": {what: {RUN} for what in (ERROR, "terminate", "launcher", "cancel")},
     "job_before_finish": {
         # It has committed.
         ERROR: {RUN},

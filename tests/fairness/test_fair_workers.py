@@ -144,6 +144,24 @@ def test_a_launch_comes_before_the_queued_jobs_of_who_has_all(make_tenants: Make
         assert wait(tenants.greedy, handle, 60_000)
 
 
+def test_a_launch_gets_a_place_in_its_turn(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants(
+        {
+            "pg_background.max_jobs": 1024,
+            "pg_background.max_total_workers": 2,
+            "pg_background.reserved_workers": 0,
+        }
+    )
+    for _ in range(900):
+        start(tenants.greedy, "SELECT pg_sleep(0.01)", on_full="queue", discard_result=True)
+    for n in range(5):
+        assert run(tenants.other, f"SELECT {n}", "n int") == [(n,)]
+    row = tenants.superuser.execute(
+        "SELECT queued > 0 FROM pg_background_usage WHERE (kind, name) = ('role', 'greedy')"
+    ).fetchone()
+    assert row == (True,)
+
+
 def test_idle_workers_of_a_role_make_room(make_tenants: MakeTenants) -> None:
     tenants = make_tenants({"pg_background.worker_idle_timeout": "1h"})
     for handle in [submit(tenants.greedy, "SELECT pg_sleep(0.1)") for _ in range(WORKERS - 1)]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ..support.fix_fairness import MakeTenants
-from ..support.jobs import FOREVER, Connection, cancel, detach, launch, start, wait
+import pytest
+from psycopg import errors as e
+
+from ..support.fix_fairness import MakeTenants, Tenants
+from ..support.jobs import FOREVER, Connection, cancel, detach, launch, start, submit, wait
 
 
 def usage(conn: Connection) -> dict[tuple[str, str | None], dict[str, Any]]:
@@ -65,3 +69,40 @@ def test_a_role_sees_its_own(make_tenants: MakeTenants) -> None:
     assert set(usage(tenants.greedy)) == {("role", "greedy")}
     tenants.superuser.execute("GRANT pg_read_all_stats TO other")
     assert {kind for kind, _name in usage(tenants.other)} == {"role", "database", "server"}
+
+
+def leave_history(tenants: Tenants) -> None:
+    """Let others use its entry again."""
+    assert wait(tenants.greedy, submit(tenants.greedy, "SELECT 1"))
+    assert ("role", "greedy") in usage(tenants.superuser)
+    for _ in range(16):
+        assert wait(tenants.other, submit(tenants.other, "SELECT 1"))
+
+
+def be_refused(tenants: Tenants) -> None:
+    launch(tenants.other, FOREVER)
+    with pytest.raises(e.ConfigurationLimitExceeded):
+        launch(tenants.greedy, "SELECT 1")
+
+
+def wait_for_several(tenants: Tenants) -> None:
+    """For those of a role that it is a member of."""
+    tenants.superuser.execute("GRANT other TO greedy")
+    handle = launch(tenants.other, FOREVER)
+    call = "SELECT pg_background_wait_any(ARRAY[(%s, %s)::pg_background_handle], 10)"
+    assert tenants.greedy.execute(call, handle).fetchone() == (None,)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [leave_history, be_refused, wait_for_several],
+    ids=["history", "refused", "wait"],
+)
+def test_of_who_has_nothing_there_nothing_is_kept(
+    make_tenants: MakeTenants, leave: Callable[[Tenants], None]
+) -> None:
+    tenants = make_tenants({"pg_background.max_jobs": 16, "pg_background.max_total_workers": 1})
+    leave(tenants)
+    seen = usage(tenants.superuser)
+    assert ("role", "other") in seen
+    assert ("role", "greedy") not in seen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from tools.mutate import (
     ROOT,
     Mutation,
+    collect,
     failed_tests,
+    faults_of_list,
     into_batches,
     is_part,
     names_of,
@@ -22,7 +26,7 @@ def fault(name: str, *tests: str, find: str = "old") -> Mutation:
 
 
 def test_the_faults_that_there_are() -> None:
-    """Each has a name of its own, is said in words, and names tests that exist."""
+    """Each has a name of its own, and is said in words; `make lint` looks for their places and tests."""
     mutations = read_mutations()
     assert len(mutations) > 100
     assert len({mutation.name for mutation in mutations}) == len(mutations)
@@ -30,12 +34,26 @@ def test_the_faults_that_there_are() -> None:
         assert mutation.fault
         assert mutation.tests
         assert mutation.find != mutation.replace
-        for test in mutation.arguments():
-            path, _, function = test.partition("::")
-            assert (ROOT / path).exists(), mutation.name
-            if function:
-                name = function.partition("[")[0]
-                assert f"def {name}(" in (ROOT / path).read_text(), mutation.name
+
+
+def test_what_is_wrong_with_the_list() -> None:
+    code, this = "tools/mutate.py", "project/test_mutate.py"
+    name = test_what_is_wrong_with_the_list.__name__
+    good = replace(fault("good", f"{this}::{name}"), file=code, find="ROOT = Path(__file__)")
+    lost = replace(good, name="lost", find="no such place")
+    gone = replace(good, name="gone", file="tools/none.py")
+    more = replace(good, name="more", find="import")
+    tests = replace(good, name="tests", tests=(this, f"{this}::test_none", f"{this}::{name}[1]", "none.py"))
+    faults = [good, lost, gone, more, tests]
+    wrong = faults_of_list(faults, collect(faults))
+    assert [re.sub(r"[1-9]\d* times", "many times", line) for line in wrong] == [
+        f"lost: what it changes is 0 times in {code}",
+        "gone: what it changes is 0 times in tools/none.py",
+        f"more: what it changes is many times in {code}",
+        f"tests: there is no tests/{this}::test_none",
+        f"tests: there is no tests/{this}::{name}[1]",
+        "tests: there is no tests/none.py",
+    ]
 
 
 def test_faults_by_name_and_by_file() -> None:

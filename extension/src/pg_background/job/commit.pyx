@@ -22,6 +22,7 @@ cdef void commit_job() noexcept nogil:
     global is_last_commit
     is_last_commit = True
     CommitTransactionCommand()
+    debug_point("job_after_commit")
     is_last_commit = False
 
 
