@@ -226,6 +226,19 @@ def test_executor_cancel_while_it_runs(executor: Executor[TupleRow], side: Conne
     assert not finished.cancel()
 
 
+def test_executor_callbacks_may_cancel(executor: Executor[TupleRow]) -> None:
+    """They are called by whoever cancels, and may call what they like."""
+    future = executor.submit(FOREVER)
+    launched(future)
+    calls: list[bool] = []
+    future.add_done_callback(lambda done: calls.append(done.cancel()))
+    canceller = Thread(target=future.cancel, daemon=True)
+    canceller.start()
+    canceller.join(DEADLINE)
+    assert not canceller.is_alive()
+    assert calls == [True]
+
+
 def test_executor_job_cancelled_by_another(executor: Executor[TupleRow], side: Connection) -> None:
     future = executor.submit(FOREVER)
     job = launched(future)

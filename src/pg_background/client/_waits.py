@@ -53,10 +53,12 @@ class Waits:
     def close(self) -> None:
         """Stop; whoever still waits is told."""
         self._watcher.closed = True
-        if self._watcher.listening:
-            with suppress(psycopg.Error), self._connections.lend() as connection:
-                connection.execute(NUDGE)
-        self._watcher.close()
+        try:
+            if self._watcher.listening:
+                with suppress(psycopg.Error), self._connections.lend() as connection:
+                    connection.execute(NUDGE)
+        finally:
+            self._watcher.close()
 
     def _begin_anew(self) -> None:
         # Whoever watched for the one before is not here.

@@ -52,11 +52,13 @@ class AsyncWaits:
     async def close(self) -> None:
         """Stop; whoever still waits is told."""
         self._watcher.closed = True
-        if self._watcher.listening:
-            with suppress(psycopg.Error):
-                async with self._connections.lend() as connection:
-                    await connection.execute(NUDGE)
-        await self._watcher.close()
+        try:
+            if self._watcher.listening:
+                with suppress(psycopg.Error):
+                    async with self._connections.lend() as connection:
+                        await connection.execute(NUDGE)
+        finally:
+            await self._watcher.close()
 
     def _begin_anew(self) -> None:
         # Whoever watched for the one before is not here.
