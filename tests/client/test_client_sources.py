@@ -199,6 +199,8 @@ def test_a_connection_that_was_interrupted_before_it_was_ready(
             "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
             "WHERE application_name = 'pg_background' AND datname = current_database()"
         )
+        with pytest.raises(ConnectionLost):
+            client.launch("SELECT 1")
         real = psycopg.Connection.execute
 
         def execute(connection: Any, query: Any, *arguments: Any, **options: Any) -> Any:
@@ -210,8 +212,7 @@ def test_a_connection_that_was_interrupted_before_it_was_ready(
         monkeypatch.setattr(psycopg.Connection, "execute", execute)
         with pytest.raises(LookupError):
             client.launch("SELECT 1")
-        channel = client.run("SELECT 1")
-        assert channel == [(1,)]
+        assert client.run("SELECT 1") == [(1,)]
         with client.session.connection() as connection:
             cursor = connection.execute("SELECT current_setting('pg_background.notify_channel')")
             assert cursor.fetchone() != ("",)
