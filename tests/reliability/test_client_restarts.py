@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pg_background import AsyncClient, Executor
+from pg_background.server import ServerError
 
 from ..support.fix_pooler import MakePooler
 from ..support.fix_server import FreshServer
@@ -39,7 +41,17 @@ def restart(server: Server, stop: Callable[[Server], object]) -> None:
     """End a server's life, and begin another at the same address."""
     port = server.cluster.postmaster().port
     stop(server)
-    server.cluster.start(port=port, settings={name: str(value) for name, value in server.settings.items()})
+    settings = {name: str(value) for name, value in server.settings.items()}
+    end = time.monotonic() + DEADLINE
+    while True:
+        try:
+            server.cluster.start(port=port, settings=settings)
+            return
+        except ServerError:
+            # What a killed postmaster leaves takes a moment to go.
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 async def at_work(

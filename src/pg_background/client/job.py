@@ -144,6 +144,7 @@ class Job(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
             ConnectionLost: the end can't be learned.
+            RuntimeError: the client was closed, or what asks for its jobs was cancelled.
         """
         return self._is_read() or self._await_end(timeout, progress) is not None
 
@@ -228,7 +229,8 @@ class Job(Generic[Row]):
     def add_done_callback(self, callback: Callable[[Job[Row]], object]) -> None:
         """Call it with this job when the job has ended, or at once if it has; what it returns is ignored.
 
-        It must not block: other jobs' ends wait meanwhile.
+        It is called once, also if the end can't be learned any more: the connection broke, or the client was
+        closed. It must not block: other jobs' ends wait meanwhile.
         """
         if self._is_read():
             callback(self)
