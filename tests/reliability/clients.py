@@ -8,7 +8,6 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from pg_background import AsyncClient, ConnectionLost, JobCancelled, JobLost
+from pg_background import AsyncClient, ConnectionLost, JobLost
 
 from ..support.calls import query
 from ..support.jobs import Connection
@@ -34,10 +33,7 @@ EFFECT = "INSERT INTO effects VALUES (%s) RETURNING n"
 
 #: What a client may raise when its server, or its connection, goes: docs/client.md.
 #: AdminShutdown is the error of a job whose process was told to end, where it could still say so.
-WHEN_ALL_GOES = (ConnectionLost, JobLost, JobCancelled, psycopg.errors.AdminShutdown)
-
-#: What a client may raise beside that, when it was closed or what waited was cancelled.
-WHEN_LEFT = (RuntimeError, asyncio.CancelledError, CancelledError)
+WHEN_ALL_GOES = (ConnectionLost, JobLost, psycopg.errors.AdminShutdown)
 
 
 class Told:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pg_background import AsyncClient, Executor
+from pg_background import AsyncClient, Executor, JobLost
 from pg_background.server import ServerError
 
 from ..support.fix_pooler import MakePooler
@@ -162,7 +162,7 @@ async def test_failover(fresh_pair: MakePair, tally: Tally, mode: str) -> None:
         with pytest.raises(WHEN_ALL_GOES):
             await asyncio.wait_for(old.result(), DEADLINE)
         await asyncio.to_thread(pair.promote)
-        with pytest.raises(WHEN_ALL_GOES):
+        with pytest.raises(JobLost):
             await asyncio.wait_for(old.result(), DEADLINE)
         new = await answer(client, told)
         rows = await asyncio.to_thread(pair.standby.execute, f"SELECT count(*) FROM effects WHERE n = {new}")
