@@ -29,6 +29,12 @@ pytestmark = pytest.mark.slow
 #: Tasks, or threads, that share a client.
 USERS = 6
 
+
+def rounds_of(extent: Extent) -> int:
+    """How often each test restarts what it is about, as there are several of them."""
+    return max(extent.crashes // 2, 1)
+
+
 #: A restarted server listens where it did.
 STOPS: dict[str, Callable[[Server], object]] = {
     "fast": lambda server: server.cluster.stop("fast"),
@@ -106,8 +112,8 @@ async def test_server_restarts(fresh_server: FreshServer, extent: Extent, tally:
     async def trouble(_: AsyncClient[Any]) -> None:
         await asyncio.to_thread(restart, server, STOPS[stop])
 
-    await at_work(server.dsn(), told, f"client {stop}", trouble, extent.crashes)
-    tally.faults(f"client: server restarted after {stop}", extent.crashes)
+    await at_work(server.dsn(), told, f"client {stop}", trouble, rounds_of(extent))
+    tally.faults(f"client: server restarted after {stop}", rounds_of(extent))
     told.check(tally)
     with server.connect() as conn:
         told.check_effects(conn, tally)
@@ -118,14 +124,14 @@ def test_executor_over_restarts(fresh_server: FreshServer, extent: Extent, tally
     """Each future ends once; the executor goes on."""
     server = fresh_server({"log_min_messages": "fatal"})
     server.psql(SET_UP)
-    told, before = Told(), Before()
+    told, before, chance = Told(), Before(), extents.chance("executor")
     with Executor(server.dsn(), max_workers=USERS) as executor:
-        for stop in list(STOPS.values()) * ((extent.crashes + 2) // 3):
+        for _ in range(rounds_of(extent)):
             futures = [executor.submit(EFFECT, [told.number()]) for _ in range(200)]
             for future in futures:
                 future.add_done_callback(told.callback())
             futures[0].exception(DEADLINE)
-            restart(server, stop)
+            restart(server, chance.choice(list(STOPS.values())))
             for future in futures:
                 error = future.exception(DEADLINE)
                 if error is None:
@@ -196,9 +202,9 @@ async def test_pooler_restarts(
         told.effects.add(number)
 
     await at_work(
-        make_conninfo(pooler.dsn, dbname="postgres"), told, f"pooler {stop}", trouble, extent.crashes
+        make_conninfo(pooler.dsn, dbname="postgres"), told, f"pooler {stop}", trouble, rounds_of(extent)
     )
-    tally.faults(f"client: pooler ended by {stop}", extent.crashes)
+    tally.faults(f"client: pooler ended by {stop}", rounds_of(extent))
     told.check(tally)
     with server.connect() as conn:
         told.check_effects(conn, tally)
