@@ -132,9 +132,11 @@ class Watcher:
         self.closed = True
         self.wake.set()
         try:
-            for task in (self._asking, self._hearing):
-                if task is not None:
-                    join(task)
+            if self._asking is not None:
+                join(self._asking)
+            # Afterwards: the other one begins it.
+            if self._hearing is not None:
+                join(self._hearing)
         finally:
             self._settle_all(self._why_in_vain())
 

@@ -131,9 +131,11 @@ class AsyncWatcher:
         self.closed = True
         self.wake.set()
         try:
-            for task in (self._asking, self._hearing):
-                if task is not None:
-                    await ajoin(task)
+            if self._asking is not None:
+                await ajoin(self._asking)
+            # Afterwards: the other one begins it.
+            if self._hearing is not None:
+                await ajoin(self._hearing)
         finally:
             self._settle_all(self._why_in_vain())
 
