@@ -7,7 +7,7 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -36,6 +36,16 @@ EFFECT = "INSERT INTO effects VALUES (%s) RETURNING n"
 WHEN_ALL_GOES = (ConnectionLost, JobLost, psycopg.errors.AdminShutdown)
 
 
+class Callback:
+    """Counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, _: object) -> None:
+        self.calls += 1
+
+
 class Told:
     """What the users of clients were told: each of their threads and tasks writes into it."""
 
@@ -44,7 +54,7 @@ class Told:
         self.effects: set[int] = set()
         self.errors: Counter[str] = Counter()
         self.unexpected: list[BaseException] = []
-        self._calls: list[list[int]] = []
+        self._callbacks: list[Callback] = []
         self._numbers = count(1)
 
     def number(self) -> int:
@@ -57,18 +67,22 @@ class Told:
         if not isinstance(error, expected):
             self.unexpected.append(error)
 
-    def callback(self) -> Callable[[object], None]:
+    def callback(self) -> Callback:
         """Return what is to be called once."""
-        calls: list[int] = []
-        self._calls.append(calls)
-        return lambda _: calls.append(1)
+        made = Callback()
+        self.expect(made)
+        return made
+
+    def expect(self, callback: Callback) -> None:
+        """Expect that it is called once."""
+        self._callbacks.append(callback)
 
     def check(self, tally: Tally) -> None:
         """Each exception was of a documented kind, and each callback was called once."""
         assert not self.unexpected, self.unexpected
-        called = Counter(len(calls) for calls in self._calls)
+        called = Counter(callback.calls for callback in self._callbacks)
         assert called.keys() <= {1}, f"callbacks by how often they were called: {called}"
-        tally.add("client: callbacks called", len(self._calls))
+        tally.add("client: callbacks called", len(self._callbacks))
         for kind, times in self.errors.items():
             tally.add(f"client: {kind}", times)
 

@@ -19,7 +19,7 @@ from pg_background import AsyncClient, AsyncJob, Client, Executor, JobCancelled
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
 from . import extent as extents
-from .clients import DEADLINE, Before, Told, assert_all_have_handles
+from .clients import DEADLINE, Before, Callback, Told, assert_all_have_handles
 from .extent import Extent
 from .tally import Tally
 
@@ -149,7 +149,10 @@ def test_interrupted_calls(
 
         def in_a_block() -> None:
             with client.launch(SHORT, [0.05], label=label, on_full="queue") as job:
-                job.add_done_callback(told.callback())
+                callback = Callback()
+                job.add_done_callback(callback)
+                # Not before: that may be interrupted too.
+                told.expect(callback)
                 job.wait()
 
         calls: list[Callable[[], Any]] = [

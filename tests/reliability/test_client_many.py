@@ -29,7 +29,13 @@ WHERE application_name = 'pg_background' AND backend_type = 'client backend'
 @pytest.fixture
 def roomy(fresh_server: FreshServer) -> Server:
     """A server that has room for them all."""
-    return fresh_server({"pg_background.max_jobs": 2 * JOBS, "log_min_messages": "fatal"})
+    return fresh_server(
+        {
+            "pg_background.max_jobs": 2 * JOBS,
+            "pg_background.job_memory": "128MB",
+            "log_min_messages": "fatal",
+        }
+    )
 
 
 async def test_gathered(roomy: Server, tally: Tally) -> None:
