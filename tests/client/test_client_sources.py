@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 from sqlalchemy import create_engine
 
@@ -243,23 +240,3 @@ def test_a_connection_that_was_left_busy_is_replaced(place: Place) -> None:
         with client.session.connection() as connection:
             connection.pgconn.send_query(b"SELECT 1")
         assert client.run("SELECT 1") == [(1,)]
-
-
-def test_a_connection_that_breaks_between_pages(client: Client[TupleRow], side: Connection) -> None:
-    """Nothing of it is left open, of which psycopg would warn."""
-    job = client.launch("SELECT generate_series(1, 5000)")
-    pages = job.fetch(1000)
-    assert len(next(pages)) == 1000
-    side.execute(
-        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
-        "WHERE application_name = 'pg_background' AND state = 'idle in transaction' "
-        "AND datname = current_database()"
-    )
-    with pytest.raises(ConnectionLost):
-        pages.close()
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        del pages
-        gc.collect()
-    assert [str(warning.message) for warning in said if "still open" in str(warning.message)] == []
-    assert client.run("SELECT 1") == [(1,)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -12,7 +10,6 @@ import psycopg
 import pytest
 import pytest_asyncio
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -245,25 +242,3 @@ async def test_a_connection_that_was_left_busy_is_replaced(place: Place) -> None
         async with client.session.connection() as connection:
             connection.pgconn.send_query(b"SELECT 1")
         assert await client.run("SELECT 1") == [(1,)]
-
-
-async def test_a_connection_that_breaks_between_pages(
-    aclient: AsyncClient[TupleRow], side: Connection
-) -> None:
-    """Nothing of it is left open, of which psycopg would warn."""
-    job = await aclient.launch("SELECT generate_series(1, 5000)")
-    pages = job.fetch(1000)
-    assert len(await anext(pages)) == 1000
-    side.execute(
-        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
-        "WHERE application_name = 'pg_background' AND state = 'idle in transaction' "
-        "AND datname = current_database()"
-    )
-    with pytest.raises(ConnectionLost):
-        await pages.aclose()
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        del pages
-        gc.collect()
-    assert [str(warning.message) for warning in said if "still open" in str(warning.message)] == []
-    assert await aclient.run("SELECT 1") == [(1,)]

@@ -44,8 +44,9 @@ class AsyncWaits:
         """
         self._connections.move_here()
         watcher = self._watcher
-        # In a forked child, and in another event loop, nobody watches for the former one.
-        if earlier is not None and (earlier.watcher is watcher or earlier.over.is_set()):
+        # In a forked child, and in another event loop, nobody watches for the former one, and that it ended
+        # there is no error here.
+        if earlier is not None and (earlier.watcher is watcher or earlier.outcome is not None):
             return earlier
         return watcher.add(handle, is_notified=is_notified)
 
