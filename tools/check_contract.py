@@ -1,4 +1,4 @@
-"""Check that every promise of docs/contract.md has a test: `python -m tools.check_contract`."""
+"""Check that what docs/contract.md and SECURITY.md promise has tests: `python -m tools.check_contract`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "contract.md"
+PAGES = (PAGE, ROOT / "SECURITY.md")
 TESTS = ROOT / "tests"
 
 #: What stands for the tests of a promise that is still to be kept.
@@ -30,11 +31,16 @@ class Promise:
 
 
 def promises(page: str) -> Iterator[Promise]:
-    """Yield the rows of all tables."""
+    """Yield the rows of all tables that say what proves them."""
+    is_head, has_proofs = True, False
     for number, line in enumerate(page.splitlines(), 1):
+        if not line.startswith("|"):
+            is_head = True
+            continue
         cells = [cell.strip() for cell in line.split("|")]
-        is_row = line.startswith("|") and not set(line) <= set("|-: ")
-        if is_row and cells[1:-1] != ["promise", "proved by"]:
+        if is_head:
+            is_head, has_proofs = False, cells[2:-1] == ["proved by"]
+        elif has_proofs and not set(line) <= set("|-: "):
             yield Promise(number, cells[1], " ".join(cells[2:-1]))
 
 
@@ -75,9 +81,9 @@ def main() -> None:
     """Say what is wrong, or how many promises are kept."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.parse_args()
-    if wrong := check():
+    if wrong := [error for page in PAGES for error in check(page)]:
         sys.exit("\n".join(wrong))
-    rows = list(promises(PAGE.read_text()))
+    rows = [row for page in PAGES for row in promises(page.read_text())]
     pending = sum(row.proof == PENDING for row in rows)
     print(f"{len(rows) - pending} promises have their tests, {pending} are pending")
 

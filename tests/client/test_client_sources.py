@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 from sqlalchemy import create_engine
 
 from pg_background import Client, ConnectionLost
+from pg_background.client.statements import NOTIFY_ENDS
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -180,3 +181,62 @@ def test_a_broken_connection_that_cannot_be(place: Place, side: Connection) -> N
             assert caught.value.job_continues is None
         with Client.connect(place.dsn()) as another:
             assert (another.attach(job.handle).result()).rowcount == 1
+
+
+def test_an_engine_without_a_server(place: Place) -> None:
+    """The error is psycopg's, as with other sources."""
+    engine = create_engine(place.url("postgresql+psycopg").replace(f"/{place.database}?", "/nowhere?"))
+    with pytest.raises(psycopg.OperationalError, match='"nowhere" does not exist'):
+        Client.connect(engine)
+
+
+def test_a_connection_that_was_interrupted_before_it_was_ready(
+    place: Place, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over it jobs would not tell of their ends."""
+    with Client.connect(place.dsn()) as client:
+        side.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+            "WHERE application_name = 'pg_background' AND datname = current_database()"
+        )
+        with pytest.raises(ConnectionLost):
+            client.launch("SELECT 1")
+        real = psycopg.Connection.execute
+
+        def execute(connection: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+            if query == NOTIFY_ENDS:
+                monkeypatch.undo()
+                raise LookupError
+            return real(connection, query, *arguments, **options)
+
+        monkeypatch.setattr(psycopg.Connection, "execute", execute)
+        with pytest.raises(LookupError):
+            client.launch("SELECT 1")
+        assert client.run("SELECT 1") == [(1,)]
+        with client.session.connection() as connection:
+            cursor = connection.execute("SELECT current_setting('pg_background.notify_channel')")
+            assert cursor.fetchone() != ("",)
+
+
+def test_a_client_that_is_closed_while_it_connects(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(place.dsn())
+    opened = []
+    real = psycopg.Connection.connect
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        opened.append(real(*arguments, **options))
+        client.close()
+        return opened[0]
+
+    monkeypatch.setattr(psycopg.Connection, "connect", connect)
+    with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
+        client.run("SELECT 1")
+    assert [connection.closed for connection in opened] == [True]
+
+
+def test_a_connection_that_was_left_busy_is_replaced(place: Place) -> None:
+    """As by somebody who was interrupted again while psycopg ended the statement."""
+    with Client.connect(place.dsn()) as client:
+        with client.session.connection() as connection:
+            connection.pgconn.send_query(b"SELECT 1")
+        assert client.run("SELECT 1") == [(1,)]

@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from pg_background import AsyncClient, ConnectionLost
+from pg_background.client.statements import NOTIFY_ENDS
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -180,3 +181,64 @@ async def test_a_broken_connection_that_cannot_be(place: Place, side: Connection
             assert caught.value.job_continues is None
         async with await AsyncClient.connect(place.dsn()) as another:
             assert (await another.attach(job.handle).result()).rowcount == 1
+
+
+async def test_an_engine_without_a_server(place: Place) -> None:
+    """The error is psycopg's, as with other sources."""
+    engine = create_async_engine(place.url("postgresql+psycopg").replace(f"/{place.database}?", "/nowhere?"))
+    with pytest.raises(psycopg.OperationalError, match='"nowhere" does not exist'):
+        await AsyncClient.connect(engine)
+
+
+async def test_a_connection_that_was_interrupted_before_it_was_ready(
+    place: Place, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over it jobs would not tell of their ends."""
+    async with await AsyncClient.connect(place.dsn()) as client:
+        side.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+            "WHERE application_name = 'pg_background' AND datname = current_database()"
+        )
+        with pytest.raises(ConnectionLost):
+            await client.launch("SELECT 1")
+        real = psycopg.AsyncConnection.execute
+
+        async def execute(connection: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+            if query == NOTIFY_ENDS:
+                monkeypatch.undo()
+                raise LookupError
+            return await real(connection, query, *arguments, **options)
+
+        monkeypatch.setattr(psycopg.AsyncConnection, "execute", execute)
+        with pytest.raises(LookupError):
+            await client.launch("SELECT 1")
+        assert await client.run("SELECT 1") == [(1,)]
+        async with client.session.connection() as connection:
+            cursor = await connection.execute("SELECT current_setting('pg_background.notify_channel')")
+            assert await cursor.fetchone() != ("",)
+
+
+async def test_a_client_that_is_closed_while_it_connects(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AsyncClient(place.dsn())
+    opened = []
+    real = psycopg.AsyncConnection.connect
+
+    async def connect(*arguments: Any, **options: Any) -> Any:
+        opened.append(await real(*arguments, **options))
+        await client.close()
+        return opened[0]
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect)
+    with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
+        await client.run("SELECT 1")
+    assert [connection.closed for connection in opened] == [True]
+
+
+async def test_a_connection_that_was_left_busy_is_replaced(place: Place) -> None:
+    """As by somebody who was interrupted again while psycopg ended the statement."""
+    async with await AsyncClient.connect(place.dsn()) as client:
+        async with client.session.connection() as connection:
+            connection.pgconn.send_query(b"SELECT 1")
+        assert await client.run("SELECT 1") == [(1,)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -10,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, AsyncJob
 
+from ..support.fix_client import Place
 from ..support.fix_db import Connection
 from ..support.jobs import FOREVER, closed_gate
 from ..support.waiting import wait_until_sql
@@ -118,3 +120,83 @@ async def test_cancelling_at_any_moment_leaves_no_job(
         with pytest.raises(asyncio.CancelledError):
             await task
     wait_until_sql(side, ALIVE, [label], expected=0)
+
+
+async def test_cancelling_all_tasks_leaves_no_wait_in_vain(aclient: AnyClient, side: Connection) -> None:
+    """Also what asks the server for the client's jobs is a task."""
+    with closed_gate(side) as gate:
+        job = await aclient.launch(gate.sql)
+        callbacks: list[AsyncJob[TupleRow]] = []
+        job.add_done_callback(callbacks.append)
+        assert not await job.wait(0.05)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert others
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others)
+        assert callbacks == [job]
+        with pytest.raises(RuntimeError, match="was cancelled while it waited"):
+            await job.wait()
+        assert not await job.wait(0.01)
+    assert await job.wait()
+
+
+async def test_cancelling_close_closes_all_the_same(place: Place, side: Connection) -> None:
+    client = await AsyncClient.connect(place.dsn())
+    with closed_gate(side) as gate:
+        job = await client.launch(gate.sql)
+        waiting = asyncio.ensure_future(job.wait())
+        assert not await job.wait(0.01)
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        with pytest.raises(RuntimeError, match="the client was closed"):
+            await waiting
+    connection = client.session._connections.source._connection  # type: ignore[attr-defined]
+    assert connection.closed
+
+
+@pytest.mark.parametrize("leave", ["block", "map"])
+async def test_cancelling_again_leaves_no_job(aclient: AnyClient, side: Connection, leave: str) -> None:
+    """What ends the jobs is not cancelled with the rest."""
+    label = f"cancelled again in {leave}"
+
+    async def work() -> None:
+        if leave == "block":
+            async with await aclient.launch(FOREVER, label=label) as job:
+                await job.wait()
+        else:
+            async for _ in aclient.map("SELECT pg_sleep(%s)", [3600] * 4, concurrency=4, label=label):
+                pass
+
+    task = asyncio.ensure_future(work())
+    while side.execute(ALIVE, [label]).fetchone() != (1 if leave == "block" else 4,):
+        await asyncio.sleep(0.005)
+    # Each at another step of the end.
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+    assert task.cancelled()
+    wait_until_sql(side, ALIVE, [label], expected=0)
+
+
+async def test_asking_again_while_others_still_learn_that_it_failed(place: Place, side: Connection) -> None:
+    async with await AsyncClient.connect(place.dsn()) as client:
+        with closed_gate(side) as gate:
+            job = await client.launch(f"{gate.sql}; SELECT 1")
+
+            async def insist() -> int:
+                with suppress(RuntimeError):
+                    await job.wait()
+                value: int = (await job.result()).value()
+                return value
+
+            first = asyncio.ensure_future(insist())
+            others = [asyncio.ensure_future(job.wait()) for _ in range(2)]
+            assert not await job.wait(0.01)
+            client.session._waits._watcher.fail(job.handle, RuntimeError("a fault"))
+            # They learn it when the first one has asked again.
+            ends = await asyncio.gather(*others, return_exceptions=True)
+            assert [str(end) for end in ends] == ["a fault"] * 2
+        assert await first == 1

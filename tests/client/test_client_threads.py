@@ -209,8 +209,8 @@ def test_executor_cancel_during_the_launch(
         wait_for_state(side, jobs[0], "canceled")
         assert futures[0].cancelled()
     finally:
-        # The executor waits for it.
-        side.execute("SELECT pg_background_cancel(%s, %s)", jobs[0].handle)
+        # The executor waits for it, and may have read how it ended.
+        jobs[0].cancel_quietly()
 
 
 def test_executor_cancel_while_it_runs(executor: Executor[TupleRow], side: Connection) -> None:
@@ -224,6 +224,19 @@ def test_executor_cancel_while_it_runs(executor: Executor[TupleRow], side: Conne
     finished = executor.submit("SELECT 1")
     assert finished.result(DEADLINE) == [(1,)]
     assert not finished.cancel()
+
+
+def test_executor_callbacks_may_cancel(executor: Executor[TupleRow]) -> None:
+    """They are called by whoever cancels, and may call what they like."""
+    future = executor.submit(FOREVER)
+    launched(future)
+    calls: list[bool] = []
+    future.add_done_callback(lambda done: calls.append(done.cancel()))
+    canceller = Thread(target=future.cancel, daemon=True)
+    canceller.start()
+    canceller.join(DEADLINE)
+    assert not canceller.is_alive()
+    assert calls == [True]
 
 
 def test_executor_job_cancelled_by_another(executor: Executor[TupleRow], side: Connection) -> None:

@@ -28,6 +28,9 @@ FROM pg_stat_activity AS a WHERE application_name = 'pg_background' AND backend_
 AND datname = current_database()
 """
 
+#: Those that only listen.
+LISTENING = f"{SESSIONS} AND query LIKE 'LISTEN%'"
+
 #: Those at work, or with a snapshot or a lock: none, but for the moment of a question.
 AT_WORK = f"""
 SELECT count(*) {SESSIONS}
@@ -94,9 +97,11 @@ def test_a_listener_that_is_lost(
     with closed_gate(side) as gate:
         job = client.launch(gate.sql)
         listening(client, job)
-        side.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS} AND query LIKE 'LISTEN%'".encode())
-        while client.session.is_listening:
+        side.execute(f"SELECT pg_terminate_backend(pid, 60000) {LISTENING}".encode())
+        # Another one comes.
+        while side.execute(f"SELECT count(*) {LISTENING}".encode()).fetchone() == (0,):
             assert not job.wait(0.01)
+        listening(client, job)
     assert job.wait()
 
 
@@ -243,6 +248,37 @@ def test_closing_tells_who_waits(place: Place, side: Connection) -> None:
             job.wait()
         with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
             client.run("SELECT 1")
+
+
+def test_a_wait_that_begins_when_the_client_is_closed(place: Place, side: Connection) -> None:
+    calls: list[Job[TupleRow]] = []
+    with closed_gate(side) as gate:
+        client = Client.connect(place.dsn())
+        job = client.launch(gate.sql)
+        client.close()
+        job.add_done_callback(calls.append)
+        with pytest.raises(RuntimeError, match="the client was closed"):
+            job.wait()
+    assert calls == [job]
+
+
+def test_a_callback_that_fails_takes_none_from_the_others(client: AnyClient) -> None:
+    """Also one that raises what ends a thread."""
+
+    class EndOfThreadError(BaseException):
+        pass
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    watch = Watch(client.session._waits._watcher, is_notified=False)
+    calls: list[str] = []
+    watch.when_over(lambda: fail(LookupError()))
+    watch.when_over(lambda: fail(EndOfThreadError()))
+    watch.when_over(lambda: calls.append("called"))
+    with pytest.raises(EndOfThreadError):
+        watch.settle(None, RuntimeError("over"))
+    assert calls == ["called"]
 
 
 def test_what_was_told_of_a_job_stays(client: AnyClient) -> None:

@@ -27,6 +27,9 @@ FROM pg_stat_activity AS a WHERE application_name = 'pg_background' AND backend_
 AND datname = current_database()
 """
 
+#: Those that only listen.
+LISTENING = f"{SESSIONS} AND query LIKE 'LISTEN%'"
+
 #: Those at work, or with a snapshot or a lock: none, but for the moment of a question.
 AT_WORK = f"""
 SELECT count(*) {SESSIONS}
@@ -94,9 +97,11 @@ async def test_a_listener_that_is_lost(
     with closed_gate(side) as gate:
         job = await aclient.launch(gate.sql)
         await listening(aclient, job)
-        side.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS} AND query LIKE 'LISTEN%'".encode())
-        while aclient.session.is_listening:
+        side.execute(f"SELECT pg_terminate_backend(pid, 60000) {LISTENING}".encode())
+        # Another one comes.
+        while side.execute(f"SELECT count(*) {LISTENING}".encode()).fetchone() == (0,):
             assert not await job.wait(0.01)
+        await listening(aclient, job)
     assert await job.wait()
 
 
@@ -243,6 +248,37 @@ async def test_closing_tells_who_waits(place: Place, side: Connection) -> None:
             await job.wait()
         with pytest.raises(psycopg.InterfaceError, match="the client is closed"):
             await client.run("SELECT 1")
+
+
+async def test_a_wait_that_begins_when_the_client_is_closed(place: Place, side: Connection) -> None:
+    calls: list[AsyncJob[TupleRow]] = []
+    with closed_gate(side) as gate:
+        client = await AsyncClient.connect(place.dsn())
+        job = await client.launch(gate.sql)
+        await client.close()
+        job.add_done_callback(calls.append)
+        with pytest.raises(RuntimeError, match="the client was closed"):
+            await job.wait()
+    assert calls == [job]
+
+
+async def test_a_callback_that_fails_takes_none_from_the_others(aclient: AnyClient) -> None:
+    """Also one that raises what ends a thread."""
+
+    class EndOfThreadError(BaseException):
+        pass
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    watch = AsyncWatch(aclient.session._waits._watcher, is_notified=False)
+    calls: list[str] = []
+    watch.when_over(lambda: fail(LookupError()))
+    watch.when_over(lambda: fail(EndOfThreadError()))
+    watch.when_over(lambda: calls.append("called"))
+    with pytest.raises(EndOfThreadError):
+        watch.settle(None, RuntimeError("over"))
+    assert calls == ["called"]
 
 
 async def test_what_was_told_of_a_job_stays(aclient: AnyClient) -> None:

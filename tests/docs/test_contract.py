@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.check_contract import PAGE, check, promises
+from tools.check_contract import PAGE, PAGES, ROOT, TESTS, Promise, check, errors_of, promises
 
 from ..support.calls import query
 from ..support.fix_db import Connection
@@ -31,8 +31,22 @@ def found(tests: Path, *rows: str) -> list[str]:
     return check(page, tests)
 
 
-def test_the_page() -> None:
-    assert check() == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_page(page: Path) -> None:
+    assert check(page) == []
+
+
+def test_tables_of_something_else_are_none_of_it(tests: Path) -> None:
+    assert (
+        found(tests, "| right | `one::it` |", "", "| actor | trusted with |", "|---|---|", "| a | b |") == []
+    )
+
+
+def test_names_outside_of_tables_in_security_md() -> None:
+    """They are tests too."""
+    text = (ROOT / "SECURITY.md").read_text()
+    names = ", ".join(f"`{name}`" for name in re.findall(r"`(\w+::\w+)`", text))
+    assert list(errors_of(Promise(1, "all", names), TESTS)) == []
 
 
 def test_rows_that_are_right(tests: Path) -> None:

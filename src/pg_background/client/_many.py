@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._deadline import Deadline
-from .acompat import Event, Yields, wait_event
+from .acompat import Event, Yields, shielded, wait_event
 from .bars import BAR_SECONDS, Display, ProgressDisplay, bars
 from .job import Job
 from .query import Params, params_of
@@ -79,8 +79,12 @@ def results_in_order(
             yield ahead[0].result()
             ahead.popleft()
     finally:
-        for job in ahead:
-            job.discard()
+        shielded(lambda: _discard_all(ahead))
+
+
+def _discard_all(jobs: Iterable[Job[Any]]) -> None:
+    for job in jobs:
+        job.discard()
 
 
 def as_they_end(jobs: Iterable[AnyJob], timeout: float | None) -> Yields[AnyJob]:

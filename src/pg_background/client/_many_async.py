@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._deadline import Deadline
-from .acompat import AEvent, AYields, await_event
+from .acompat import AEvent, AYields, ashielded, await_event
 from .bars import BAR_SECONDS, Display, ProgressDisplay, bars
 from .job_async import AsyncJob
 from .query import Params, params_of
@@ -78,8 +78,12 @@ async def results_in_order(
             yield await ahead[0].result()
             ahead.popleft()
     finally:
-        for job in ahead:
-            await job.discard()
+        await ashielded(lambda: _discard_all(ahead))
+
+
+async def _discard_all(jobs: Iterable[AsyncJob[Any]]) -> None:
+    for job in jobs:
+        await job.discard()
 
 
 async def as_they_end(jobs: Iterable[AnyJob], timeout: float | None) -> AYields[AnyJob]:

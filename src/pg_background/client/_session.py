@@ -43,8 +43,10 @@ class Session:
             # All that there is to close is the parent's.
             return
         self._connections.move_here()
-        self._waits.close()
-        self._connections.close()
+        try:
+            self._waits.close()
+        finally:
+            self._connections.close()
 
     # ---- connections
 

@@ -42,8 +42,10 @@ class AsyncSession:
             # All that there is to close is the parent's.
             return
         self._connections.move_here()
-        await self._waits.close()
-        await self._connections.close()
+        try:
+            await self._waits.close()
+        finally:
+            await self._connections.close()
 
     # ---- connections
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import psycopg
@@ -105,11 +105,23 @@ class DsnSource:
     def shared(self) -> Iterator[Connection]:
         """See `Source`."""
         with self._lock:
+            if self._connection is not None and _is_stuck(self._connection):
+                self._connection.close()
             if self._connection is None or self._connection.closed:
-                self._connection = self._open()
-                if self.can_listen:
-                    self._connection.execute(NOTIFY_ENDS)
+                self._connection = self._opened()
             yield self._connection
+
+    def _opened(self) -> Connection:
+        """Return a new connection that is ready for use."""
+        connection = self._open()
+        try:
+            if self.can_listen:
+                connection.execute(NOTIFY_ENDS)
+        except BaseException:
+            # Interrupted here, it would not tell of the jobs that it launches.
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def private(self) -> Iterator[Connection]:
@@ -140,10 +152,19 @@ class DsnSource:
         self._lock = Lock()
 
     def _open(self) -> Connection:
+        self._require_open()
+        connection: Connection = psycopg.Connection.connect(self._dsn, **self._parameters)
+        try:
+            self._require_open()
+        except psycopg.InterfaceError:
+            # It was closed meanwhile, and nobody would close this one.
+            connection.close()
+            raise
+        return connection
+
+    def _require_open(self) -> None:
         if self._closed:
             raise psycopg.InterfaceError("the client is closed")
-        connection: Connection = psycopg.Connection.connect(self._dsn, **self._parameters)
-        return connection
 
 
 class ConnectionSource:
@@ -244,7 +265,9 @@ class EngineSource:
     @contextmanager
     def shared(self) -> Iterator[Connection]:
         """See `Source`."""
-        with self._engine.connect() as borrowed:
+        with ExitStack() as stack:
+            with _errors_of_the_driver():
+                borrowed = stack.enter_context(self._engine.connect())
             raw = borrowed.connection
             connection = raw.driver_connection
             assert isinstance(connection, psycopg.Connection)
@@ -264,6 +287,24 @@ class EngineSource:
 
     def close(self) -> None:
         """See `Source`."""
+
+
+@contextmanager
+def _errors_of_the_driver() -> Iterator[None]:
+    """Raise psycopg's errors as those that they are, without SQLAlchemy's around them."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from error
+        raise
+
+
+def _is_stuck(connection: Connection) -> bool:
+    """Whether it is busy with a statement that nobody awaits: its caller was interrupted twice."""
+    return connection.info.transaction_status == TransactionStatus.ACTIVE
 
 
 @contextmanager

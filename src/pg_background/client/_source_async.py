@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import psycopg
@@ -104,11 +104,23 @@ class AsyncDsnSource:
     async def shared(self) -> AsyncIterator[AsyncConnection]:
         """See `AsyncSource`."""
         async with self._lock:
+            if self._connection is not None and _is_stuck(self._connection):
+                await self._connection.close()
             if self._connection is None or self._connection.closed:
-                self._connection = await self._open()
-                if self.can_listen:
-                    await self._connection.execute(NOTIFY_ENDS)
+                self._connection = await self._opened()
             yield self._connection
+
+    async def _opened(self) -> AsyncConnection:
+        """Return a new connection that is ready for use."""
+        connection = await self._open()
+        try:
+            if self.can_listen:
+                await connection.execute(NOTIFY_ENDS)
+        except BaseException:
+            # Interrupted here, it would not tell of the jobs that it launches.
+            await connection.close()
+            raise
+        return connection
 
     @asynccontextmanager
     async def private(self) -> AsyncIterator[AsyncConnection]:
@@ -139,10 +151,19 @@ class AsyncDsnSource:
         self._lock = ALock()
 
     async def _open(self) -> AsyncConnection:
+        self._require_open()
+        connection: AsyncConnection = await psycopg.AsyncConnection.connect(self._dsn, **self._parameters)
+        try:
+            self._require_open()
+        except psycopg.InterfaceError:
+            # It was closed meanwhile, and nobody would close this one.
+            await connection.close()
+            raise
+        return connection
+
+    def _require_open(self) -> None:
         if self._closed:
             raise psycopg.InterfaceError("the client is closed")
-        connection: AsyncConnection = await psycopg.AsyncConnection.connect(self._dsn, **self._parameters)
-        return connection
 
 
 class AsyncConnectionSource:
@@ -243,7 +264,9 @@ class AsyncEngineSource:
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncConnection]:
         """See `AsyncSource`."""
-        async with self._engine.connect() as borrowed:
+        async with AsyncExitStack() as stack:
+            with _errors_of_the_driver():
+                borrowed = await stack.enter_async_context(self._engine.connect())
             raw = await borrowed.get_raw_connection()  # sync: raw = borrowed.connection
             connection = raw.driver_connection
             assert isinstance(connection, psycopg.AsyncConnection)
@@ -263,6 +286,24 @@ class AsyncEngineSource:
 
     async def close(self) -> None:
         """See `AsyncSource`."""
+
+
+@contextmanager
+def _errors_of_the_driver() -> Iterator[None]:
+    """Raise psycopg's errors as those that they are, without SQLAlchemy's around them."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from error
+        raise
+
+
+def _is_stuck(connection: AsyncConnection) -> bool:
+    """Whether it is busy with a statement that nobody awaits: its caller was interrupted twice."""
+    return connection.info.transaction_status == TransactionStatus.ACTIVE
 
 
 @asynccontextmanager

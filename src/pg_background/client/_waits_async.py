@@ -44,19 +44,22 @@ class AsyncWaits:
         """
         self._connections.move_here()
         watcher = self._watcher
-        # In a forked child, and in another event loop, nobody watches for the former one.
-        if earlier is not None and (earlier.watcher is watcher or earlier.over.is_set()):
+        # In a forked child, and in another event loop, nobody watches for the former one, and that it ended
+        # there is no error here.
+        if earlier is not None and (earlier.watcher is watcher or earlier.outcome is not None):
             return earlier
         return watcher.add(handle, is_notified=is_notified)
 
     async def close(self) -> None:
         """Stop; whoever still waits is told."""
         self._watcher.closed = True
-        if self._watcher.listening:
-            with suppress(psycopg.Error):
-                async with self._connections.lend() as connection:
-                    await connection.execute(NUDGE)
-        await self._watcher.close()
+        try:
+            if self._watcher.listening:
+                with suppress(psycopg.Error):
+                    async with self._connections.lend() as connection:
+                        await connection.execute(NUDGE)
+        finally:
+            await self._watcher.close()
 
     def _begin_anew(self) -> None:
         # Whoever watched for the one before is not here.

@@ -59,12 +59,19 @@ class Watch:
             self.outcome, self.error = outcome, error
             self.over.set()
             callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        self._call(callbacks)
+
+    def _call(self, callbacks: list[Callback]) -> None:
+        """Call each, whatever the others do."""
+        for number, callback in enumerate(callbacks, 1):
             try:
                 callback()
             except Exception:
                 # As with concurrent.futures: one caller's mistake is not the others'.
                 _logger.exception("a callback of a finished job failed")
+            except BaseException:
+                self._call(callbacks[number:])
+                raise
 
 
 class Watcher:
@@ -98,6 +105,10 @@ class Watcher:
             is_notified: whether the server gives notice when it ends.
         """
         with self._mutex:
+            if self.closed:
+                watch = Watch(self, is_notified)
+                watch.settle(None, self._why_in_vain())
+                return watch
             watch = self._open.setdefault(handle, Watch(self, is_notified))
             if self._asking is None:
                 self._asking = spawn("pg_background wait", self._run)
@@ -120,18 +131,36 @@ class Watcher:
         """Stop; whoever still waits is told."""
         self.closed = True
         self.wake.set()
-        for task in (self._asking, self._hearing):
-            if task is not None:
-                join(task)
-        self._settle_all(RuntimeError("the client was closed while it waited for the job"))
+        try:
+            if self._asking is not None:
+                join(self._asking)
+            # Afterwards: the other one begins it.
+            if self._hearing is not None:
+                join(self._hearing)
+        finally:
+            self._settle_all(self._why_in_vain())
 
     def _hear(self) -> None:
         try:
             self._listen(self)
         finally:
+            if self.listening:
+                # Its connection broke: the next long wait has another one.
+                self._hearing = None
             self.listening = False
 
     def _run(self) -> None:
+        try:
+            self._ask_until_none_is_open()
+        except BaseException:
+            # Who waits must not do so for ever: whoever cancels all tasks cancels this one too, and a
+            # callback may raise what ends a thread.
+            with self._mutex:
+                self._asking = None
+            self._settle_all(self._why_in_vain())
+            raise
+
+    def _ask_until_none_is_open(self) -> None:
         pause = SOON
         while (handles := self._still_open()) and not self.closed:
             self.wake.clear()
@@ -163,6 +192,13 @@ class Watcher:
     def _take(self, handle: Handle) -> Watch | None:
         with self._mutex:
             return self._open.pop(handle, None)
+
+    def _why_in_vain(self) -> RuntimeError:
+        return RuntimeError(
+            "the client was closed while it waited for the job"
+            if self.closed
+            else "what asks for the client's jobs was cancelled while it waited for the job"
+        )
 
     def _settle_all(self, error: Exception) -> None:
         with self._mutex:

@@ -88,7 +88,18 @@ def wait_event(event: threading.Event, timeout: float | None) -> bool:
 
 async def ashielded(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run it to its end even if the caller is cancelled meanwhile."""
-    await asyncio.shield(function())
+    task = asyncio.ensure_future(function())
+    interruption: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            interruption = error
+    if interruption is not None:
+        # What has become of it is of less weight, and is looked at so that asyncio does not complain.
+        _ = task.cancelled() or task.exception()
+        raise interruption
+    task.result()
 
 
 def shielded(function: Callable[[], None]) -> None:

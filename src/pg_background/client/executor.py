@@ -38,8 +38,9 @@ class JobFuture(concurrent.futures.Future[Result[Row]], Generic[Row]):
 
     def cancel(self) -> bool:
         """Cancel the job; False if it has ended. It is over when the server has stopped it."""
+        # Not under the mutex: it calls what was added by add_done_callback().
+        cancelled = super().cancel()
         with self._mutex:
-            cancelled = super().cancel()
             job = self.job
         if cancelled and job is not None:
             job.cancel_quietly()
@@ -59,9 +60,8 @@ class JobFuture(concurrent.futures.Future[Result[Row]], Generic[Row]):
 
     def end(self, result: Result[Row] | None, error: BaseException | None) -> None:
         """Say how it ended, for the executor; that is no news if it was cancelled."""
-        with self._mutex:
-            if not self.set_running_or_notify_cancel():
-                return
+        if not self.set_running_or_notify_cancel():
+            return
         if error is not None:
             self.set_exception(error)
         else:

@@ -143,27 +143,9 @@ class AsyncJob(Generic[Row]):
         Raises:
             JobLost: the server does not know the handle.
             ConnectionLost: the end can't be learned.
+            RuntimeError: the client was closed, or what asks for its jobs was cancelled.
         """
-        if self._is_read():
-            return True
-        watch = self._watched()
-        with bars(progress, [self]) as bar:
-            for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
-                if await await_event(watch.over, pause):
-                    break
-                if bar:
-                    bar.show(self, await self.progress)
-            if bar and watch.over.is_set():
-                bar.show(self, await self.progress, over=True)
-        if not watch.over.is_set():
-            return False
-        if watch.error is not None:
-            # The next wait asks again.
-            self._watch = None
-            raise watch.error
-        assert watch.outcome is not None
-        self._state = known(watch.outcome).state
-        return True
+        return self._is_read() or await self._await_end(timeout, progress) is not None
 
     async def result(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> Result[Row]:
         """Wait for the end, and return the rows of the last statement, the same at each call.
@@ -246,7 +228,8 @@ class AsyncJob(Generic[Row]):
     def add_done_callback(self, callback: Callable[[AsyncJob[Row]], object]) -> None:
         """Call it with this job when the job has ended, or at once if it has; what it returns is ignored.
 
-        It must not block: other jobs' ends wait meanwhile.
+        It is called once, also if the end can't be learned any more: the connection broke, or the client was
+        closed. It must not block: other jobs' ends wait meanwhile.
         """
         if self._is_read():
             callback(self)
@@ -307,34 +290,55 @@ class AsyncJob(Generic[Row]):
         self._watch = self._session.watch(self.handle, is_notified=self._is_notified, earlier=self._watch)
         return self._watch
 
+    async def _await_end(self, timeout: float | None, progress: ProgressDisplay) -> AsyncWatch | None:
+        """Return what is known of the end once it has come; None if the time is up."""
+        watch = self._watched()
+        with bars(progress, [self]) as bar:
+            for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
+                if await await_event(watch.over, pause):
+                    break
+                if bar:
+                    bar.show(self, await self.progress)
+            if bar and watch.over.is_set():
+                bar.show(self, await self.progress, over=True)
+        if not watch.over.is_set():
+            return None
+        if watch.error is not None:
+            # The next wait asks again; another one, which has the same error, may have begun to.
+            if self._watch is watch:
+                self._watch = None
+            raise watch.error
+        assert watch.outcome is not None
+        self._state = known(watch.outcome).state
+        return watch
+
     async def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
         """Wait for the end and read what there is, once."""
         if self._is_read():
             return
-        if not await self.wait(timeout, progress=progress):
+        watch = await self._await_end(timeout, progress)
+        if watch is None:
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
-        assert self._watch is not None
-        async with self._watch.reading:
+        async with watch.reading:
             if not self._is_read():
-                await self._read()
+                await self._read(watch)
 
     async def _pages(self, size: int) -> AYields[list[Row]]:
-        await self.wait()
+        watch = None if self._is_read() else await self._await_end(None, None)
         if self._error is not None:
             raise self._error
         if self._result is not None:
             for start in range(0, len(self._result), size):
                 yield list(self._result[start : start + size])
             return
-        assert self._watch is not None
-        assert self._watch.outcome is not None
-        async for page in reading.pages(self._session, self._watch.outcome, self._row_factory, size):
+        assert watch is not None
+        assert watch.outcome is not None
+        async for page in reading.pages(self._session, watch.outcome, self._row_factory, size):
             yield page
 
-    async def _read(self) -> None:
-        assert self._watch is not None
-        assert self._watch.outcome is not None
-        read = await reading.read(self._session, self._watch.outcome, self._row_factory, self._has_rows)
+    async def _read(self, watch: AsyncWatch) -> None:
+        assert watch.outcome is not None
+        read = await reading.read(self._session, watch.outcome, self._row_factory, self._has_rows)
         if isinstance(read, Exception):
             self._error = read
         else:

@@ -75,12 +75,7 @@ def pages(session: Session, outcome: Outcome, row_factory: RowFactory[Row], size
             if not columns:
                 whole = _read_rows(session, connection, outcome, columns, row_factory)
             elif session.has_private:
-                with (
-                    connection.transaction(),
-                    psycopg.ServerCursor(
-                        connection, "pg_background_result", row_factory=row_factory
-                    ) as cursor,
-                ):
+                with connection.transaction(), _paging(connection, row_factory) as cursor:
                     cursor.execute(session.statements.result(columns).as_bytes(), outcome.handle)
                     while page := cursor.fetchmany(size):
                         yield page
@@ -93,6 +88,18 @@ def pages(session: Session, outcome: Outcome, row_factory: RowFactory[Row], size
         yield page
     for start in range(0, len(whole), size):
         yield list(whole[start : start + size])
+
+
+@contextmanager
+def _paging(connection: Connection, row_factory: RowFactory[Row]) -> Iterator[psycopg.ServerCursor[Row]]:
+    cursor = psycopg.ServerCursor(connection, "pg_background_result", row_factory=row_factory)
+    try:
+        with cursor:
+            yield cursor
+    finally:
+        # Where its close was what found the connection broken, psycopg has left it open.
+        if connection.closed:
+            cursor.close()
 
 
 def _read_rows(

@@ -78,12 +78,7 @@ async def pages(
             if not columns:
                 whole = await _read_rows(session, connection, outcome, columns, row_factory)
             elif session.has_private:
-                async with (
-                    connection.transaction(),
-                    psycopg.AsyncServerCursor(
-                        connection, "pg_background_result", row_factory=row_factory
-                    ) as cursor,
-                ):
+                async with connection.transaction(), _paging(connection, row_factory) as cursor:
                     await cursor.execute(session.statements.result(columns).as_bytes(), outcome.handle)
                     while page := await cursor.fetchmany(size):
                         yield page
@@ -96,6 +91,20 @@ async def pages(
         yield page
     for start in range(0, len(whole), size):
         yield list(whole[start : start + size])
+
+
+@asynccontextmanager
+async def _paging(
+    connection: AsyncConnection, row_factory: AsyncRowFactory[Row]
+) -> AsyncIterator[psycopg.AsyncServerCursor[Row]]:
+    cursor = psycopg.AsyncServerCursor(connection, "pg_background_result", row_factory=row_factory)
+    try:
+        async with cursor:
+            yield cursor
+    finally:
+        # Where its close was what found the connection broken, psycopg has left it open.
+        if connection.closed:
+            await cursor.close()
 
 
 async def _read_rows(
