@@ -28,6 +28,11 @@ class Extent:
     #: how long a soak lasts, unless RELIABILITY_HOURS says it
     soak_seconds: float
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all variants of a test run."""
+        return self == _EXTENTS["full"]
+
 
 _EXTENTS = {
     "short": Extent(
@@ -35,7 +40,7 @@ _EXTENTS = {
         jobs=800,
         faults=12,
         crashes=2,
-        neighbours=5,
+        neighbours=2,
         promotions=1,
         rounds=1,
         window_pairs=12,

@@ -9,7 +9,7 @@ import pytest
 
 from ..support.calls import query, value
 from ..support.fix_server import FreshServer
-from ..support.jobs import launch, result
+from ..support.jobs import Connection, launch, result
 from .extent import Extent
 from .leaks import PATIENCE
 from .tally import Tally
@@ -118,10 +118,7 @@ def test_parallel_queries(fresh_server: FreshServer, extent: Extent, tally: Tall
         def in_a_session() -> int:
             nonlocal helped
             assert query(conn, PARALLEL) == [expected]
-            plan = "\n".join(line for (line,) in query(conn, f"EXPLAIN (ANALYZE) {PARALLEL}"))
-            found = re.search(r"Workers Launched: (\d+)", plan)
-            assert found is not None, plan
-            helped += int(found[1])
+            helped += launched(conn)
             return 1
 
         def in_a_job() -> int:
@@ -129,10 +126,17 @@ def test_parallel_queries(fresh_server: FreshServer, extent: Extent, tally: Tall
             assert result(greedy, handle, "count int8, sum int8") == [expected]
             return 1
 
-        tally.add("parallel queries", injector.inject(10 * extent.neighbours, in_a_session))
-        tally.add("parallel queries of jobs", injector.inject(10 * extent.neighbours, in_a_job))
+        tally.add("parallel queries", injector.inject(8 * extent.neighbours, in_a_session))
+        tally.add("parallel queries of jobs", injector.inject(8 * extent.neighbours, in_a_job))
     tally.add("parallel workers that they had", helped)
-    # The load is over, its workers are idle, and each query has what it may have.
+    # The load is over and its workers are idle: one process is left whatever they are.
     with server.connect() as conn:
-        plan = "\n".join(line for (line,) in query(conn, f"EXPLAIN (ANALYZE) {PARALLEL}"))
-        assert "Workers Launched: 2" in plan, plan
+        assert launched(conn) >= 1
+
+
+def launched(conn: Connection) -> int:
+    """Run a parallel query, and return how many workers it had."""
+    plan = "\n".join(line for (line,) in query(conn, f"EXPLAIN (ANALYZE) {PARALLEL}"))
+    found = re.search(r"Workers Launched: (\d+)", plan)
+    assert found is not None, plan
+    return int(found[1])
