@@ -36,7 +36,7 @@ CREATE TABLE kept (handle pg_background_handle);
 INSERT INTO kept VALUES ((1, 2));
 CREATE FUNCTION submit_as_definer(job text) RETURNS pg_background_handle
   LANGUAGE sql SECURITY DEFINER AS 'SELECT pg_background_submit(job)';
-GRANT EXECUTE ON FUNCTION pg_background_totals() TO greedy WITH GRANT OPTION;
+GRANT EXECUTE ON FUNCTION pg_background_stats() TO greedy WITH GRANT OPTION;
 ALTER ROLE greedy SET pg_background.worker_timeout = '5s';
 """
 

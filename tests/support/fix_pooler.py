@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -31,45 +31,78 @@ default_pool_size = 2
 """
 
 
-@pytest.fixture(scope="session")
-def pooler(server: Server, open_tmp_path: Path) -> Iterator[str]:
-    """A connection string that leads there, without a database."""
-    # Copied to where the server's user can enter: as root neither of the two runs.
-    found, folder = pgbouncer.find(), open_tmp_path / "pooler"
-    folder.mkdir()
-    program = shutil.copy(found / "usr/sbin/pgbouncer", folder)
-    for library in {*found.glob("usr/lib/*/libcares.so.2"), *found.glob("usr/lib/*/libevent-2.1.so.7")}:
-        shutil.copy(library, folder)
-    behind = conninfo_to_dict(server.dsn())
-    port = ports.any_free()
-    config = folder / "pgbouncer.ini"
-    config.write_text(
-        _CONFIG.format(
-            host=behind["host"], server_port=behind["port"], user=behind.get("user", "postgres"), port=port
+class Pooler:
+    """A PgBouncer, which may be ended and started again."""
+
+    def __init__(self, server: Server, folder: Path, config: str, *, users: Sequence[str] = ()) -> None:
+        """
+        Args:
+            folder: a new one, for its files.
+            config: with the fields of `_CONFIG`.
+            users: who may come by name; none are asked for a password.
+        """
+        # Copied to where the server's user can enter: as root neither of the two runs.
+        found = pgbouncer.find()
+        folder.mkdir()
+        self._folder = folder
+        self._program = shutil.copy(found / "usr/sbin/pgbouncer", folder)
+        for library in {*found.glob("usr/lib/*/libcares.so.2"), *found.glob("usr/lib/*/libevent-2.1.so.7")}:
+            shutil.copy(library, folder)
+        behind = conninfo_to_dict(server.dsn())
+        self._port = ports.any_free()
+        self._user = server.cluster.os_user.uid
+        self._config = folder / "pgbouncer.ini"
+        (folder / "users").write_text("".join(f'"{user}" ""\n' for user in users))
+        self._config.write_text(
+            config.format(
+                host=behind["host"],
+                server_port=behind["port"],
+                user=behind.get("user", "postgres"),
+                port=self._port,
+                users=folder / "users",
+            )
         )
-    )
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            [program, config],
-            env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
-            user=server.cluster.os_user.uid,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        ) as process,
-    ):
-        dsn = make_conninfo(host="127.0.0.1", port=port, user="anybody")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def dsn(self, **parameters: str) -> str:
+        """A connection string that leads there; `parameters` are libpq's."""
+        return make_conninfo(host="127.0.0.1", port=self._port, **parameters)
+
+    def start(self) -> None:
+        """Start it; it accepts connections when this returns."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = process = subprocess.Popen(
+                [self._program, self._config],
+                env={**os.environ, "LD_LIBRARY_PATH": str(self._folder)},
+                user=self._user,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
 
         def accepts() -> bool:
-            assert process.poll() is None, (folder / "log").read_text()
+            assert process.poll() is None, (self._folder / "log").read_text()
             try:
-                psycopg.connect(dsn, dbname="postgres").close()
+                psycopg.connect(self.dsn(user="postgres", dbname="postgres")).close()
             except psycopg.OperationalError:
                 return False
             return True
 
-        try:
-            wait_until(accepts, what="PgBouncer accepts connections")
-            yield dsn
-        finally:
-            process.terminate()
+        wait_until(accepts, what="PgBouncer accepts connections")
+
+    def kill(self) -> None:
+        """End it at once, with all connections through it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def pooler(server: Server, open_tmp_path: Path) -> Iterator[str]:
+    """A connection string that leads there, without a database."""
+    made = Pooler(server, open_tmp_path / "pooler", _CONFIG)
+    try:
+        made.start()
+        yield made.dsn(user="anybody")
+    finally:
+        made.kill()
