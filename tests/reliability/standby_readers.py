@@ -35,7 +35,10 @@ _JOBS = (
         f" EXCEPTION WHEN division_by_zero THEN NULL; END; END $$; {_LOOK}",
         [_TOLD],
     ),
-    ("SELECT repeat('x', 1000) FROM generate_series(1, 300), (SELECT sum(a) FROM used) s", [("x" * 1000,)] * 300),
+    (
+        "SELECT repeat('x', 1000) FROM generate_series(1, 300), (SELECT sum(a) FROM used) s",
+        [("x" * 1000,)] * 300,
+    ),
 )
 
 #: What replay does to who is in its way: it ends the statement or the process, or breaks a deadlock with it.

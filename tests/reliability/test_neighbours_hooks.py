@@ -16,9 +16,15 @@ from .under_load import under_load
 
 pytestmark = pytest.mark.slow
 
+#: Who is called first goes by the order.
+LIBRARIES = (
+    "pg_stat_statements,auto_explain,pg_background",
+    "pg_background,auto_explain,pg_stat_statements",
+)
+
 
 def load(server: Server, extent: Extent, tally: Tally, what: str) -> tuple[int, int]:
-    """Put a server under load; returns how many rows the jobs have committed, and how many may have been tried."""
+    """Put a server under load; returns how many rows its jobs have committed, and the most that they tried."""
     with under_load(server, what, tally) as (crew, injector):
         injector.inject(1, lambda: len(crew.ledger.jobs) > 100 * extent.neighbours)
     committed = server.execute("SELECT count(*) FROM effects")
@@ -28,7 +34,7 @@ def load(server: Server, extent: Extent, tally: Tally, what: str) -> tuple[int, 
 
 @pytest.mark.contrib("pg_stat_statements")
 @pytest.mark.contrib("auto_explain")
-@pytest.mark.parametrize("libraries", ["pg_stat_statements,auto_explain,pg_background", "pg_background,auto_explain,pg_stat_statements"], ids=["before", "after"])
+@pytest.mark.parametrize("libraries", LIBRARIES, ids=["before", "after"])
 def test_statistics_and_plans(
     fresh_server: FreshServer, extent: Extent, tally: Tally, libraries: str
 ) -> None:
@@ -50,7 +56,7 @@ def test_statistics_and_plans(
         )
         by_role = "SELECT {} FROM {} GROUP BY 1 ORDER BY 1"
         who = query(conn, by_role.format("who, count(*)", "effects"))
-        seen = dict(
+        seen: dict[str, int] = dict(
             query(
                 conn,
                 by_role.format(
@@ -75,7 +81,9 @@ def test_audit(fresh_server: FreshServer, extent: Extent, tally: Tally) -> None:
     server.execute("CREATE EXTENSION pgaudit")
     mark = server.log.mark()
     committed, tried = load(server, extent, tally, "pgaudit")
-    found = re.findall(r"AUDIT: SESSION,\d+,\d+,WRITE,INSERT,.*?INSERT INTO effects VALUES \((\d+)\)", server.log.since(mark))
+    found = re.findall(
+        r"AUDIT: SESSION,\d+,\d+,WRITE,INSERT,.*?INSERT INTO effects VALUES \((\d+)\)", server.log.since(mark)
+    )
     assert committed <= len(found) <= tried
     with server.connect() as conn:
         assert {n for (n,) in query(conn, "SELECT job FROM effects")} <= {int(number) for number in found}

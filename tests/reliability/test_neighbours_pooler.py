@@ -1,4 +1,4 @@
-"""Sessions come through a PgBouncer, which gives each transaction any of its own sessions, and dies under load."""
+"""Sessions come through a PgBouncer, which gives each transaction any of its own, and dies under load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other sessions do with the same tables and processes, under load: prepared transactions, REINDEX, parallel queries."""
+"""Prepared transactions, REINDEX and parallel queries of other sessions, under load."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARALLEL_SETTINGS = {
 
 
 def test_prepared_transactions(fresh_server: FreshServer, extent: Extent, tally: Tally) -> None:
-    """Jobs wait for the locks of a transaction that no process has, also over a crash, and go on at its end."""
+    """Jobs wait for locks of a transaction that no process has, also over a crash, and go on at its end."""
     server = fresh_server({"max_prepared_transactions": 8, "log_min_messages": "fatal"})
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'effects'::regclass"
     with under_load(server, "prepared", tally) as (crew, injector):
@@ -37,9 +37,8 @@ def test_prepared_transactions(fresh_server: FreshServer, extent: Extent, tally:
             with server.connect() as conn:
                 query(conn, "BEGIN; LOCK effects IN SHARE MODE; PREPARE TRANSACTION 'neighbour'")
             return int(
-                # Without another crash it would not come to a job that waits.
-                injector.inject(1, lambda: int(server.execute(waiting) > 0))
-                and finish(end)
+                # It is about jobs that wait.
+                injector.inject(1, lambda: int(server.execute(waiting) > 0)) and finish(end)
             )
 
         def finish(end: str) -> int:
@@ -59,7 +58,9 @@ def test_prepared_transactions(fresh_server: FreshServer, extent: Extent, tally:
             injector.inject(1, lambda: int(server.execute(waiting) > 0))
             return finish("COMMIT")
 
-        tally.faults("shutdown immediate with a prepared transaction", injector.inject(extent.crashes // 2, crash))
+        tally.faults(
+            "shutdown immediate with a prepared transaction", injector.inject(extent.crashes // 2, crash)
+        )
     assert not any(job.state == "lost" for job in crew.ledger.jobs)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -30,7 +30,7 @@ class Places:
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
 
-    def connect(self, **parameters: str) -> Connection:
+    def connect(self, **parameters: Any) -> Connection:
         """Open a session where one would look for the primary."""
         return self.pair.primary.connect(**parameters)
 

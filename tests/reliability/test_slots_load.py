@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ..support.calls import query, value
+from ..support.calls import Rows, query, value
 from ..support.fix_standby import MakePair, Pair
 from ..support.jobs import FOREVER, Connection, Handle, cancel, launch, wait, wait_until_asleep
 from ..support.waiting import wait_until
@@ -34,7 +34,7 @@ SLOTS = (
 
 
 @pytest.fixture
-def pair(fresh_pair: MakePair) -> Iterator[Pair]:
+def pair(fresh_pair: MakePair) -> Pair:
     """A standby that tells the primary what its queries need, through a slot."""
     pair = fresh_pair(
         {
@@ -94,7 +94,7 @@ def test_slots_move_on(pair: Pair, extent: Extent, tally: Tally) -> None:
                         marks = query(conn, MARKS)[0]
                         crew.sleep(0.1)
 
-                        def left_behind() -> list[tuple[str]]:
+                        def left_behind(marks: tuple[str, ...] = marks) -> Rows:
                             nonlocal decoded
                             injector.sweep()
                             query(conn, "CHECKPOINT")

@@ -27,7 +27,7 @@ READERS = 6
 
 
 def test_conflicts_with_recovery(fresh_pair: MakePair, extent: Extent, tally: Tally) -> None:
-    """A job on the standby sees all rows or has the conflict as its error; none is lost, none holds replay up."""
+    """A job on the standby sees all rows or fails with the conflict; none is lost, none holds replay up."""
     pair = fresh_pair()
     pair.primary.execute(SET_UP)
     pair.replay()
@@ -55,8 +55,8 @@ def test_conflicts_with_recovery(fresh_pair: MakePair, extent: Extent, tally: Ta
         )
         # One that a session was interrupted in launching is counted, and nobody has seen its end.
         assert (launched, others) == (completed + failed, 0)
-        conflicts = "SELECT sum(confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock)::int8 FROM pg_stat_database_conflicts"
-        met = value(standby, conflicts)
+        kinds = "confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock"
+        met = value(standby, f"SELECT sum({kinds})::int8 FROM pg_stat_database_conflicts")
         tally.add("conflicts with recovery", met)
         assert met > 0
         same: list[Callable[[], object]] = [

@@ -20,9 +20,7 @@ from .under_load import under_load
 pytestmark = pytest.mark.slow
 
 #: Workers at their commit.
-WAITING = (
-    "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_background' AND wait_event = 'SyncRep'"
-)
+WAITING = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_background' AND wait_event = 'SyncRep'"
 
 
 @pytest.fixture
