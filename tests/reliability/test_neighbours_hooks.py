@@ -24,7 +24,7 @@ LIBRARIES = (
 
 
 def load(server: Server, extent: Extent, tally: Tally, what: str) -> tuple[int, int]:
-    """Put a server under load; returns how many rows its jobs have committed, and the most that they tried."""
+    """Put a server under load; returns how many rows its jobs have committed, and how many they tried."""
     with under_load(server, what, tally) as (crew, injector):
         injector.inject(1, lambda: len(crew.ledger.jobs) > 100 * extent.neighbours)
     committed = server.execute("SELECT count(*) FROM effects")

@@ -40,8 +40,8 @@ GRANT EXECUTE ON FUNCTION pg_background_stats() TO greedy WITH GRANT OPTION;
 ALTER ROLE greedy SET pg_background.worker_timeout = '5s';
 """
 
-#: Who may do what with each object of the extension, and what was made of it. Without types, as pg_upgrade makes
-#: those of views and arrays members of their own, and without MAINTAIN, which owners have from 17 on.
+#: Who may do what with each object of the extension, and what was made of it. Without types, as pg_upgrade
+#: makes those of views and arrays members of their own, and without MAINTAIN, which owners have from 17 on.
 RIGHTS = """
 SELECT pg_describe_object(classid, objid, 0), replace(coalesce(proacl, relacl)::text, 'arwdDxtm', 'arwdDxt')
 FROM pg_depend
@@ -133,7 +133,7 @@ def upgrade(old: Server, new: Server, folder: Path) -> None:
 
 @pytest.mark.parametrize("major", ["14", "15", "16", "17"])
 def test_upgrade(clusters: Servers, extent: Extent, tally: Tally, major: str) -> None:
-    """What jobs have committed is there, and the extension: its objects, their rights, what is made of them."""
+    """What jobs have committed is there, and the extension: objects, rights, what is made of them."""
     if not extent.is_full and major != "15":
         pytest.skip("RELIABILITY=short")
     old, new = clusters.make(major), clusters.make("18")
