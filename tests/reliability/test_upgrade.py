@@ -169,7 +169,7 @@ def work(server: Server, extent: Extent, what: str) -> Crew:
     """Let a crew do its jobs, and return it."""
     crew = Crew(server.connect, extent.sessions, what)
     try:
-        crew.run(min(extent.jobs // 4, 5000))
+        crew.run(min(extent.jobs // 4, 1000))
     finally:
         crew.close()
     crew.ledger.check_ends()
