@@ -495,14 +495,16 @@ RETURNS int4 AS 'MODULE_PATHNAME', 'pgbg_worker_pid' LANGUAGE C STRICT VOLATILE 
 
 -- The process may run another job by the time that it is looked at: so it must run this one before and after that, and
 -- an activity that the transaction has looked at earlier must not be older than the job. No process has the pid 0.
+-- The server's function has other columns in each major version. In FROM the view would list them all by name, which
+-- pg_upgrade could not restore; a value of it is taken apart by name.
 CREATE VIEW pg_background_activity AS
 SELECT l.pid, l.cookie, l.launched_at, l.user_id, l.queue_size, l.state AS pgbg_state, l.sql_preview, l.last_error,
-  l.consumed, l.label, a.state AS backend_state, a.wait_event_type, a.wait_event, a.xact_start, a.query_start,
-  a.backend_start, a.query
+  l.consumed, l.label, (a.of_pid).state AS backend_state, (a.of_pid).wait_event_type, (a.of_pid).wait_event,
+  (a.of_pid).xact_start, (a.of_pid).query_start, (a.of_pid).backend_start, (a.of_pid).query
 FROM pg_background_list AS l
 CROSS JOIN LATERAL (SELECT pg_background_worker_pid(l.pid, l.cookie) AS pid OFFSET 0) AS w
-LEFT JOIN LATERAL (SELECT * FROM pg_catalog.pg_stat_get_activity(COALESCE(w.pid, 0)) OFFSET 0) AS a
-  ON a.query_start >= l.launched_at AND pg_background_worker_pid(l.pid, l.cookie) = w.pid;
+LEFT JOIN LATERAL (SELECT pg_catalog.pg_stat_get_activity(COALESCE(w.pid, 0)) AS of_pid OFFSET 0) AS a
+  ON (a.of_pid).query_start >= l.launched_at AND pg_background_worker_pid(l.pid, l.cookie) = w.pid;
 
 -- ---- callers that know a job by its pid alone
 

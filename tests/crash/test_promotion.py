@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..support.calls import query, result_failure, value
-from ..support.fix_standby import MakePair, Pair, run_program
+from ..support.fix_standby import MakePair, Pair, rewind
 from ..support.jobs import closed_gate, launch, result, run, start, state, wait, wait_for_state
 from ..support.server import Server
 
@@ -63,13 +63,7 @@ def test_former_primary_that_is_rewound(pair: Pair) -> None:
     pair.promote()
     old.execute("INSERT INTO noted VALUES ('to be undone')")
     old.cluster.stop("fast")
-    new.execute("CHECKPOINT")
-    run_program(
-        new,
-        "pg_rewind",
-        *("--target-pgdata", old.cluster.path, "--source-server", new.dsn()),
-        *("--write-recovery-conf", "--no-sync"),
-    )
+    rewind(old, new)
     old.start()
     assert old.execute("SELECT pg_is_in_recovery()")
     assert (files_of(old), files_of(new)) == (0, 1)

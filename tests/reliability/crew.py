@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, cycle
 
 from ..support.calls import query
 from . import extent as extents
 from .driver import Connect, Driver
+from .kinds import IDENTITIES, Identities
 from .ledger import Ledger
 
 #: Seconds in which a job that was begun must have ended when all are to stop.
@@ -21,17 +22,26 @@ PATIENCE = 180.0
 class Crew:
     """Drivers at work."""
 
-    def __init__(self, connect: Connect, sessions: int, what: str, *, faults: bool = False) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        sessions: int,
+        what: str,
+        *,
+        faults: bool = False,
+        identities: Identities = IDENTITIES,
+    ) -> None:
         """
         Args:
             what: the run's name; what is done at random goes by it.
+            identities: who the sessions are, in turn.
         """
         self._connect = connect
         self.ledger = Ledger()
         numbers = count(1)
         self.drivers = [
-            Driver(connect, self.ledger, numbers, place, extents.chance(what, place), faults=faults)
-            for place in range(sessions)
+            Driver(connect, self.ledger, numbers, identity, extents.chance(what, place), faults=faults)
+            for place, identity in zip(range(sessions), cycle(identities), strict=False)
         ]
         self._stop = threading.Event()
         self._threads = ThreadPoolExecutor(sessions)
@@ -110,9 +120,11 @@ class Crew:
 
 
 @contextmanager
-def crew_at_work(connect: Connect, sessions: int, what: str) -> Iterator[Crew]:
+def crew_at_work(
+    connect: Connect, sessions: int, what: str, identities: Identities = IDENTITIES
+) -> Iterator[Crew]:
     """Drivers that work, prepared for faults, during the block."""
-    crew = Crew(connect, sessions, what, faults=True)
+    crew = Crew(connect, sessions, what, faults=True, identities=identities)
     crew.start()
     try:
         yield crew

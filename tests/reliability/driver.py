@@ -14,7 +14,7 @@ from pg_background.server import ServerError
 
 from ..support.calls import Rows, query
 from ..support.jobs import Connection, Handle
-from .kinds import FINAL, IDENTITIES, KINDS
+from .kinds import FINAL, KINDS
 from .ledger import Job, Ledger
 
 #: By which its sessions are told from others in pg_stat_activity.
@@ -71,7 +71,7 @@ class Driver:
         connect: Connect,
         ledger: Ledger,
         numbers: Iterator[int],
-        place: int,
+        identity: tuple[str, str | None],
         chance: random.Random,
         *,
         faults: bool,
@@ -80,7 +80,7 @@ class Driver:
         Args:
             connect: opens a session; takes libpq's parameters.
             numbers: of the jobs, shared by all drivers.
-            place: among the drivers; who it is goes by it.
+            identity: who logs in, and whom it becomes.
             faults: it may be interrupted, and is prepared for it.
         """
         self._connect = connect
@@ -88,9 +88,7 @@ class Driver:
         self._numbers = numbers
         self._chance = chance
         self._faults = faults
-        self._login: str
-        self._role: str | None
-        self._login, self._role = IDENTITIES[place % len(IDENTITIES)]
+        self._login, self._role = identity
         self._conn: Connection | None = None
         #: launches in a row
         self._refused = 0

@@ -17,6 +17,10 @@ class Extent:
     #: of each kind that the server survives, and of each that ends all its processes
     faults: int
     crashes: int
+    #: of each kind that a standby, or a neighbour on the server, brings with it
+    neighbours: int
+    #: how often the roles of primary and standby change
+    promotions: int
     #: how often each pair of operations meets
     rounds: int
     #: pairs in each window that a debug point opens; 0: all
@@ -24,11 +28,34 @@ class Extent:
     #: how long a soak lasts, unless RELIABILITY_HOURS says it
     soak_seconds: float
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all variants of a test run."""
+        return self == _EXTENTS["full"]
+
 
 _EXTENTS = {
-    "short": Extent(sessions=8, jobs=800, faults=12, crashes=2, rounds=1, window_pairs=12, soak_seconds=10),
+    "short": Extent(
+        sessions=8,
+        jobs=800,
+        faults=12,
+        crashes=2,
+        neighbours=2,
+        promotions=1,
+        rounds=1,
+        window_pairs=12,
+        soak_seconds=10,
+    ),
     "full": Extent(
-        sessions=64, jobs=100_000, faults=300, crashes=100, rounds=25, window_pairs=0, soak_seconds=600
+        sessions=64,
+        jobs=100_000,
+        faults=300,
+        crashes=100,
+        neighbours=200,
+        promotions=50,
+        rounds=25,
+        window_pairs=0,
+        soak_seconds=600,
     ),
 }
 

@@ -101,5 +101,7 @@ CREATE FUNCTION launch_as_definer(job text) RETURNS pg_background_handle
 ALTER FUNCTION launch_as_definer OWNER TO definer;
 """
 
+Identities = tuple[tuple[str, str | None], ...]
+
 #: Who logs in, and whom it becomes: the sessions take them in turn.
-IDENTITIES = (("first", None), ("second", None), ("first", "other"), ("postgres", None))
+IDENTITIES: Identities = (("first", None), ("second", None), ("first", "other"), ("postgres", None))

@@ -202,7 +202,7 @@ async def test_pooler_restarts(
         told.effects.add(number)
 
     await at_work(
-        make_conninfo(pooler.dsn, dbname="postgres"), told, f"pooler {stop}", trouble, rounds_of(extent)
+        pooler.dsn(user="anybody", dbname="postgres"), told, f"pooler {stop}", trouble, rounds_of(extent)
     )
     tally.faults(f"client: pooler ended by {stop}", rounds_of(extent))
     told.check(tally)

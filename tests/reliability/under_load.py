@@ -11,7 +11,7 @@ from . import extent as extents
 from .crew import Crew, crew_at_work
 from .driver import Connect
 from .faults import Injector
-from .kinds import SET_UP
+from .kinds import IDENTITIES, SET_UP, Identities
 from .leaks import assert_nothing_is_left
 from .tally import Tally
 
@@ -21,16 +21,21 @@ SESSIONS = 12
 
 @contextmanager
 def under_load(
-    server: Server, what: str, tally: Tally, connect: Connect | None = None
+    server: Server,
+    what: str,
+    tally: Tally,
+    connect: Connect | None = None,
+    identities: Identities = IDENTITIES,
 ) -> Iterator[tuple[Crew, Injector]]:
     """Sessions at work during the block; at its end all that was promised of their jobs must be kept.
 
     Args:
         what: the run's name, by which it has its own random numbers.
         connect: by which the sessions come, unless directly.
+        identities: who the sessions are, in turn.
     """
     server.psql(SET_UP)
-    with crew_at_work(connect or server.connect, SESSIONS, what) as crew:
+    with crew_at_work(connect or server.connect, SESSIONS, what, identities) as crew:
         injector = Injector(server, crew, extents.chance(what, "faults"))
         try:
             yield crew, injector

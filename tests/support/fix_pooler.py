@@ -1,11 +1,11 @@
-"""PgBouncers in front of servers, which give each transaction any of their sessions."""
+"""A PgBouncer in front of the session's server, which gives each transaction any of its sessions."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -20,8 +20,6 @@ from tools import pgbouncer
 from .server import Server
 from .waiting import DEADLINE, wait_until
 
-_numbers = count(1)
-
 _CONFIG = """
 [databases]
 * = host={host} port={server_port} user={user}
@@ -35,53 +33,50 @@ default_pool_size = 2
 """
 
 
+_numbers = count(1)
+
+
 class Pooler:
-    """A running PgBouncer.
+    """A PgBouncer, which may be ended and started again."""
 
-    Attributes:
-        dsn: leads there, without a database.
-    """
-
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, config: str, *, users: Sequence[str] = ()) -> None:
         """
         Args:
-            folder: where the server's user can enter; made here.
+            folder: a new one, for its files.
+            config: with the fields of `_CONFIG`.
+            users: who may come by name; none are asked for a password.
         """
-        # Copied there: as root neither of the two runs as root.
+        # Copied to where the server's user can enter: as root neither of the two runs.
         found = pgbouncer.find()
         folder.mkdir()
+        self._folder = folder
         self._program = shutil.copy(found / "usr/sbin/pgbouncer", folder)
         for library in {*found.glob("usr/lib/*/libcares.so.2"), *found.glob("usr/lib/*/libevent-2.1.so.7")}:
             shutil.copy(library, folder)
         behind = conninfo_to_dict(server.dsn())
-        port = ports.any_free()
-        self._folder = folder
+        self._port = ports.any_free()
+        self._user = server.cluster.os_user.uid
         self._config = folder / "pgbouncer.ini"
+        (folder / "users").write_text("".join(f'"{user}" ""\n' for user in users))
         self._config.write_text(
-            _CONFIG.format(
+            config.format(
                 host=behind["host"],
                 server_port=behind["port"],
                 user=behind.get("user", "postgres"),
-                port=port,
+                port=self._port,
+                users=folder / "users",
             )
         )
-        self._user = server.cluster.os_user.uid
-        self.dsn = make_conninfo(host="127.0.0.1", port=port, user="anybody")
-        self._process = self._start()
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def restart(self, stop: str) -> None:
-        """End it by the method of this name, and start it again at the same address."""
-        self.stop(stop)
-        self._process = self._start()
+    def dsn(self, **parameters: str) -> str:
+        """A connection string that leads there; `parameters` are libpq's."""
+        return make_conninfo(host="127.0.0.1", port=self._port, **parameters)
 
-    def stop(self, stop: str = "terminate") -> None:
-        """End it, and its sessions with it."""
-        getattr(self._process, stop)()
-        self._process.wait(DEADLINE)
-
-    def _start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> None:
+        """Start it; it accepts connections when this returns."""
         with (self._folder / "log").open("ab") as log:
-            process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 [self._program, self._config],
                 env={**os.environ, "LD_LIBRARY_PATH": str(self._folder)},
                 user=self._user,
@@ -92,33 +87,46 @@ class Pooler:
         def accepts() -> bool:
             assert process.poll() is None, (self._folder / "log").read_text()
             try:
-                psycopg.connect(self.dsn, dbname="postgres").close()
+                psycopg.connect(self.dsn(user="postgres", dbname="postgres")).close()
             except psycopg.OperationalError:
                 return False
             return True
 
-        try:
-            wait_until(accepts, what="PgBouncer accepts connections")
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        return process
+        wait_until(accepts, what="PgBouncer accepts connections")
+
+    def stop(self, how: str = "terminate") -> None:
+        """End it by the method of this name, and all connections through it."""
+        if self._process is not None:
+            getattr(self._process, how)()
+            self._process.wait(DEADLINE)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.stop("kill")
+
+    def restart(self, how: str) -> None:
+        """End it by the method of this name, and start it again at the same address."""
+        self.stop(how)
+        self.start()
 
 
 class MakePooler(Protocol):
     """Makes poolers that live until the test ends."""
 
     def __call__(self, server: Server) -> Pooler:
-        """Return one in front of a server."""
+        """Return one in front of a server, as `pooler` is."""
 
 
 @pytest.fixture(scope="session")
 def pooler(server: Server, open_tmp_path: Path) -> Iterator[str]:
     """A connection string that leads there, without a database."""
-    made = Pooler(server, open_tmp_path / "pooler")
-    yield made.dsn
-    made.stop()
+    made = Pooler(server, open_tmp_path / "pooler", _CONFIG)
+    try:
+        made.start()
+        yield made.dsn(user="anybody")
+    finally:
+        made.kill()
 
 
 @pytest.fixture
@@ -127,7 +135,8 @@ def make_pooler(open_tmp_path: Path) -> Iterator[MakePooler]:
     made: list[Pooler] = []
 
     def make(server: Server) -> Pooler:
-        made.append(Pooler(server, open_tmp_path / f"pooler-{next(_numbers)}"))
+        made.append(Pooler(server, open_tmp_path / f"pooler-{next(_numbers)}", _CONFIG))
+        made[-1].start()
         return made[-1]
 
     yield make

@@ -65,6 +65,18 @@ def run_program(server: Server, program: str, *words: str | Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def rewind(old: Server, new: Server) -> None:
+    """Make a former primary, which is down, one that follows the new one when it is started."""
+    # pg_rewind looks for the new timeline in the control file.
+    new.execute("CHECKPOINT")
+    run_program(
+        new,
+        "pg_rewind",
+        *("--target-pgdata", old.cluster.path, "--source-server", new.dsn()),
+        *("--write-recovery-conf", "--no-sync"),
+    )
+
+
 @pytest.fixture(scope="session")
 def make_pair(fresh_cluster: FreshServer, open_tmp_path: Path) -> Iterator[MakePair]:
     made: list[Server] = []
