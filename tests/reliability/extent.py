@@ -21,14 +21,40 @@ class Extent:
     rounds: int
     #: pairs in each window that a debug point opens; 0: all
     window_pairs: int
+    #: calls with arguments at random
+    calls: int
+    #: in one array
+    handles: int
+    #: values of all types that come out of a job; 0: all
+    typed_values: int
     #: how long a soak lasts, unless RELIABILITY_HOURS says it
     soak_seconds: float
 
 
 _EXTENTS = {
-    "short": Extent(sessions=8, jobs=800, faults=12, crashes=2, rounds=1, window_pairs=12, soak_seconds=10),
+    "short": Extent(
+        sessions=8,
+        jobs=800,
+        faults=12,
+        crashes=2,
+        rounds=1,
+        window_pairs=12,
+        calls=400,
+        handles=100_000,
+        typed_values=2000,
+        soak_seconds=10,
+    ),
     "full": Extent(
-        sessions=64, jobs=100_000, faults=300, crashes=100, rounds=25, window_pairs=0, soak_seconds=600
+        sessions=64,
+        jobs=100_000,
+        faults=300,
+        crashes=100,
+        rounds=25,
+        window_pairs=0,
+        calls=20_000,
+        handles=1_000_000,
+        typed_values=0,
+        soak_seconds=600,
     ),
 }
 
