@@ -34,7 +34,7 @@ FORMS = [
 #: They change roles: what they have done is taken back.
 _UNDONE = ("privileges", "executor_role")
 
-#: SQLSTATEs, or their classes, that a call may fail with: the caller's own mistakes, limits, and states of jobs.
+#: SQLSTATEs, or their classes, that a call may fail with: mistakes of the caller, limits, states of jobs.
 EXPECTED = re.compile(r"0A000|08006|22|25|2D|34|3B|3D|42|53|54|55|57014|P0")
 
 

@@ -1,4 +1,4 @@
-"""Values of every type that the server has, with its own extensions, come out of a job as they are in a session."""
+"""Values of every type that the server has, contrib's too, come out of a job as they are in a session."""
 
 from __future__ import annotations
 
