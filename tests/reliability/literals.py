@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from ..support.calls import Connection, query
+from ..support.calls import query
+from ..support.jobs import Connection
 
 #: Tried for each base type: what its input function takes is a value of it.
 TEXTS = [

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from ..support.calls import Connection, query
-from ..support.jobs import Handle, launch, wait
+from ..support.calls import query
+from ..support.jobs import Connection, Handle, launch, wait
 from ..support.routines import Routine
 from .arguments import COLUMNS, JOBS, argument
 

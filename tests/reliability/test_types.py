@@ -7,7 +7,8 @@ from collections import Counter
 import psycopg
 import pytest
 
-from ..support.calls import Connection, query, read
+from ..support.calls import query, read
+from ..support.jobs import Connection
 from . import extent as extents
 from .extent import Extent
 from .literals import DERIVED, TAKES, Sample, install_contrib, samples
