@@ -91,7 +91,7 @@ def _integers(values: list[int], type_name: str, bits: int) -> st.SearchStrategy
 
 _WORDS = st.sampled_from(_TEXTS) | st.text(
     # What a text of PostgreSQL can hold, and a statement in UTF-8 can send.
-    st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)),
+    st.characters(codec="utf-8", exclude_characters="\0"),
     max_size=200,
 )
 _LONG = st.sampled_from(
