@@ -10,6 +10,8 @@ TESTS ?=
 # Test processes at once, each with servers of its own. Tests mostly wait, so there may be more than processors;
 # with 1 they run in pytest's own process, as --pdb and -s need it.
 JOBS ?= 4
+# What looks at the servers' memory meanwhile: sanitizers, valgrind or caches (docs/internals/debugging.md).
+CHECK ?=
 # 1: the extension is in a schema of its own, among look-alikes of what it uses.
 SCHEMA ?=
 PYTHON ?= python3
@@ -32,7 +34,7 @@ demo: build ## Start a server and walk through what the extension is for
 	@$(BIN)/python -m examples.demo
 
 test: $(BIN)/.with-dev build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
-	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' CHECK='$(CHECK)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 # How much of it: full, or short, which takes a few minutes. RELIABILITY_SEED=n does at random what a run has done
 # that printed this seed.
@@ -40,7 +42,7 @@ RELIABILITY ?= full
 RELIABILITY_TESTS = $(or $(TESTS),tests/reliability)
 
 test-reliability: $(BIN)/.with-dev build ## Load, faults and pairs of calls at random (RELIABILITY=full, or short)
-	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' RELIABILITY='$(RELIABILITY)' $(BIN)/python -m pytest $(PARALLEL) $(RELIABILITY_TESTS)
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' RELIABILITY='$(RELIABILITY)' CHECK='$(CHECK)' $(BIN)/python -m pytest $(PARALLEL) $(RELIABILITY_TESTS)
 
 # Fractions are allowed.
 HOURS ?= 1

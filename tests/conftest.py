@@ -7,6 +7,7 @@ pytest_plugins = (
     "tests.support.fix_schema",
     "tests.support.fix_crash",
     "tests.support.fix_limit",
+    "tests.support.fix_checker",
     "tests.support.fix_server",
     "tests.support.fix_db",
     "tests.support.fix_workers",

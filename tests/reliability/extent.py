@@ -25,6 +25,12 @@ class Extent:
     rounds: int
     #: pairs in each window that a debug point opens; 0: all
     window_pairs: int
+    #: calls with arguments at random
+    calls: int
+    #: in one array
+    handles: int
+    #: values of all types that come out of a job; 0: all
+    typed_values: int
     #: how long a soak lasts, unless RELIABILITY_HOURS says it
     soak_seconds: float
 
@@ -44,6 +50,9 @@ _EXTENTS = {
         promotions=1,
         rounds=1,
         window_pairs=12,
+        calls=400,
+        handles=100_000,
+        typed_values=2000,
         soak_seconds=10,
     ),
     "full": Extent(
@@ -55,6 +64,9 @@ _EXTENTS = {
         promotions=50,
         rounds=25,
         window_pairs=0,
+        calls=20_000,
+        handles=1_000_000,
+        typed_values=0,
         soak_seconds=600,
     ),
 }

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from pg_background import AsyncClient, Executor, JobLost
 from pg_background.server import ServerError

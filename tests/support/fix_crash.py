@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from .checkers import defects
 from .server import Server
 
 #: The test's servers, each with the end of its log when the test began.
@@ -75,10 +76,12 @@ def _server_survives(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     watched = request.node.stash[_servers_key]
     crashes = [line for server, mark in watched for line in server.log.crashes(mark)]
+    found = [defect for server, mark in watched for defect in defects(server.log.since(mark))]
     # Now: after the last test the files are gone before its report is made.
     request.node.stash[_logs_key] = _logs(request.node)
     if shared is not None:
         assert shared.is_running(), "the server is gone"
         shared.wait_ready()
+    assert not found, "what checks the server's memory reports:\n" + "\n".join(found)
     if request.node.get_closest_marker("crashes") is None:
         assert not crashes, "the server crashed:\n" + "\n".join(crashes)

@@ -15,6 +15,7 @@ import pytest
 from pg_background.server import Build, Cluster, Installation, ServerError, build, prepare
 from tools import servers
 
+from .checkers import Checker
 from .fix_crash import watch
 from .fix_schema import Place
 from .server import TEST_SETTINGS, Server, Settings
@@ -108,14 +109,18 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def extension(installation: Installation) -> Build:
+def extension(installation: Installation, checker: Checker) -> Build:
     """The extension, built for it."""
-    return build(installation)
+    return build(installation, options=checker.build_options)
 
 
 @pytest.fixture(scope="session")
 def fresh_cluster(
-    installation: Installation, extension: Build, extension_place: Place, open_tmp_path: Path
+    installation: Installation,
+    extension: Build,
+    extension_place: Place,
+    checker: Checker,
+    open_tmp_path: Path,
 ) -> Iterator[FreshServer]:
     """Makes servers that live until the session ends."""
     made: list[Server] = []
@@ -131,9 +136,16 @@ def fresh_cluster(
         cluster.provide(
             prepare(installation, extension or usual, cluster.os_user, store=open_tmp_path / "runtime")
         )
+        checker.wrap(cluster.runtime.installation)
         if cluster.init(sync=False):
             subprocess.run(["cp", "-a", path, pristine], check=True)
-        server = Server(cluster, {**TEST_SETTINGS, **extension_place.settings, **(settings or {})})
+        configuration = {
+            **TEST_SETTINGS,
+            **extension_place.settings,
+            **checker.settings,
+            **(settings or {}),
+        }
+        server = Server(cluster, configuration, checker)
         made.append(server)
         server.start()
         cluster.create_extension()

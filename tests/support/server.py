@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from pg_background.server import Cluster, PortInUseError, ports
 from pg_background.server.postmaster import Postmaster
 
+from .checkers import Checker
 from .server_log import ServerLog
 from .waiting import wait_until
 
@@ -33,11 +34,13 @@ TEST_SETTINGS: Settings = {
 class Server:
     """A cluster, with what tests do to it. Sessions go by Unix socket, as superuser, in autocommit mode."""
 
-    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, settings: Settings, checker: Checker | None = None) -> None:
         """
         Args:
             settings: configuration that `restart()` comes back to.
+            checker: looks at what the server does with memory.
         """
+        self._checker = checker or Checker()
         self.cluster = cluster
         self.log = ServerLog(cluster.log_path)
         self._settings = settings
@@ -71,7 +74,8 @@ class Server:
         texts = {name: str(value) for name, value in {**self._settings, **(settings or {})}.items()}
         for attempt in range(5):
             try:
-                self.cluster.start(port=ports.any_free(), settings=texts)
+                with self._checker.starting():
+                    self.cluster.start(port=ports.any_free(), settings=texts)
                 return
             except PortInUseError:
                 if attempt == 4:

@@ -66,7 +66,8 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     memcpy(request_libraries(request), libraries_buffer, launch.libraries_size)
     memcpy(request_sql(request), launch.sql, launch.sql_size)
     request_sql(request)[launch.sql_size] = 0
-    memcpy(request_parameters(request), launch.packed_parameters, launch.parameters_size)
+    if launch.parameters_size > 0:
+        memcpy(request_parameters(request), launch.packed_parameters, launch.parameters_size)
     if launch.system_user_size > 0:
         write_system_user(launch.system_user_size, request_system_user(request))
 
