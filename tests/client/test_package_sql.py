@@ -73,7 +73,7 @@ def test_what_is_sent(
         assert use.types is None or (use.name, use.types) in members, statement
     # So that nothing of the package is left out.
     assert {use.name for use in used if use.types is not None} == set(DECLARED)
-    assert {use.name for use in used if use.types is None} == {"pg_background_jobs"}
+    assert {use.name for use in used if use.types is None} == {"pg_background_jobs", "pg_background_totals"}
     unsent = [
         name
         for name, statement in vars(Statements(SCHEMA.strip('"'))).items()

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors as e
 
-from ..support.fix_fairness import MakeTenants, told
+from ..support.fix_fairness import MakeTenants, told, until_refused
 from ..support.jobs import Connection, Handle, detach, launch, result, state, wait
 from ..support.waiting import wait_until_equal
 
@@ -98,3 +98,36 @@ def test_a_restart_after_a_crash_begins_at_nothing(make_tenants: MakeTenants) ->
     tenants.server.restart()
     with tenants.server.connect() as conn:
         assert on_disk(conn) == 0
+
+
+def test_what_moves_out_of_the_memory_counts(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants(
+        {"pg_background.max_jobs": 1024, "pg_background.job_memory": "8MB", "pg_background.reserved_jobs": 0}
+    )
+    greedy = tenants.limit("greedy", max_role_result_size="1MB")
+
+    def keep() -> Handle:
+        handle = launch(greedy, "SELECT repeat('x', 1000) FROM generate_series(1, 300)", queue_size=1_000_000)
+        assert wait(greedy, handle)
+        return handle
+
+    kept, refusal = until_refused(keep)
+    assert isinstance(refusal, e.OutOfMemory)
+    assert on_disk(tenants.superuser) <= 1 * MB
+    for handle in kept:
+        assert len(result(greedy, handle)) == 300
+
+
+def test_a_launch_takes_of_its_own_role_first(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants(
+        {"pg_background.max_jobs": 1024, "pg_background.job_memory": "8MB", "pg_background.reserved_jobs": 0}
+    )
+    rows = "SELECT repeat('x', 1000) FROM generate_series(1, 300)"
+    theirs = launch(tenants.other, rows, queue_size=1_000_000)
+    assert wait(tenants.other, theirs)
+    for _ in range(20):
+        assert wait(tenants.greedy, launch(tenants.greedy, rows, queue_size=1_000_000))
+    usage = "SELECT result_bytes FROM pg_background_usage WHERE (kind, name) = ('role', %s)"
+    assert tenants.superuser.execute(usage, ["other"]).fetchone() == (0,)
+    ((moved,),) = tenants.superuser.execute(usage, ["greedy"]).fetchall()
+    assert moved > 1 * MB

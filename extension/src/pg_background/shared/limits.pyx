@@ -83,19 +83,21 @@ cdef void read_limits(Limits *role, Limits *database) noexcept nogil:
 
 # ---- refusals
 
-cdef void raise_past_limit(const char *what, const char *whose, const char *name, int32_t limit, const char *setting,
+cdef void raise_past_limit(const char *message, const char *name, int32_t limit, const char *setting,
                            const char *hint) noexcept nogil:
+    """Raise 53400; the message has a %s for the name of the role or database."""
     raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, psprintf(b"%s is %d.", setting, <int>limit), hint,
-                      b"too %s of %s \"%s\"", what, whose, name)
+                      b"%s", psprintf(message, name))
 
 
 cdef void raise_past_role_limit(Refusal refusal, Oid login, Limits *limits) noexcept nogil:
     cdef char *name = GetUserNameFromId(login, False)
     if refusal == ROLE_HAS_ALL_JOBS:
-        raise_past_limit(b"many tracked jobs", b"role", name, limits.jobs, b"pg_background.max_role_jobs",
+        raise_past_limit(b"too many tracked jobs of role \"%s\"", name, limits.jobs, b"pg_background.max_role_jobs",
                          b"Read or detach finished jobs, or have a superuser increase the limit.")
     if refusal == ROLE_HAS_ALL_WORKERS:
-        raise_past_limit(b"many background workers", b"role", name, limits.workers, b"pg_background.max_role_workers",
+        raise_past_limit(b"too many background workers of role \"%s\"", name, limits.workers,
+                         b"pg_background.max_role_workers",
                          b"Wait for a job to finish, start it with on_full => 'queue', or have a superuser increase "
                          b"the limit.")
     raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
@@ -107,9 +109,10 @@ cdef void raise_past_role_limit(Refusal refusal, Oid login, Limits *limits) noex
 cdef void raise_past_database_limit(Refusal refusal, Oid database, Limits *limits) noexcept nogil:
     cdef char *name = get_database_name(database)
     if refusal == DATABASE_HAS_ALL_JOBS:
-        raise_past_limit(b"many tracked jobs", b"database", name, limits.jobs, b"pg_background.max_database_jobs",
+        raise_past_limit(b"too many tracked jobs of database \"%s\"", name, limits.jobs,
+                         b"pg_background.max_database_jobs",
                          b"Read or detach finished jobs, or have a superuser increase the limit.")
-    raise_past_limit(b"many background workers", b"database", name, limits.workers,
+    raise_past_limit(b"too many background workers of database \"%s\"", name, limits.workers,
                      b"pg_background.max_database_workers",
                      b"Wait for a job to finish, start it with on_full => 'queue', or have a superuser increase the "
                      b"limit.")
