@@ -269,6 +269,7 @@ cdef struct Registry:
     int32_t *buckets            # by the last bits of a cookie: the first entry whose cookie ends in them, or -1
     uint64_t bucket_mask
     void *area
+    dsa_pointer reserve         # a piece of it that is freed for who may take the reserve and finds no room else
     int tranche
     PGPROC *keeper
     cbool draining              # launches are refused until resume_server

@@ -50,6 +50,18 @@ def test_the_rest_is_for_superusers(make_tenants: MakeTenants, size: int) -> Non
 
 
 @fills_job_memory
+def test_the_rest_is_there_in_one_piece(make_tenants: MakeTenants) -> None:
+    """What is free lies in many places when jobs have ended with long errors."""
+    tenants = make_tenants({"pg_background.job_memory": "8MB", "pg_background.max_jobs": 10_000})
+    fails = f"DO $$ BEGIN RAISE EXCEPTION 'x' USING DETAIL = repeat('y', 16000); END $$ /* {'x' * 14_000} */"
+    until_refused(partial(launch, tenants.greedy, fails))
+    for _ in range(3):
+        for n in range(5):
+            handle = launch(tenants.superuser, f"SELECT {n}")
+            assert result(tenants.superuser, handle, "n int") == [(n,)]
+
+
+@fills_job_memory
 def test_of_a_role(make_tenants: MakeTenants) -> None:
     tenants = make_tenants({"pg_background.max_jobs": 1024})
     greedy = tenants.limit("greedy", max_role_memory="1MB")

@@ -148,7 +148,8 @@ cdef void accept_job(Pending *pending) noexcept nogil:
     memset(&evicted, 0, sizeof(evicted))
     memset(&memory, 0, sizeof(memory))
     make_room_for_role(launch, <int64_t>taken(request_size) + taken(ring_size))
-    allocate_for_job(request_size, ring_size, launch.identity.login, launch.may_take_reserve, &memory.request, &memory.ring)
+    allocate_for_job(request_size, ring_size, launch.identity.login, launch.may_take_reserve, &memory.request,
+                     &memory.ring)
     memory.bytes = taken(request_size) + taken(ring_size)
     write_request(address(memory.request), launch)
     lock_registry()

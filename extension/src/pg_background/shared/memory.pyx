@@ -5,12 +5,18 @@
 cdef dsa_area *area
 
 
+cdef inline Size reserve_size() noexcept nogil:
+    return <Size>(most_memory(True) - most_memory(False))
+
+
 cdef void create_area() noexcept nogil:
     """Make the area of the job memory, in the postmaster, as it lays out the shared memory."""
     cdef Size size = <Size>setting_job_memory * 1024
     cdef dsa_area *created = dsa_create_in_place(registry.area, size, registry.tranche, NULL)
     dsa_pin(created)
     dsa_set_size_limit(created, size)
+    if reserve_size() > 0:
+        registry.reserve = dsa_allocate_extended(created, reserve_size(), DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
     dsa_detach(created)
 
 
@@ -47,11 +53,46 @@ cdef inline uint32_t taken(uint32_t size) noexcept nogil:
     return (size + step - 1) // step * step * 17 // 16 if size > 0 else 0
 
 
+cdef bint release_reserve() noexcept nogil:
+    """Free the piece that is kept for this; False when that has been done. Never under the lock, never raises."""
+    cdef dsa_pointer piece
+    lock_registry()
+    piece = registry.reserve
+    registry.reserve = InvalidDsaPointer
+    unlock_registry()
+    if piece != InvalidDsaPointer:
+        dsa_free(area, piece)
+    return piece != InvalidDsaPointer
+
+
+cdef long refill_reserve() noexcept nogil:
+    """Take that piece again; returns milliseconds until the next try is due, or -1.
+
+    What is free in the area may lie in pieces that are too small for a queue: so it is taken in one.
+    """
+    cdef dsa_pointer piece
+    if registry.reserve != InvalidDsaPointer or reserve_size() == 0:
+        return -1
+    piece = dsa_allocate_extended(area, reserve_size(), DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
+    if piece == InvalidDsaPointer:
+        return 1000
+    # the keeper alone does this
+    lock_registry()
+    registry.reserve = piece
+    unlock_registry()
+    return -1
+
+
 cdef dsa_pointer allocate(uint32_t size, bint has_reserve) noexcept nogil:
-    """A piece of the area, or InvalidDsaPointer when it is full, or only the reserve is left of it; never raises."""
+    """A piece of the area, or InvalidDsaPointer when it is full, or only the reserve is left of it; never under the
+    lock, never raises."""
     cdef dsa_pointer piece
     if pg_atomic_fetch_add_u64(&registry.area_bytes, taken(size)) + taken(size) <= most_memory(has_reserve):
         piece = dsa_allocate_extended(area, size, DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
+        if piece == InvalidDsaPointer and has_reserve and release_reserve():
+            piece = dsa_allocate_extended(area, size, DSA_ALLOC_NO_OOM | DSA_ALLOC_HUGE)
+            # not before: it would be faster
+            wake_keeper()
         if piece != InvalidDsaPointer:
             return piece
     pg_atomic_fetch_sub_u64(&registry.area_bytes, taken(size))

@@ -123,8 +123,8 @@ cdef bint is_room_near(StartOutcome outcome) noexcept nogil:
 
 
 cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
-    """Whether a worker will soon be idle, so that it can be asked to leave, or will make room for this job as it becomes
-    free, or a place is kept for a queued job, which may be content with less."""
+    """Whether a worker will soon be idle, so that it can be asked to leave, or will make room for this job as it
+    becomes free, or a place is kept for a queued job, which may be content with less."""
     cdef Job *job = pending.job
     cdef int32_t i
     cdef bint coming = False
@@ -167,8 +167,9 @@ cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
         if assign_idle_worker(pending):
             return
         waited = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())
-        if waited >= EVICT_MS or not (is_room_near(outcome) or ask_one_to_leave()
-                                    or is_room_coming(pending, outcome)):
+        if waited >= EVICT_MS:
+            break
+        if not is_room_near(outcome) and not ask_one_to_leave() and not is_room_coming(pending, outcome):
             break
         ConditionVariablePrepareToSleep(&registry.worker_left)
         # short: the postmaster frees its slot a little later than the worker its place, and tells nobody

@@ -170,6 +170,7 @@ cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
         start_ahead_workers()
         timeout = sooner(timeout, expire_results())
         timeout = sooner(timeout, free_lost_places())
+        timeout = sooner(timeout, refill_reserve())
         events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH
         if timeout >= 0:
             events |= WL_TIMEOUT

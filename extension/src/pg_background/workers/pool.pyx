@@ -45,14 +45,14 @@ cdef bint are_alike(Job *a, Job *b) noexcept nogil:
 
 
 cdef inline bint is_recent(Worker *worker) noexcept nogil:
-    """Whether its state began a moment ago. One that takes longer to reset or to leave may wait for somebody's lock, as
-    to drop a temporary table."""
+    """Whether its state began a moment ago. One that takes longer to reset or to leave may wait for somebody's lock,
+    as to drop a temporary table."""
     return TimestampDifferenceMilliseconds(worker.since, GetCurrentTimestamp()) < 100
 
 
 cdef int stuck_workers(Oid login) noexcept nogil:
-    """Processes of this role that have had no job for a while, and are neither idle nor gone: they take their places all
-    the same. Under the lock."""
+    """Processes of this role that have had no job for a while, and are neither idle nor gone: they take their places
+    all the same. Under the lock."""
     cdef Worker *worker
     cdef int32_t i
     cdef int count = 0

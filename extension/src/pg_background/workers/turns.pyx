@@ -3,8 +3,8 @@
 #
 # Workers go to the role that has the fewest, and within a role to the job that has waited longest. A worker serves one
 # role only, so another role's turn means that one process goes and another comes: once it has served for TURN_MS it
-# leaves for a role that has fewer workers than its own, and of roles that have none in turn. Else two roles whose places
-# don't divide evenly would have each job begin in a fresh process.
+# leaves for a role that has fewer workers than its own, and of roles that have none in turn. Else two roles whose
+# places don't divide evenly would have each job begin in a fresh process.
 
 cdef enum:
     BACKLOG_POLL_MS = 100       # the postmaster tells nobody when a slot becomes free
@@ -74,8 +74,8 @@ cdef bint is_short_of_workers(Job *job) noexcept nogil:
 
 
 cdef Job *longest_waiting(Usage *role, Worker *worker) noexcept nogil:
-    """Of the jobs of the role that may begin, and that this worker fits; under the lock. Who is behind many that it does
-    not fit waits for these to begin."""
+    """Of the jobs of the role that may begin, and that this worker fits; under the lock. Who is behind many that it
+    does not fit waits for these to begin."""
     cdef Job *first = first_of_line(role.first_line)
     cdef int seen = 0
     while first != NULL and seen < LINES_SEEN:
