@@ -260,7 +260,7 @@ async def test_details(app: TopApp, source: MadeUp) -> None:
             " SELECT 1/0 -- whole",
         ):
             assert line in lines(app)
-        assert lines(app)[-1].startswith("esc Back c Cancel k Terminate p Pause")
+        await shows(pilot, app, lambda _: lines(app)[-1].startswith("esc Back c Cancel k Terminate p Pause"))
         # Keys of the list do nothing here.
         await pilot.press("slash", "r", "a")
         source.jobs = [replaced for replaced in source.jobs if replaced.pid != 105]
