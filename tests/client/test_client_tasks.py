@@ -124,7 +124,8 @@ async def test_cancelling_at_any_moment_leaves_no_job(
     finally:
         # What this finds running would keep others from their locks.
         side.execute(
-            "SELECT pg_cancel_backend(worker_pid) FROM pg_background_jobs WHERE label = %s AND state = 'running'",
+            "SELECT pg_cancel_backend(worker_pid) FROM pg_background_jobs"
+            " WHERE label = %s AND state = 'running'",
             [label],
         )
 
