@@ -77,6 +77,8 @@ def target(fresh_cluster: FreshServer) -> Server:
             "log_min_messages": "fatal",
             "log_min_error_statement": "panic",
             "pg_background.max_jobs": ENTRIES,
+            # Jobs that jobs have launched leave results that nobody comes for.
+            "pg_background.result_retention": 0,
         }
     )
 
