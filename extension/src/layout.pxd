@@ -279,7 +279,6 @@ cdef struct Registry:
     int32_t backlog_size        # queued jobs
     uint64_t backlog_joined     # ... so far
     int32_t backlog_unserved    # 1: the keeper has last found no place for one of them
-    int32_t waiting_launches    # that have found no place
     TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
     int32_t databases           # that accept connections, as the last new session has seen

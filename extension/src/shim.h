@@ -141,7 +141,7 @@ optional_detail(const char *detail)
 #define raise_with_hint(code, hint, ...) \
 	ereport(ERROR, errcode(code), errmsg(__VA_ARGS__), errhint("%s", hint))
 #define raise_with_detail(code, detail, hint, ...) \
-	ereport(ERROR, errcode(code), errmsg(__VA_ARGS__), errdetail("%s", detail), \
+	ereport(ERROR, errcode(code), errmsg(__VA_ARGS__), optional_detail(detail), \
 			optional_hint(hint))
 #define raise_file_error(...) ereport(ERROR, errcode_for_file_access(), errmsg(__VA_ARGS__))
 #define raise_fatal(code, ...) ereport(FATAL, errcode(code), errmsg(__VA_ARGS__))

@@ -20,7 +20,8 @@ def long_sql(size: int) -> str:
 
 
 def queue_sql(conn: Connection, size: int) -> Handle:
-    return start(conn, long_sql(size), on_full="queue")
+    # Those that begin meanwhile take a queue, which is to be small beside the text.
+    return start(conn, long_sql(size), on_full="queue", queue_size=64)
 
 
 @fills_job_memory

@@ -147,10 +147,10 @@ cdef void accept_job(Pending *pending) noexcept nogil:
         ring_size = ring_size_of(launch.queue_size)
     memset(&evicted, 0, sizeof(evicted))
     memset(&memory, 0, sizeof(memory))
-    make_room_for_role(launch, <int64_t>taken(request_size) + taken(ring_size))
+    memory.bytes = taken(request_size) + taken(ring_size)
+    make_room_for_role(launch, memory.bytes)
     allocate_for_job(request_size, ring_size, launch.identity.login, launch.may_take_reserve, &memory.request,
                      &memory.ring)
-    memory.bytes = taken(request_size) + taken(ring_size)
     write_request(address(memory.request), launch)
     lock_registry()
     refusal = why_refused(launch, memory.bytes)

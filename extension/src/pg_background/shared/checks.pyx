@@ -171,13 +171,10 @@ cdef void check_sessions() noexcept nogil:
 
 cdef void check_usages() noexcept nogil:
     """What each role and database uses is the sum of what its jobs have, and the queued ones are all in its lines."""
-    cdef int32_t waiting = 0
     cdef int32_t i
     for i in range(registry.usages_size):
         if registry.usages[i].holders > 0:
             check_usage(&registry.usages[i])
-            waiting += registry.usages[i].waiting_launches
-    Assert(waiting == registry.waiting_launches)
 
 
 cdef void check_usage(Usage *usage) noexcept nogil:

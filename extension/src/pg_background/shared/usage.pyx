@@ -139,6 +139,5 @@ cdef void set_wants_place(Job *job, bint wants) noexcept nogil:
     if job.wants_place == wants:
         return
     job.wants_place = wants
-    registry.waiting_launches += 1 if wants else -1
     role_usage(job).waiting_launches += 1 if wants else -1
     note_need(role_usage(job))

@@ -133,9 +133,7 @@ cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
         set_wants_place(job, True)
         coming = is_turn_coming(job)
     for i in range(registry.workers_size):
-        if is_recent(&registry.workers[i]) and (
-                registry.workers[i].state == WORKER_RESETTING
-                or (registry.workers[i].state == WORKER_STARTING and registry.workers[i].reserved_for < 0)):
+        if is_coming(&registry.workers[i]) and is_recent(&registry.workers[i]):
             coming = True
     if outcome == NO_PLACE and registry.live_workers < most_workers(job.may_take_reserve):
         coming = True
@@ -190,16 +188,14 @@ cdef void raise_not_started() noexcept nogil:
 cdef void raise_no_worker(StartOutcome outcome, Launch *launch) noexcept nogil:
     """Raise 53400 where the cap on workers is reached, 53000 where the postmaster has no slot or the process did not
     start."""
-    if outcome == NO_PLACE and setting_reserved_workers > 0 and not launch.may_take_reserve:
-        raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                          psprintf(b"pg_background.max_total_workers is %d, pg_background.reserved_workers %d.",
-                                   total_worker_limit(), setting_reserved_workers),
+    cdef char *detail = NULL
+    if outcome == NO_PLACE:
+        if setting_reserved_workers > 0 and not launch.may_take_reserve:
+            detail = psprintf(b"pg_background.max_total_workers is %d, pg_background.reserved_workers %d.",
+                              total_worker_limit(), setting_reserved_workers)
+        raise_with_detail(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, detail,
                           b"Wait for a job to finish, or increase pg_background.max_total_workers.",
                           b"too many background workers in the server")
-    if outcome == NO_PLACE:
-        raise_with_hint(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                        b"Wait for a job to finish, or increase pg_background.max_total_workers.",
-                        b"too many background workers in the server")
     raise_with_hint(ERRCODE_INSUFFICIENT_RESOURCES,
                     b"You may need to increase max_worker_processes.",
                     b"could not register background process")

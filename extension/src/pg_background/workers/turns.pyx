@@ -152,7 +152,7 @@ cdef bint must_make_room(Worker *worker, Usage *own, Job *job) noexcept nogil:
     cdef Usage *role
     cdef Job *other
     cdef int32_t i = registry.first_in_need
-    if is_room_being_made() or (job != NULL and not has_had_its_turn(worker)):
+    if is_room_being_made():
         return False
     while i >= 0:
         role = &registry.usages[i]
@@ -162,7 +162,7 @@ cdef bint must_make_room(Worker *worker, Usage *own, Job *job) noexcept nogil:
             if (other != NULL and other != job and (job == NULL or other.queued_as < job.queued_as)
                     and is_place_missing(other.may_take_reserve)):
                 return True
-        elif comes_first(role, own, job) and is_role_in_need(role):
+        elif (job == NULL or has_had_its_turn(worker)) and comes_first(role, own, job) and is_role_in_need(role):
             return True
     return False
 
@@ -292,6 +292,7 @@ cdef bint place_for_backlog(Start *start) noexcept nogil:
     """Hand jobs to idle workers, and take a place for the first that none comes for; False when there is one, and no
     place for it."""
     cdef Job *job
+    cdef Job *privileged            # who may take the reserve
     start.worker = NULL
     lock_registry()
     serve_from_idle()
@@ -300,12 +301,9 @@ cdef bint place_for_backlog(Start *start) noexcept nogil:
         start.worker = take_place(&job.identity, -1,
                                   most_workers(job.may_take_reserve) - is_launch_before(role_usage(job)))
         if start.worker == NULL and not job.may_take_reserve:
-            # one of those who may take the reserve
-            job = job_in_need(True)
-            if job != NULL:
-                start.worker = take_place(&job.identity, -1, most_workers(True))
-            else:
-                job = job_in_need(False)
+            privileged = job_in_need(True)
+            if privileged != NULL:
+                start.worker = take_place(&privileged.identity, -1, most_workers(True))
     if start.worker != NULL:
         start.generation = start.worker.generation
     registry.backlog_unserved = job != NULL and start.worker == NULL
