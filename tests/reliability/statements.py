@@ -38,6 +38,10 @@ _UNDONE = ("privileges", "executor_role")
 EXPECTED = re.compile(r"0A000|08006|22|25|2D|34|3B|3D|42|53|54|55|57014|P0")
 
 
+#: Ends what no handle reaches: jobs that were detached run on.
+CANCEL_RUNNING = "SELECT count(pg_cancel_backend(worker_pid)) FROM pg_background_jobs WHERE state = 'running'"
+
+
 class Statement(NamedTuple):
     """A statement at random."""
 
@@ -92,7 +96,8 @@ class Jobs:
         return handle
 
     def clear(self) -> None:
-        """Forget all jobs of the session, whatever was done to them, and let jobs be launched again."""
+        """End all jobs and forget those of the session, and let jobs be launched again."""
         query(self._conn, "SELECT pg_background_resume_server()")
         query(self._conn, "SELECT pg_background_cancel_all()")
         query(self._conn, "SELECT pg_background_detach_all()")
+        query(self._conn, CANCEL_RUNNING)
