@@ -13,7 +13,7 @@ from pg_background.top.jobs_table import JobsTable
 from pg_background.top.source import SourceLost
 from pg_background.top.summary import Summary
 
-from ..support.screens import MadeUp, job, lines, shows, text
+from ..support.screens import MadeUp, confirmed, job, lines, shows, text
 
 GB = 1024**3
 
@@ -168,7 +168,7 @@ async def test_lost_connection(app: TopApp, source: MadeUp) -> None:
         await shows(pilot, app, lambda text: "CONNECTION LOST, trying again: Connection refused" in text)
         # What was seen last stays.
         assert "backfill" in text(app)
-        await pilot.press("c", "y")
+        await confirmed(pilot, app, "c")
         await shows(pilot, app, lambda text: "Not canceled" in text)
         source.trouble = SourceError("the extension is gone")
         await shows(pilot, app, lambda text: "NOT ANSWERED, trying again: the extension is gone" in text)
@@ -280,7 +280,7 @@ async def test_cancel_and_terminate_ask_first(app: TopApp, source: MadeUp) -> No
             await pilot.press(no)
             await shows(pilot, app, lambda text: "Cancel job" not in text)
         assert source.canceled == []
-        await pilot.press("c", "y")
+        await confirmed(pilot, app, "c")
         await shows(pilot, app, lambda text: "Job 102 was told to end." in text)
         await pilot.press("down", "k")
         await shows(pilot, app, lambda text: "Terminate job 101?" in text)
@@ -288,7 +288,8 @@ async def test_cancel_and_terminate_ask_first(app: TopApp, source: MadeUp) -> No
         await shows(pilot, app, lambda text: "Job 101 was told to end." in text)
         assert source.canceled == [(JOBS[1].handle, 0), (JOBS[0].handle, 5)]
         # From the details too.
-        await pilot.press("enter", "c", "y")
+        await pilot.press("enter")
+        await confirmed(pilot, app, "c")
         await shows(pilot, app, lambda _: len(source.canceled) == 3)
         assert source.canceled[2] == (JOBS[0].handle, 0)
 

@@ -16,7 +16,7 @@ from ..support.fix_cli import OnPlace
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
 from ..support.jobs import FOREVER
-from ..support.screens import shows
+from ..support.screens import confirmed, shows
 from ..support.waiting import wait_until, wait_until_sql
 
 
@@ -43,7 +43,7 @@ async def test_jobs_live(place: Place, client: Client, side: Connection) -> None
         endless = client.launch(FOREVER, label="endless")
         await pilot.press("escape", "slash", *"endless", "enter")
         await shows(pilot, app, lambda text: "running  " in text.partition("TIME")[2])
-        await pilot.press("k", "y")
+        await confirmed(pilot, app, "k")
         await shows(pilot, app, lambda text: "canceled  " in text.partition("TIME")[2])
     side.execute("ROLLBACK")
     assert (held.state, endless.state) == ("canceled", "canceled")
