@@ -109,7 +109,7 @@ async def shows(pilot: Pilot[None], app: TopApp, condition: Callable[[str], obje
 
 
 async def confirmed(pilot: Pilot[None], app: TopApp, key: str) -> None:
-    """Press a key that asks for a yes, and say yes when the question is there: before that the answer would be lost."""
+    """Press a key that asks for a yes, and say yes when the question is there, as it would be lost before."""
     await pilot.press(key)
     await shows(pilot, app, lambda text: "Cancel job" in text or "Terminate job" in text)
     await pilot.press("y")
