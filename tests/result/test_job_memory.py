@@ -103,7 +103,7 @@ def test_long_error_messages(small: Connection) -> None:
 
 
 def test_it_does_not_fragment(small: Connection) -> None:
-    """After jobs of all sizes half of the memory can be had in sixteenths, and what is in reserve in one piece."""
+    """After jobs of all sizes half of the memory can be had in sixteenths, and the reserve in one piece."""
     for n in range(400):
         size = 64 + (n * 7919) % 200000
         handle = launch(small, f"SELECT length('{'x' * (n * 104729 % 100000)}')", queue_size=size)
