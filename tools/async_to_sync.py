@@ -58,6 +58,7 @@ NAMES = {
     "aclose": "close",
     "__aiter__": "__iter__",
     "ajoin": "join",
+    "alet_end": "let_end",
     "aloop": "loop",
     "anext": "next",
     "ashielded": "shielded",

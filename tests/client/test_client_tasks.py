@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, AsyncJob
@@ -128,6 +129,28 @@ async def test_cancelling_at_any_moment_leaves_no_job(
             " WHERE label = %s AND state = 'running'",
             [label],
         )
+
+
+async def test_cancelling_between_start_and_answer(
+    aclient: AnyClient, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server would end the statement, and the handle be lost with it."""
+    label = "no answer yet"
+    await aclient.run("SELECT 1")
+    statements = aclient.session.statements
+    held_up = sql.SQL("SELECT s.*, pg_advisory_lock(77) FROM ({}) AS s").format(statements.start)
+    monkeypatch.setattr(statements, "start", held_up)
+    side.execute("SELECT pg_advisory_lock(77)")
+    task = asyncio.ensure_future(aclient.launch(FOREVER, label=label))
+    while side.execute(ALIVE, [label]).fetchone() == (0,):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task], timeout=0.2)
+    assert not task.done()
+    side.execute("SELECT pg_advisory_unlock(77)")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    wait_until_sql(side, ALIVE, [label], expected=0)
 
 
 async def test_cancelling_all_tasks_leaves_no_wait_in_vain(aclient: AnyClient, side: Connection) -> None:

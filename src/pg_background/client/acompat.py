@@ -53,7 +53,7 @@ def spawn(name: str, function: Callable[[], None]) -> threading.Thread:
 LOOK_FOR_SIGNALS = 1.0
 
 
-async def ajoin(task: asyncio.Task[None]) -> None:
+async def ajoin(task: asyncio.Task[Any]) -> None:
     """End what was spawned: a task is cancelled."""
     task.cancel()
     await asyncio.wait([task])
@@ -104,4 +104,28 @@ async def ashielded(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def shielded(function: Callable[[], None]) -> None:
     """Run it: threads are not cancelled."""
+    function()
+
+
+async def alet_end(function: Callable[[], Coroutine[Any, Any, object]], seconds: float) -> None:
+    """Run it; if the caller is cancelled meanwhile, it still has so many seconds to end by itself."""
+    task = asyncio.ensure_future(function())
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await ashielded(lambda: _end_in_time(task, seconds))
+        # What it raised is of less weight, and is looked at so that asyncio does not complain.
+        _ = task.cancelled() or task.exception()
+        raise
+
+
+async def _end_in_time(task: asyncio.Task[object], seconds: float) -> None:
+    _, late = await asyncio.wait([task], timeout=seconds)
+    if late:
+        await ajoin(task)
+
+
+def let_end(function: Callable[[], object], seconds: float) -> None:
+    """Run it: threads are not cancelled, and a signal ends it as it ends psycopg's own calls."""
+    del seconds
     function()

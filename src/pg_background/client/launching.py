@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from psycopg.rows import RowFactory
 
 from ._asking import asking
-from .acompat import Interrupted, shielded
+from .acompat import Interrupted, let_end, shielded
 from .job import Job
 from .model import Handle, OnFull
 from .options import milliseconds
@@ -17,6 +18,11 @@ from .variables import Row
 
 if TYPE_CHECKING:
     from ._session import Session
+
+
+#: How long a caller who is told to stop waits for the answer that has a job's handle, in seconds.
+#: A launch that was to wait for a worker is interrupted at once.
+ANSWER_SECONDS = 5.0
 
 
 def start(
@@ -57,11 +63,18 @@ def start(
                     *(text, values, label, queue_size or 0, patience),
                     *(database, each_statement, discard_result, on_full),
                 )
+                if limit:
+                    launch = partial(
+                        cursor.execute, session.statements.start_limited, (str(limit), *arguments)
+                    )
+                else:
+                    launch = partial(cursor.execute, session.statements.start, arguments)
                 try:
-                    if limit:
-                        cursor.execute(session.statements.start_limited, (str(limit), *arguments))
+                    # The job starts some time before the answer: a cancel in between would take the handle.
+                    if on_full == "wait":
+                        launch()
                     else:
-                        cursor.execute(session.statements.start, arguments)
+                        let_end(launch, ANSWER_SECONDS)
                 finally:
                     # Interrupted, psycopg still awaits the end of the statement: there may be a job.
                     if cursor.pgresult is not None and (row := cursor.fetchone()) is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from psycopg.rows import AsyncRowFactory
 
 from ._asking_async import asking
-from .acompat import AInterrupted, ashielded
+from .acompat import AInterrupted, alet_end, ashielded
 from .job_async import AsyncJob
 from .model import Handle, OnFull
 from .options import milliseconds
@@ -16,6 +17,11 @@ from .variables import Row
 
 if TYPE_CHECKING:
     from ._session_async import AsyncSession
+
+
+#: How long a caller who is told to stop waits for the answer that has a job's handle, in seconds.
+#: A launch that was to wait for a worker is interrupted at once.
+ANSWER_SECONDS = 5.0
 
 
 async def start(
@@ -56,11 +62,18 @@ async def start(
                     *(text, values, label, queue_size or 0, patience),
                     *(database, each_statement, discard_result, on_full),
                 )
+                if limit:
+                    launch = partial(
+                        cursor.execute, session.statements.start_limited, (str(limit), *arguments)
+                    )
+                else:
+                    launch = partial(cursor.execute, session.statements.start, arguments)
                 try:
-                    if limit:
-                        await cursor.execute(session.statements.start_limited, (str(limit), *arguments))
+                    # The job starts some time before the answer: a cancel in between would take the handle.
+                    if on_full == "wait":
+                        await launch()
                     else:
-                        await cursor.execute(session.statements.start, arguments)
+                        await alet_end(launch, ANSWER_SECONDS)
                 finally:
                     # Interrupted, psycopg still awaits the end of the statement: there may be a job.
                     if cursor.pgresult is not None and (row := await cursor.fetchone()) is not None:
