@@ -117,17 +117,3 @@ def test_detach_and_cancel_at_once(conn: Connection, connect: Connect) -> None:
             detach(conn, handle)
             assert run(conn, "SELECT 2", "a int") == [(2,)]
             call.result()
-
-
-def test_detach_at_once_never_loses_the_job(conn: Connection) -> None:
-    conn.execute("CREATE TABLE kept (a int)")
-    for n in range(1000):
-        detach(conn, launch(conn, f"INSERT INTO kept VALUES ({n})"))
-        if n % 10 == 9:
-            # A session's limit counts running jobs, so don't run ahead of them.
-            assert wait(conn, launch(conn, "SELECT 1"))
-            conn.execute(
-                "DO $$ BEGIN WHILE (pg_background_stats()).workers_active > 0 LOOP "
-                "PERFORM pg_sleep(0.001); END LOOP; END $$"
-            )
-    assert conn.execute("SELECT count(*), count(DISTINCT a) FROM kept").fetchone() == (1000, 1000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from psycopg import errors as e
 
@@ -23,7 +25,8 @@ from ..support.jobs import (
 from ..support.registry import registry
 from ..support.waiting import wait_until, wait_until_sql
 
-START = [launch, submit]
+Start = Callable[[Connection, str], Handle]
+START: list[Start] = [launch, submit]
 
 
 @pytest.fixture
@@ -40,10 +43,10 @@ def count(conn: Connection) -> int:
     return int(row[0])
 
 
-@pytest.mark.parametrize("submitted", [False, True])
-def test_a_running_job_goes_on(kept: Connection, submitted: bool) -> None:
+@pytest.mark.parametrize("start", START)
+def test_a_running_job_goes_on(kept: Connection, start: Start) -> None:
     with closed_gate(kept) as gate:
-        handle = START[submitted](kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        handle = start(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
         detach(kept, handle)
         assert state(kept, handle) is None
         assert count(kept) == 0
@@ -99,15 +102,18 @@ def test_a_failed_job(conn: Connection) -> None:
         result(conn, handle)
 
 
-def test_a_running_job_stops_filling_the_disk(conn: Connection) -> None:
-    before = registry(conn)
-    with closed_gate(conn) as gate:
+def test_a_running_job_stops_filling_the_disk(kept: Connection) -> None:
+    before = registry(kept)
+    with closed_gate(kept) as gate:
         handle = launch(
-            conn, f"SELECT repeat('x', 1000) FROM generate_series(1, 20000), ({gate.sql}) AS gate"
+            kept,
+            "INSERT INTO kept VALUES (1);"
+            f" SELECT repeat('x', 1000) FROM generate_series(1, 20000), ({gate.sql}) AS gate",
         )
-        detach(conn, handle)
-    wait_until(lambda: registry(conn).live == before.live, what="its end")
-    after = registry(conn)
+        detach(kept, handle)
+    wait_until(lambda: registry(kept).live == before.live, what="its end")
+    assert count(kept) == 1
+    after = registry(kept)
     assert after[:3] == before[:3]
     assert after.spill_bytes == before.spill_bytes
 
@@ -144,11 +150,22 @@ def test_in_a_transaction_that_rolls_back(conn: Connection, connect: Connect) ->
         result(conn, handle)
 
 
-def test_in_the_same_statement(kept: Connection) -> None:
-    for _ in range(100):
-        kept.execute("SELECT pg_background_detach(pg_background_launch('INSERT INTO kept VALUES (1)'))")
-        wait_until(lambda: kept.execute("SELECT (pg_background_stats()).workers_active").fetchone() == (0,))
-    assert count(kept) == 100
+@pytest.mark.parametrize("start", START)
+@pytest.mark.parametrize("in_one_statement", [True, False])
+def test_at_once_never_loses_the_job(kept: Connection, start: Start, in_one_statement: bool) -> None:
+    for n in range(1000):
+        job = f"INSERT INTO kept VALUES ({n})"
+        if in_one_statement:
+            kept.execute(f"SELECT pg_background_detach(pg_background_{start.__name__}(%s))".encode(), [job])
+        else:
+            detach(kept, start(kept, job))
+        if n % 10 == 9:
+            # A session's limit counts running jobs, so don't run ahead of them.
+            kept.execute(
+                "DO $$ BEGIN WHILE (pg_background_stats()).workers_active > 0 LOOP "
+                "PERFORM pg_sleep(0.001); END LOOP; END $$"
+            )
+    assert kept.execute("SELECT count(*), count(DISTINCT a) FROM kept").fetchone() == (1000, 1000)
 
 
 def test_handles_in_one_table_of_results(conn: Connection) -> None:

@@ -101,10 +101,6 @@ def test_error_in_the_log_is_in_the_statement(conn: Connection, server: Server) 
     )
 
 
-def logged(server: Server, mark: int, pid: int) -> list[str]:
-    return re.findall(rf"\[{pid}\].*LOG:  (.*)\n", server.log.since(mark))
-
-
 @pytest.mark.parametrize("each", [False, True])
 def test_log_statement(conn: Connection, server: Server, each: bool) -> None:
     query(conn, "SET log_statement = 'mod'")
@@ -112,7 +108,7 @@ def test_log_statement(conn: Connection, server: Server, each: bool) -> None:
     job = "SELECT 'first'; CREATE TABLE made (a int); SELECT 'third'; INSERT INTO made VALUES (1)"
     handle = start(conn, job, each_statement=each)
     assert wait(conn, handle)
-    assert logged(server, mark, handle.pid) == [
+    assert server.log.logged_by(handle.pid, mark) == [
         "statement: CREATE TABLE made (a int)",
         "statement: INSERT INTO made VALUES (1)",
     ]
@@ -126,7 +122,7 @@ def test_durations(conn: Connection, server: Server, each: bool) -> None:
     handle = start(conn, "SELECT 1; SELECT pg_sleep(0.3); SELECT 3", each_statement=each)
     assert wait(conn, handle)
     server.log.wait_for(rf"\[{handle.pid}\].*pg_sleep", mark)
-    (line,) = logged(server, mark, handle.pid)
+    (line,) = server.log.logged_by(handle.pid, mark)
     found = re.fullmatch(r"duration: (\d+)\.\d{3} ms  statement: SELECT pg_sleep\(0\.3\)", line)
     assert found
     assert int(found[1]) >= 300
@@ -157,7 +153,7 @@ def test_settings_of_durations(
     mark = server.log.mark()
     handle = launch(conn, "SELECT 1; SELECT 2")
     assert wait(conn, handle)
-    lines = logged(server, mark, handle.pid)
+    lines = server.log.logged_by(handle.pid, mark)
     assert len(lines) == len(expected)
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(expected, lines, strict=True))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from psycopg import errors as e
 
@@ -20,6 +22,9 @@ from ..support.jobs import (
     wait_until_gone,
 )
 from ..support.waiting import wait_until
+
+Start = Callable[[Connection, str], Handle]
+START: list[Start] = [launch, submit]
 
 
 @pytest.fixture
@@ -50,21 +55,21 @@ def test_commits_while_its_launcher_rolls_back(kept: Connection, connect: Connec
 def test_goes_on_when_its_launcher_rolls_back(kept: Connection, connect: Connect) -> None:
     launcher = connect(autocommit=False)
     with closed_gate(kept) as gate:
-        handle = launch(launcher, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        handles = [start(launcher, f"{gate.sql}; INSERT INTO kept VALUES (1)") for start in START]
         launcher.rollback()
-        assert not has_ended(launcher, handle)
+        assert not any(has_ended(launcher, handle) for handle in handles)
         launcher.rollback()
-    assert wait(launcher, handle)
-    assert count(kept) == 1
+    assert all(wait(launcher, handle) for handle in handles)
+    assert count(kept) == 2
 
 
 def test_goes_on_when_its_savepoint_is_rolled_back(kept: Connection) -> None:
     with closed_gate(kept) as gate, kept.transaction():
         kept.execute("SAVEPOINT s")
-        handle = launch(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        handles = [start(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)") for start in START]
         kept.execute("ROLLBACK TO s")
-    assert wait(kept, handle)
-    assert count(kept) == 1
+    assert all(wait(kept, handle) for handle in handles)
+    assert count(kept) == 2
 
 
 def test_goes_on_after_an_error_in_its_launcher(kept: Connection) -> None:
@@ -78,9 +83,10 @@ def test_goes_on_after_an_error_in_its_launcher(kept: Connection) -> None:
 
 
 @pytest.mark.parametrize("statement", ["DISCARD ALL", "RESET ALL", "SELECT 1"])
-def test_its_handle_outlives(kept: Connection, connect: Connect, statement: str) -> None:
+@pytest.mark.parametrize("start", START)
+def test_its_handle_outlives(kept: Connection, connect: Connect, start: Start, statement: str) -> None:
     with closed_gate(connect()) as gate:
-        handle = launch(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
+        handle = start(kept, f"{gate.sql}; INSERT INTO kept VALUES (1)")
         kept.execute(statement.encode())
         assert not has_ended(kept, handle)
     assert wait(kept, handle)
@@ -88,13 +94,18 @@ def test_its_handle_outlives(kept: Connection, connect: Connect, statement: str)
     assert count(kept) == 1
 
 
-def test_goes_on_when_its_launcher_disconnects(kept: Connection, connect: Connect) -> None:
-    launcher = connect()
+@pytest.mark.parametrize("how", ["closes", "is terminated"])
+def test_goes_on_when_its_launcher_disconnects(kept: Connection, connect: Connect, how: str) -> None:
+    """In the midst of a transaction."""
+    launcher = connect(autocommit=False)
     backend = launcher.info.backend_pid
     with closed_gate(kept) as gate:
         launch(launcher, f"{gate.sql}; INSERT INTO kept VALUES (1)")
         submit(launcher, f"{gate.sql}; INSERT INTO kept VALUES (2)")
-        launcher.close()
+        if how == "closes":
+            launcher.close()
+        else:
+            kept.execute("SELECT pg_terminate_backend(%s)", [backend])
         wait_until_gone(kept, backend)
         assert count(kept) == 0
     wait_until(lambda: count(kept) == 2, what="both rows")

@@ -46,6 +46,10 @@ class ServerLog:
         assert found is not None
         return found
 
+    def logged_by(self, pid: int, since: int) -> list[str]:
+        """Return the messages of level LOG that a process wrote after a mark."""
+        return re.findall(rf"\[{pid}\].* LOG:  (.*)\n", self.since(since))
+
     def crashes(self, since: int) -> list[str]:
         """Return the lines after a mark that tell of a crash."""
         return [line for line in self.since(since).splitlines() if _CRASH.search(line)]

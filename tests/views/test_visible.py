@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from psycopg import errors as e
 
@@ -9,6 +11,7 @@ from ..support.fix_db import Connect, Connection
 from ..support.fix_server import FreshServer
 from ..support.jobs import (
     FOREVER,
+    Handle,
     cancel,
     closed_gate,
     launch,
@@ -22,6 +25,8 @@ from ..support.jobs import (
 from ..support.server import Server
 from ..support.waiting import wait_until
 from ..support.workers import wait_until_idle
+
+Start = Callable[[Connection, str], Handle]
 
 ACTIVITY = "SELECT {} FROM pg_stat_activity WHERE pid = %s"
 
@@ -71,24 +76,33 @@ def test_application_name(connect: Connect) -> None:
         assert activity(conn, labelled.pid, "application_name") == (f"pg_background:nightly:{pid}",)
 
 
-def test_log_statement(conn: Connection, server: Server) -> None:
+@pytest.mark.parametrize("start", [launch, submit])
+def test_log_statement(conn: Connection, server: Server, start: Start) -> None:
     conn.execute("SET log_statement = 'all'")
     mark = server.log.mark()
-    handle = launch(conn, "SELECT 'needle_1'; SELECT 'needle_2'")
+    handle = start(conn, "SELECT 'needle_1'; SELECT 'needle_2'")
     assert wait(conn, handle)
-    for n in (1, 2):
-        server.log.wait_for(rf"\[{handle.pid}\].* LOG:  statement: SELECT 'needle_{n}'\n", mark)
+    assert server.log.logged_by(handle.pid, mark) == [f"statement: SELECT 'needle_{n}'" for n in (1, 2)]
 
 
-def test_log_statement_of_other_kinds(conn: Connection, server: Server) -> None:
-    conn.execute("SET log_statement = 'ddl'")
-    mark = server.log.mark()
-    handle = launch(conn, "SELECT 'needle_1'")
-    assert wait(conn, handle)
-    other = launch(conn, "CREATE TABLE needle_2 (a int)")
-    assert wait(conn, other)
-    server.log.wait_for(rf"\[{other.pid}\].* LOG:  statement: CREATE TABLE needle_2", mark)
-    assert "needle_1" not in server.log.since(mark)
+@pytest.mark.parametrize(
+    ("level", "logged"),
+    [
+        ("none", []),
+        ("ddl", ["CREATE"]),
+        ("mod", ["CREATE", "INSERT"]),
+        ("all", ["CREATE", "INSERT", "SELECT"]),
+    ],
+)
+def test_log_statement_by_kind(conn: Connection, server: Server, level: str, logged: list[str]) -> None:
+    conn.execute(f"SET log_statement = '{level}'".encode())
+    found = []
+    for job in ("CREATE TABLE made (a int)", "INSERT INTO made VALUES (1)", "SELECT FROM made"):
+        mark = server.log.mark()
+        handle = launch(conn, job)
+        assert wait(conn, handle)
+        found += server.log.logged_by(handle.pid, mark)
+    assert [line.split()[:2] for line in found] == [["statement:", word] for word in logged]
 
 
 def test_log_min_duration_statement(conn: Connection, server: Server) -> None:
@@ -105,12 +119,24 @@ def test_log_min_duration_statement(conn: Connection, server: Server) -> None:
     assert "duration:" not in server.log.since(mark)
 
 
-def test_a_failing_job_is_logged_with_its_statement(conn: Connection, server: Server) -> None:
+@pytest.mark.parametrize("start", [launch, submit])
+def test_a_failing_job_is_logged_with_its_statement(conn: Connection, server: Server, start: Start) -> None:
+    mark = server.log.mark()
+    handle = start(conn, "SELECT 'needle', 1 / 0")
+    assert wait(conn, handle)
+    server.log.wait_for(
+        rf"\[{handle.pid}\].* ERROR:  division by zero\n"
+        rf".*\[{handle.pid}\].* STATEMENT:  SELECT 'needle', 1 / 0\n",
+        mark,
+    )
+
+
+def test_errors_obey_log_min_messages(conn: Connection, server: Server) -> None:
+    conn.execute("SET log_min_messages = 'fatal'")
     mark = server.log.mark()
     handle = launch(conn, "SELECT 'needle', 1 / 0")
     assert wait(conn, handle)
-    server.log.wait_for(rf"\[{handle.pid}\].* ERROR:  division by zero", mark)
-    server.log.wait_for(rf"\[{handle.pid}\].* STATEMENT:  SELECT 'needle', 1 / 0", mark)
+    assert f"[{handle.pid}]" not in server.log.since(mark)
 
 
 def test_notices_obey_log_min_messages(conn: Connection, server: Server) -> None:
@@ -149,28 +175,47 @@ def test_auto_explain_by_load(conn: Connection, server: Server, where: str) -> N
 
 
 @pytest.mark.contrib("auto_explain")
-def test_auto_explain_by_session_preload(conn: Connection, server: Server, connect: Connect, db: str) -> None:
-    conn.execute(f"ALTER DATABASE \"{db}\" SET session_preload_libraries = 'auto_explain'".encode())
-    conn.execute(f'ALTER DATABASE "{db}" SET auto_explain.log_min_duration = 0'.encode())
-    session = connect()
-    mark = server.log.mark()
-    handle = launch(session, "SELECT count(*) AS needle FROM generate_series(1, 10)")
-    assert wait(session, handle)
-    server.log.wait_for(rf"\[{handle.pid}\].* LOG:  duration: [\d.]+ ms  plan:", mark)
+@pytest.mark.parametrize("where", ["database", "server"])
+def test_auto_explain_by_session_preload(
+    conn: Connection, server: Server, connect: Connect, db: str, where: str
+) -> None:
+    settings = {}
+    if where == "server":
+        settings["session_preload_libraries"] = "auto_explain"
+    else:
+        conn.execute(f"ALTER DATABASE \"{db}\" SET session_preload_libraries = 'auto_explain'".encode())
+        conn.execute(f'ALTER DATABASE "{db}" SET auto_explain.log_min_duration = 0'.encode())
+    with server.alter_system(settings):
+        session = connect()
+        if where == "server":
+            session.execute("SET auto_explain.log_min_duration = 0")
+        mark = server.log.mark()
+        handle = launch(session, "SELECT count(*) AS needle FROM generate_series(1, 10)")
+        assert wait(session, handle)
+        server.log.wait_for(rf"\[{handle.pid}\].* LOG:  duration: [\d.]+ ms  plan:", mark)
 
 
 @pytest.mark.contrib("pg_stat_statements")
-def test_pg_stat_statements(fresh_server: FreshServer) -> None:
-    server = fresh_server({"shared_preload_libraries": "pg_stat_statements,pg_background"})
+@pytest.mark.parametrize(
+    "libraries", ["pg_stat_statements,pg_background", "pg_background,pg_stat_statements"]
+)
+def test_pg_stat_statements(fresh_server: FreshServer, libraries: str) -> None:
+    server = fresh_server({"shared_preload_libraries": libraries, "compute_query_id": "on"})
     with server.connect() as conn:
         conn.execute("CREATE EXTENSION pg_stat_statements")
         conn.execute("CREATE TABLE needle (a int)")
-        for _ in range(3):
-            assert run(conn, "INSERT INTO needle VALUES (1); SELECT count(*) FROM needle", "n bigint")
-        calls = conn.execute(
-            "SELECT sum(calls), sum(rows) FROM pg_stat_statements WHERE query ILIKE 'INSERT INTO needle%'"
-        ).fetchone()
-        assert calls == (3, 3)
+        for n in range(3):
+            job = f"INSERT INTO needle VALUES ({n}); SELECT a FROM needle WHERE a < {n}"
+            assert len(run(conn, job, "a int")) == n
+        found = conn.execute(
+            "SELECT query, calls, rows FROM pg_stat_statements"
+            " WHERE query LIKE '% needle %' AND query !~ 'pg_'"
+            " AND query !~ '^CREATE' ORDER BY query"
+        ).fetchall()
+        assert found == [
+            ("INSERT INTO needle VALUES ($1)", 3, 3),
+            ("SELECT a FROM needle WHERE a < $1", 3, 3),
+        ]
 
 
 def test_table_statistics(conn: Connection) -> None:

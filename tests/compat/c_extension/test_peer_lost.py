@@ -5,18 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ...support.calls import nothing_is_left, query, value
-from ...support.fix_db import Connect, Connection
-from ...support.jobs import (
-    closed_gate,
-    detach,
-    launch,
-    result,
-    run,
-    submit,
-    wait,
-    wait_for_state,
-    wait_until_gone,
-)
+from ...support.fix_db import Connection
+from ...support.jobs import detach, launch, result, run, wait, wait_for_state, wait_until_gone
 from ...support.registry import registry
 from ...support.server import Server
 from ...support.waiting import wait_until_sql
@@ -42,17 +32,6 @@ def test_psql_exits_at_once(done: Connection, server: Server, db: str, verb: str
     count(done, 10)
 
 
-@pytest.mark.parametrize("verb", ["launch", "submit"])
-def test_detach_at_once(done: Connection, verb: str) -> None:
-    """A thousand times, in one transaction each."""
-    for _ in range(1000):
-        query(
-            done,
-            f"SELECT pg_background_detach(h.pid, h.cookie) FROM pg_background_{verb}('{INSERT}') h",
-        )
-    count(done, 1000)
-
-
 def test_detach_at_once_faster_than_the_workers(done: Connection) -> None:
     """Some launches are refused; each of the others has its effect."""
     query(done, "SET pg_background.max_workers = 1000")
@@ -76,27 +55,6 @@ def test_detach_at_once_faster_than_the_workers(done: Connection) -> None:
     assert launched > 0
     assert value(done, "SELECT workers_launched FROM pg_background_stats()") == launched
     count(done, launched)
-
-
-@pytest.mark.parametrize("way", ["close", "rollback", "savepoint", "discard", "terminate"])
-def test_the_launcher_goes_away(done: Connection, connect: Connect, way: str) -> None:
-    with closed_gate(connect()) as gate:
-        launcher = connect()
-        launcher.execute("BEGIN")
-        launcher.execute("SAVEPOINT s")
-        submit(launcher, f"{gate.sql}; {INSERT}")
-        launch(launcher, f"{gate.sql}; {INSERT}")
-        if way == "close":
-            launcher.close()
-        elif way == "terminate":
-            query(done, "SELECT pg_terminate_backend(%s)", launcher.info.backend_pid)
-        elif way == "savepoint":
-            launcher.execute("ROLLBACK TO s")
-        else:
-            launcher.execute("ROLLBACK")
-            if way == "discard":
-                launcher.execute("DISCARD ALL")
-    count(done, 2)
 
 
 def test_ten_thousand_launches_in_one_transaction(conn: Connection) -> None:
@@ -162,14 +120,3 @@ def test_the_worker_is_first(conn: Connection, server: Server, job: str, idle_ti
         assert value(conn, "SELECT pg_background_wait_v2_timeout(%s, %s, 0)", *handle) is True
         if "/0" not in job:
             assert len(result(conn, handle)) == (0 if job == "" else 1)
-
-
-def test_a_thousand_quick_jobs_are_all_read(conn: Connection) -> None:
-    """With and without a wait between."""
-    found = []
-    for n in range(1000):
-        handle = launch(conn, f"SELECT {n}")
-        if n % 3 == 0:
-            wait(conn, handle)
-        found += result(conn, handle, "n int")
-    assert found == [(n,) for n in range(1000)]
