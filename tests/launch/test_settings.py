@@ -9,9 +9,11 @@ import pytest
 from psycopg import errors as e
 
 from ..support.fix_db import Connect, Connection
-from ..support.jobs import launch, result, run
+from ..support.jobs import launch, result, run, wait
 from ..support.server import Server
 from ..support.workers import only_worker
+
+TEXT = "€ 你好 ß 𝄞"
 
 
 def show(conn: Connection, setting: str) -> str:
@@ -106,21 +108,34 @@ def test_time_zone_and_date_style_make_the_text(conn: Connection) -> None:
     assert run(conn, job, "a text, b text") == [("04/03/2026 14:06:07 JST", "04/03/2026")]
 
 
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP", "UTF8"])
+@pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "SQL_ASCII", "EUC_JP", "SJIS", "UTF8"])
 def test_a_narrow_client_encoding_fails_no_job(conn: Connection, encoding: str) -> None:
     """Nothing leaves the server; what a client cannot show is its own matter."""
-    conn.execute("CREATE TABLE kept (t text)")
+    conn.execute("CREATE TABLE source (t text); CREATE TABLE kept (t text)")
+    conn.execute("INSERT INTO source VALUES (%s)", [TEXT])
     conn.execute("SELECT set_config('client_encoding', %s, false)", [encoding])
-    job = "DO $$ BEGIN RAISE NOTICE ''%'', chr(8364); END $$; INSERT INTO kept SELECT chr(8364) RETURNING t"
+    job = "SELECT t, pg_client_encoding()::text FROM source"
     query = (
-        "SELECT length(r.t), ascii(r.t) FROM pg_background_launch('SELECT chr(8364)') j, "
-        "LATERAL pg_background_result(j.pid, j.cookie) AS r (t text)"
+        f"SELECT r.t = (SELECT t FROM source), r.e = 'UTF8' FROM pg_background_launch($j${job}$j$) j, "
+        "LATERAL pg_background_result(j.pid, j.cookie) AS r (t text, e text)"
     )
-    assert conn.execute(query.encode()).fetchone() == (1, 8364)
+    assert conn.execute(query.encode()).fetchone() == (True, True)
+    job = "DO $$ BEGIN RAISE NOTICE ''%'', (SELECT t FROM source); END $$;"
+    job += " INSERT INTO kept SELECT t FROM source RETURNING t"
     query = f"SELECT pg_background_wait(h.pid, h.cookie) FROM pg_background_submit('{job}') h"
     assert conn.execute(query.encode()).fetchone() == (True,)
     conn.execute("SET client_encoding = 'UTF8'")
-    assert conn.execute("SELECT t FROM kept").fetchone() == ("€",)
+    assert conn.execute("SELECT t FROM kept").fetchone() == (TEXT,)
+
+
+def test_an_error_that_the_client_encoding_lacks(conn: Connection) -> None:
+    """It is whole in the list."""
+    handle = launch(conn, f"DO $$ BEGIN RAISE '{TEXT}'; END $$")
+    conn.execute("SET client_encoding = 'LATIN1'")
+    assert wait(conn, handle)
+    listed = "SELECT encode(convert_to(last_error, 'UTF8'), 'hex') FROM pg_background_list"
+    ((found,),) = conn.execute(listed).fetchall()
+    assert bytes.fromhex(found).decode() == TEXT
 
 
 def test_an_error_in_a_narrow_client_encoding(conn: Connection) -> None:
@@ -168,6 +183,8 @@ def test_what_a_job_sets_is_not_the_next_ones(same: Connection, change: str) -> 
         before = run(same, job, columns)
         assert before[0][0] == mine
         handle = launch(same, change)
+        # Columns that do not match are an error before the job's end.
+        assert wait(same, handle)
         with suppress(e.DivisionByZero, e.DatatypeMismatch):
             result(same, handle)
         assert run(same, job, columns) == before

@@ -81,13 +81,34 @@ def test_pg_stat_activity(conn: Connection, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("each", [False, True])
-@pytest.mark.parametrize("fault", ["SELECT nothing", "SELECT 'ü' || nothing", "SELECT 'x'::int"])
-def test_error_position_is_in_the_jobs_sql(conn: Connection, fault: str, each: bool) -> None:
-    job = f"SELECT 'ä€';\n /* ö */ {fault}; SELECT 2"
+@pytest.mark.parametrize(
+    ("fault", "place"),
+    [
+        ("SELECT nothing", "nothing"),
+        ("SELECT 'ü' || nothing", "nothing"),
+        ("SELECT 'x'::int", "'x'"),
+        ("SELEC 2", "SELEC 2"),
+    ],
+)
+def test_error_position_is_in_the_jobs_sql(conn: Connection, fault: str, place: str, each: bool) -> None:
+    """In characters."""
+    job = f"SELECT 'ä€𝄞';\n /* ö */ {fault}; SELECT 3"
     diag = result_error(conn, start(conn, job, each_statement=each)).diag
-    position = job.index("'x'" if "'x'" in fault else "nothing") + 1
-    assert (diag.internal_query, diag.internal_position) == (job, str(position))
+    assert (diag.internal_query, diag.internal_position) == (job, str(job.index(place) + 1))
     assert diag.statement_position is None
+
+
+def test_error_position_in_a_functions_query_is_left_alone(conn: Connection) -> None:
+    query(conn, "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT nothing); END'")
+    diag = result_error(conn, launch(conn, "SELECT f()"), "a int").diag
+    assert diag.internal_query == "(SELECT nothing)"
+    assert diag.internal_position == str("(SELECT nothing)".index("nothing") + 1)
+    assert diag.statement_position is None
+
+
+def test_error_without_a_position(conn: Connection) -> None:
+    diag = result_error(conn, launch(conn, "SELECT 1/0")).diag
+    assert (diag.statement_position, diag.internal_position, diag.internal_query) == (None, None, None)
 
 
 def test_error_in_the_log_is_in_the_statement(conn: Connection, server: Server) -> None:

@@ -90,6 +90,13 @@ def test_is_detached_while_the_job_writes(alone: Connection) -> None:
     assert files(alone) == 0
 
 
+def test_of_statements_before_the_last_there_is_none(alone: Connection) -> None:
+    handle = launch(alone, f"{MEGABYTE}; SELECT 1")
+    assert wait(alone, handle)
+    assert registry(alone).spill_bytes == 0
+    assert result(alone, handle, "n int") == [(1,)]
+
+
 def test_of_a_failed_read(alone: Connection) -> None:
     """A wrong column list consumes nothing."""
     handle = spilled(alone)

@@ -117,12 +117,6 @@ def test_for_a_submitted_job(conn: Connection, job: str, ends: str) -> None:
     assert state(conn, handle) == ends
 
 
-def test_for_more_output_than_the_queue_holds(conn: Connection) -> None:
-    handle = launch(conn, "SELECT repeat('x', 1000) FROM generate_series(1, 10000)", queue_size=64)
-    assert wait(conn, handle)
-    assert len(result(conn, handle)) == 10000
-
-
 def test_for_an_unknown_job(conn: Connection) -> None:
     with pytest.raises(e.UndefinedObject, match="PID 1 is not attached to this session"):
         wait(conn, Handle(1, 1))

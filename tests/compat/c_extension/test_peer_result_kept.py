@@ -115,14 +115,6 @@ def test_wrong_column_list_in_a_transaction_that_goes_on(conn: Connection) -> No
     assert read_once == [(1,)]
 
 
-def test_rollback_of_a_read_does_not_bring_it_back(conn: Connection) -> None:
-    """Once only, as a message that was received."""
-    handle = launch(conn, JOB)
-    with conn.transaction(force_rollback=True):
-        result(conn, handle, RIGHT)
-    assert result_failure(conn, handle, RIGHT).sqlstate == "42704"
-
-
 def test_failed_job_with_a_wrong_column_list(conn: Connection) -> None:
     """Its error is what there is to read, whatever the columns; and that once only."""
     handle = launch(conn, "SELECT 1/0")
@@ -133,4 +125,5 @@ def test_failed_job_with_a_wrong_column_list(conn: Connection) -> None:
 def test_failed_after_rows_with_a_wrong_column_list(conn: Connection) -> None:
     handle = launch(conn, "SELECT 100 / (5000 - g) FROM generate_series(1, 5000) g")
     wait(conn, handle)
-    assert result_failure(conn, handle, "a text").sqlstate in ("42804", "22012")
+    assert result_failure(conn, handle, "a text").sqlstate == "42804"
+    assert result_failure(conn, handle, "a int").sqlstate == "22012"

@@ -4,52 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ...support.calls import query, result_error, sqlstate, tags, value
-from ...support.fix_db import Connect, Connection
-from ...support.jobs import Handle, launch, result, run, submit, wait
-
-TEXT = "€ 你好 ß 𝄞"
-
-
-@pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "EUC_JP", "SJIS", "UTF8"])
-def test_narrow_client_encoding(connect: Connect, encoding: str) -> None:
-    """Nothing of the text leaves the server, so what the client can read is of no matter."""
-    conn = connect()
-    query(conn, f"CREATE TABLE source (t text); INSERT INTO source VALUES ('{TEXT}')")
-    query(conn, f"SET client_encoding = '{encoding}'")
-    found = "SELECT t = (SELECT s.t FROM source s) FROM pg_background_result(%s, %s) AS (t text)"
-    assert value(conn, found, *launch(conn, "SELECT t FROM source")) is True
-    assert tags(conn, "INSERT INTO source SELECT t FROM source") == ["INSERT 0 1"]
-    notice = "DO $$ BEGIN RAISE NOTICE '%', (SELECT max(t) FROM source); END $$; DROP TABLE source"
-    assert wait(conn, submit(conn, notice))
-    assert value(conn, "SELECT to_regclass('source')") is None
-
-
-def test_text_in_the_jobs_own_sql(connect: Connect) -> None:
-    conn = connect()
-    handle = launch(conn, f"SELECT '{TEXT}'")
-    query(conn, "SET client_encoding = 'LATIN1'")
-    wait(conn, handle)
-    found = "SELECT encode(convert_to(t, 'UTF8'), 'hex') FROM pg_background_result(%s, %s) AS (t text)"
-    assert bytes.fromhex(value(conn, found, *handle)).decode() == TEXT
-
-
-def test_error_text_that_the_client_can_not_read(connect: Connect) -> None:
-    """It is the client's conversion that fails, if any; the job's own error is kept in the list."""
-    conn = connect()
-    handle = launch(conn, f"DO $$ BEGIN RAISE '{TEXT}'; END $$")
-    query(conn, "SET client_encoding = 'LATIN1'")
-    wait(conn, handle)
-    listed = "SELECT encode(convert_to(last_error, 'UTF8'), 'hex') FROM pg_background_list"
-    assert bytes.fromhex(value(conn, listed)).decode() == TEXT
-
-
-@pytest.mark.parametrize("client", ["LATIN1", "UTF8"])
-def test_client_encoding_in_a_job(connect: Connect, client: str) -> None:
-    conn = connect()
-    query(conn, f"SET client_encoding = '{client}'")
-    assert run(conn, "SELECT getdatabaseencoding()::text") == [("UTF8",)]
-    query(conn, "RESET client_encoding")
+from ...support.calls import query, result_error, sqlstate, value
+from ...support.fix_db import Connection
+from ...support.jobs import Handle, launch, result, run, wait
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 8, 100, 126, 127, 128, 200, 2_000, 100_000])
@@ -78,40 +35,6 @@ def test_long_sql(conn: Connection, megabytes: int) -> None:
     """Longer than the queue, and than anything that is kept per job."""
     text = "x" * (megabytes << 20)
     assert run(conn, f"SELECT length('{text}')", "n int") == [(len(text),)]
-
-
-def test_position_is_in_the_jobs_sql(conn: Connection) -> None:
-    job = "SELECT 1 AS first;\nSELECT nothing FROM pg_class"
-    diag = result_error(conn, launch(conn, job)).diag
-    assert (diag.sqlstate, diag.message_primary) == ("42703", 'column "nothing" does not exist')
-    assert diag.statement_position is None
-    assert diag.internal_query == job
-    assert diag.internal_position == str(job.index("nothing") + 1)
-
-
-def test_position_of_a_syntax_error(conn: Connection) -> None:
-    job = "SELECT 1; SELEC 2"
-    diag = result_error(conn, launch(conn, job)).diag
-    assert (diag.internal_query, diag.internal_position) == (job, str(job.index("SELEC 2") + 1))
-
-
-def test_position_counts_characters(conn: Connection) -> None:
-    job = f"SELECT '{TEXT}', nothing"
-    diag = result_error(conn, launch(conn, job)).diag
-    assert diag.internal_position == str(job.index("nothing") + 1)
-
-
-def test_position_in_a_functions_query_is_left_alone(conn: Connection) -> None:
-    query(conn, "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT nothing); END'")
-    diag = result_error(conn, launch(conn, "SELECT f()"), "a int").diag
-    assert diag.internal_query == "(SELECT nothing)"
-    assert diag.internal_position == str("(SELECT nothing)".index("nothing") + 1)
-    assert diag.statement_position is None
-
-
-def test_no_position_without_one(conn: Connection) -> None:
-    diag = result_error(conn, launch(conn, "SELECT 1/0")).diag
-    assert (diag.statement_position, diag.internal_position, diag.internal_query) == (None, None, None)
 
 
 def test_context_is_given_once(conn: Connection) -> None:
@@ -187,15 +110,6 @@ def test_all_fields_of_an_error(conn: Connection) -> None:
         diag.datatype_name,
     ) == (*("s", "t", "c", "k", "d"),)
     assert diag.severity_nonlocalized == "ERROR"
-
-
-def test_a_violated_constraint_is_named(conn: Connection) -> None:
-    query(conn, "CREATE TABLE public.person (age int CONSTRAINT grown_up CHECK (age >= 18))")
-    diag = result_error(conn, launch(conn, "INSERT INTO public.person VALUES (7)")).diag
-    assert (diag.sqlstate, diag.schema_name, diag.table_name, diag.constraint_name) == (
-        *("23514", "public", "person", "grown_up"),
-    )
-    assert diag.message_detail == "Failing row contains (7)."
 
 
 def test_plpgsql_can_catch_a_jobs_error_by_name(conn: Connection) -> None:
