@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "pg-background.1"
 
 _EXITS = {
     Exit.OK: "The command did what it was asked for, and the job succeeded.",
-    Exit.FAILED: "The job failed, was canceled, or its process died. doctor: something must be mended. "
+    Exit.FAILED: "The job failed, was canceled, or its process died. doctor: something must be fixed. "
     "drain: jobs still run.",
     Exit.USAGE: "Wrong usage: nothing was done.",
     Exit.CONNECTION: "There is no connection to the server, or it broke; a job goes on.",

@@ -45,7 +45,7 @@ def warn(check: str, text: str, fix: str) -> Finding:
 
 
 def fail(check: str, text: str, fix: str) -> Finding:
-    """Return a finding that must be mended."""
+    """Return a finding that must be fixed."""
     return Finding(Grade.FAIL, check, text, fix)
 
 

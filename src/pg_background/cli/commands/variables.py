@@ -14,7 +14,7 @@ from ..options.given import command
 def variables() -> None:
     """List the environment variables that stand for options.
 
-    An option that is typed wins over its variable. Flags are set by 1, and several values are parted by
+    An option that is typed wins over its variable. Flags are set by 1, and several values are separated by
     blanks. What libpq knows, such as PGHOST or PGPASSFILE, is not listed: see psql's manual.
     """
     lines = found()

@@ -140,7 +140,7 @@ def _output(
             "--expanded",
             "-x",
             envvar="PG_BACKGROUND_EXPANDED",
-            help="Print a line for each column of a row. A terminal gets that too where rows are wider.",
+            help="Print a line for each column of a row. So are rows that are wider than the terminal.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> None:
     """Show all that is known of a job: its state, what it waits for, its SQL, error and columns.
 
-    Of a job that was read or detached the server keeps less, and for a while only: its state, and the
+    Of a job that was read or detached the server keeps less, and only for a while: its state, and the
     beginning of its SQL.
     """
     from .... import display

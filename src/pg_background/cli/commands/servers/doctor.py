@@ -9,16 +9,16 @@ from ...options.database import DatabaseArgument, session
 from ...options.given import command
 from ...output.terminal import visible
 
-#: Exit code when something must be mended.
+#: Exit code when something must be fixed.
 EXIT_FAIL = 1
 
 
 @command("doctor postgresql://app@db.example.com/shop")
 def doctor(database: DatabaseArgument) -> None:
-    """Check a server and database for pg_background, and say how to mend what is wrong.
+    """Check a server and database for pg_background, and say how to fix what is wrong.
 
     Each check is a line that begins with OK, WARN or FAIL and says what to do. Exit code 1 if something must
-    be mended, else 0. If the role may launch jobs, one is run: `SELECT 1`.
+    be fixed, else 0. If the role may launch jobs, one is run: `SELECT 1`.
     """
     from ....doctor import Grade, collect, examine
 

@@ -40,8 +40,8 @@ def drain(
     """Refuse new jobs, wait for those that run, and cancel the rest: before a restart.
 
     Prints how many ended in which way. Exit code 0 when nothing runs any more, 1 when jobs still run. New
-    jobs are refused until the server is restarted or `--resume` is given. For superusers, on any database
-    that has the extension.
+    jobs are refused until the server is restarted or `--resume` is given. For superusers and members of
+    pg_signal_backend, on any database that has the extension.
     """
     import psycopg
 

@@ -22,7 +22,7 @@ def launch(
 ) -> None:
     """Start a job and print its handle, which `result` and the other commands take.
 
-    Its rows are kept until `result` reads them, for as long as pg_background.result_retention says after this
-    command has ended.
+    Its rows are kept until `result` reads them, but no longer than pg_background.result_retention after
+    this command and the job have ended.
     """
     print_handle(database, sql, param, launch, each_statement=each_statement)
