@@ -35,6 +35,7 @@ cdef void prepare_named(Shape *shape) noexcept nogil:
 cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     """For values that show what they are made of, without the type that they were sent from."""
     cdef Oid element = get_element_type(shape.type) if shape.kind == SHAPE_PLAIN else <Oid>InvalidOid
+    cdef bint is_here = False
     cdef int i
     if assembly.encoding != GetDatabaseEncoding() and holds_text(element):
         # each element is brought from the other encoding
@@ -45,13 +46,15 @@ cdef void prepare_parts(Shape *shape, Assembly *assembly) noexcept nogil:
     shape.is_changed = shape.kind != SHAPE_PLAIN or assembly.encoding != GetDatabaseEncoding()
     shape.target = shape.wire
     shape.target_typmod = -1
-    if assembly.is_for_json and not assembly.is_elsewhere and prepare_cast(shape, assembly):
+    if shape.kind == SHAPE_WRITTEN or (shape.kind == SHAPE_ENUM and assembly.is_for_json):
+        is_here = not assembly.is_elsewhere and is_shape_in_force(shape, assembly.locking)
+    if is_here and assembly.is_for_json and prepare_cast(shape):
         return
     if shape.kind == SHAPE_ENUM:
         shape.target = TEXTOID
         return
     if shape.kind == SHAPE_WRITTEN:
-        if assembly.is_elsewhere or not is_shape_in_force(shape, assembly.locking):
+        if not is_here:
             shape.target = TEXTOID
             return
         prepare_named(shape)
@@ -99,17 +102,13 @@ cdef void prepare_output(FmgrInfo *output, Oid type) noexcept nogil:
     fmgr_info(function, output)
 
 
-cdef bint prepare_cast(Shape *shape, Assembly *assembly) noexcept nogil:
-    """Where a session would make JSON by a cast of this type, which is a superuser's and still applies: by that very
-    function, as the owner of the type may give it another cast before the next row.
-
-    Of arrays and composites a session uses none.
+cdef bint prepare_cast(Shape *shape) noexcept nogil:
+    """Of an enum or a written type that is here as it was sent. Where a session would make JSON by a cast of it, and
+    that is a superuser's, so do we: by this very function, as the type's owner may give it another cast before the
+    next row. Of arrays a session uses none.
     """
     cdef Oid function
-    if ((shape.kind != SHAPE_ENUM and shape.kind != SHAPE_WRITTEN)
-            or get_element_type(shape.type) != InvalidOid):
-        return False
-    if not is_shape_in_force(shape, assembly.locking):
+    if get_element_type(shape.type) != InvalidOid:
         return False
     function = cast_to_json(shape.type)
     if function == InvalidOid or not may_run(function):
