@@ -134,8 +134,8 @@ def status(data: DataOption = None, pg_config: PgConfigOption = None) -> None:
 def dsn(data: DataOption = None, pg_config: PgConfigOption = None) -> None:
     """Print the running server's DSN.
 
-    It is the superuser's, and names the file that has the password instead of the password itself. Exit code 3
-    if the server does not run.
+    It is the superuser's, and names the file that has the password, not the password itself. Exit code 3 if
+    the server does not run.
     """
     typer.echo(_cluster(data, pg_config).dsn())
 
