@@ -664,7 +664,7 @@ BEGIN
       WHEN r.rolcanlogin THEN 'It can log in.'
       WHEN r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
         THEN 'It is more than a group.'
-      ELSE 'It is for others than superusers to grant: ' || (
+      ELSE 'Roles that are no superusers may grant it: ' || (
         SELECT string_agg(a.rolname, ', ' ORDER BY a.rolname)
         FROM pg_auth_members AS m
         JOIN pg_roles AS a ON a.oid = m.member AND NOT a.rolsuper
@@ -679,9 +679,9 @@ BEGIN
   IF objection IS NULL THEN
     PERFORM pg_background_grant_privileges('pgbackground_role'::text, false);
   ELSE
-    RAISE WARNING 'role "pgbackground_role" was there and gets no privileges' USING
+    RAISE WARNING 'role "pgbackground_role" already exists and gets no privileges' USING
       DETAIL = objection,
-      HINT = 'Drop the role and create the extension anew, or, if it is to be so, '
+      HINT = 'Drop the role and create the extension again, or, if the role is to have them all the same, '
              'SELECT pg_background_grant_privileges(''pgbackground_role'');';
   END IF;
 END $$;

@@ -92,7 +92,7 @@ def test_lookalikes(cli: Cli, server: Server, conn: Connection, db: str) -> None
     )
     said = found(cli, server, db)["look-alikes"]
     assert said.startswith(
-        "WARN calls may take for the extension's what is not: other.pg_background_handle, "
+        "WARN calls may take these for the extension's: other.pg_background_handle, "
         "other.pg_background_launch(text), other.pg_background_list and 1 more; fix: "
     )
     conn.execute("DROP SCHEMA other CASCADE")

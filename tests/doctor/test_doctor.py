@@ -229,8 +229,8 @@ CASES = {
         replace(WELL, extension=replace(EXTENSION, creators=("PUBLIC",))),
         "schema",
         "WARN",
-        "PUBLIC may create in public what calls take for the extension's; fix: as a superuser CREATE SCHEMA "
-        "background; ALTER EXTENSION pg_background SET SCHEMA background; GRANT USAGE ON SCHEMA background",
+        "PUBLIC may create in public functions that calls take for the extension's; fix: as a superuser "
+        "CREATE SCHEMA background; ALTER EXTENSION pg_background SET SCHEMA background; GRANT USAGE ON SCHEMA background",
     ),
     "the owner of the database": (
         replace(WELL, extension=replace(EXTENSION, schema_owner="bob")),
@@ -248,7 +248,7 @@ CASES = {
         replace(WELL, extension=replace(EXTENSION, lookalikes=("a(integer)", "b", "c", "d"))),
         "look-alikes",
         "WARN",
-        "calls may take for the extension's what is not: a(integer), b, c and 1 more",
+        "calls may take these for the extension's: a(integer), b, c and 1 more",
     ),
     "no schema": (
         replace(WELL, extension=replace(EXTENSION, may_enter=False)),
@@ -273,7 +273,7 @@ CASES = {
         with_settings(WELL, max_worker_processes="3"),
         "worker slots",
         "WARN",
-        "1 of 3 (max_worker_processes), too many",
+        "1 of 3 (max_worker_processes): too few are left",
     ),
     "all slots": (
         with_settings(WELL, pg_background__max_total_workers="35"),

@@ -172,7 +172,7 @@ PREPARED = {
     "CREATE ROLE pgbackground_role CREATEROLE": "It is more than a group.",
 }
 
-MAKER_GRANTS = "It is for others than superusers to grant: maker."
+MAKER_GRANTS = "Roles that are no superusers may grant it: maker."
 
 
 def test_a_role_that_others_have_prepared(fresh_server: FreshServer) -> None:
@@ -198,7 +198,7 @@ def test_a_role_that_others_have_prepared(fresh_server: FreshServer) -> None:
                     assert said == []
                     assert len(query(conn, ALL)) > 50
                 else:
-                    warning = 'role "pgbackground_role" was there and gets no privileges'
+                    warning = 'role "pgbackground_role" already exists and gets no privileges'
                     assert said == [("WARNING", warning, objection)]
                     may_launch = "pgbackground_role", "pg_background_launch(text, int4)"
                     allowed = value(conn, "SELECT has_function_privilege(%s, %s, 'EXECUTE')", *may_launch)

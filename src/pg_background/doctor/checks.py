@@ -106,7 +106,7 @@ def grants(server: ServerInfo) -> Finding | None:
     if server.user_role_logs_in:
         return warn(
             "grants",
-            f"{USER_ROLE}, which is there to be a member of, may log in",
+            f"{USER_ROLE} may log in, though it is meant as a group",
             f"ALTER ROLE {USER_ROLE} NOLOGIN",
         )
     return ok("grants", f"nothing for PUBLIC, the functions for {USER_ROLE}")

@@ -44,7 +44,7 @@ def slots(server: ServerInfo) -> Finding | None:
         lower = "pg_background.max_total_workers = 0, or " if cap > 1 else ""
         return warn(
             "worker slots",
-            f"{text}, too many to leave parallel query and replication theirs",
+            f"{text}: too few are left for parallel query and replication",
             f"{lower}max_worker_processes = {cap + RESERVED_SLOTS} and a restart",
         )
     if cap < session:

@@ -38,7 +38,7 @@ def schema(server: ServerInfo) -> Finding | None:
     remedies += [f"ALTER SCHEMA {name} OWNER TO a superuser"] if owner else []
     return warn(
         "schema",
-        f"{_listed([*others, *who])} may create in {name} what calls take for the extension's",
+        f"{_listed([*others, *who])} may create in {name} functions that calls take for the extension's",
         # What is in public belongs there.
         _MOVE if name == "public" else "; ".join(remedies),
     )
@@ -53,7 +53,7 @@ def lookalikes(server: ServerInfo) -> Finding | None:
         return ok("look-alikes", "none in its schema and in the search_path")
     return warn(
         "look-alikes",
-        f"calls may take for the extension's what is not: {_listed(found)}",
+        f"calls may take these for the extension's: {_listed(found)}",
         "find out who made them and what they did, then drop or rename them",
     )
 

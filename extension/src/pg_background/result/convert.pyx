@@ -293,7 +293,7 @@ cdef ExprState *fit_to_typmod(Oid type, int32_t sent, int32_t declared) noexcept
         return NULL
     if not may_run(function_of_coercion(expression)):
         raise_with_hint(ERRCODE_INSUFFICIENT_PRIVILEGE, b"Declare the column without it.",
-                        b"the length or precision of type %s is enforced by a function that is no superuser's",
+                        b"the length or precision of type %s is enforced by a function that no superuser owns",
                         type_name(type, -1))
     return prepare_expression(expression)
 

@@ -222,7 +222,7 @@ cdef Datum label_here(Assembly *assembly, Shape *shape, Datum value) noexcept no
     """Of an enum, by its OID, as it may have got another name while it is read."""
     value = reference_here(assembly, shape, value)
     if shape.target != TEXTOID and not is_label_of(shape.type, DatumGetObjectId(value)):
-        raise_error(ERRCODE_INVALID_TEXT_REPRESENTATION, b"a value of the result is no label of type %s",
+        raise_error(ERRCODE_INVALID_TEXT_REPRESENTATION, b"a value of the result is not a label of type %s",
                     type_name(shape.type, -1))
     return value
 
