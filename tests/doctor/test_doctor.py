@@ -230,7 +230,8 @@ CASES = {
         "schema",
         "WARN",
         "PUBLIC may create in public functions that calls take for the extension's; fix: as a superuser "
-        "CREATE SCHEMA background; ALTER EXTENSION pg_background SET SCHEMA background; GRANT USAGE ON SCHEMA background",
+        "CREATE SCHEMA background; ALTER EXTENSION pg_background SET SCHEMA background; "
+        "GRANT USAGE ON SCHEMA background",
     ),
     "the owner of the database": (
         replace(WELL, extension=replace(EXTENSION, schema_owner="bob")),
