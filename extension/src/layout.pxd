@@ -169,6 +169,7 @@ cdef struct Job:
     pg_atomic_uint64 produced   # [W] end of the stream
     pg_atomic_uint64 consumed   # [R] all before it may be overwritten
     pg_atomic_uint64 spilled    # [W] all before it that is unread is in the file, the rest in the ring
+    pg_atomic_uint64 pinned     # [R] offset of rows that are read where they lie in the ring; 0: none
     pg_atomic_uint32 described  # [W] the row description is in the stream
     int32_t reader              # [B] ReaderKind
     PGPROC *reader_proc         # [B]

@@ -1,7 +1,7 @@
 /*
  * The only C of the extension: what Cython cannot say (variadic macros, PG_TRY, the
  * function info blocks). In shim/ are its parts: every test of the server's version, the
- * symbols, the points for tests, whom log lines are about, and text from elsewhere.
+ * symbols, the points for tests, whom log lines are about, rows, and text from elsewhere.
  */
 #ifndef PG_BACKGROUND_SHIM_H
 #define PG_BACKGROUND_SHIM_H
@@ -344,6 +344,7 @@ reseed_random(double seed)
 #include "shim/logins.h"
 #include "shim/points.h"
 #include "shim/port.h"
+#include "shim/rows.h"
 #include "shim/types.h"
 #include "shim/texts.h"
 

@@ -244,6 +244,28 @@ def test_what_was_looked_at_past_its_retention_expires_when_its_reader_lets_go(s
     scene.assert_nothing_is_left()
 
 
+@pytest.mark.parametrize("end", [PAUSE, ERROR, FATAL])
+def test_rows_that_are_read_in_place_stay(scene: Scene, end: str) -> None:
+    """The job does not wait for long: it moves its queue to the file, and uses it again."""
+    gate_keeper = scene.connect()
+    scene.launcher.execute("SET deadlock_timeout = '10ms'")
+    letters = "SELECT n::text, repeat(chr(97 + n % 26), 1000) FROM generate_series(1, 1000) n"
+    with closed_gate(gate_keeper) as gate, scene.calls() as call, scene.point("reader_in_place") as point:
+        handle = launch(scene.launcher, f"{gate.sql}; {letters}")
+        reading = call(result, scene.reader, handle, COLUMNS)
+        wait_until_in_extension(scene.watcher, scene.reader)
+        gate.open()
+        point.reached()
+        assert wait(scene.waiter, handle, 20_000)
+        if end == PAUSE:
+            point.open()
+            assert reading.result() == [(str(n), chr(97 + n % 26) * 1000) for n in range(1, 1001)]
+        else:
+            point.become(end)
+            assert reading.failure().sqlstate == "XX000"
+    scene.assert_nothing_is_left()
+
+
 def test_a_reader_that_fails_wakes_the_job_that_waits_for_room(scene: Scene) -> None:
     """A job that looks for itself once an hour only."""
     scene.launcher.execute("SET deadlock_timeout = '1h'")

@@ -154,6 +154,9 @@ cdef extern from "shim.h" nogil:
     enum:
         HEAP_HASEXTERNAL
     int minimal_tuple_natts(MinimalTuple)
+    bint is_slot_virtual(TupleTableSlot *slot)
+    Size form_tuple_in_place(TupleDesc desc, Datum *values, cbool *isnull, char *place, Size room)
+    void store_tuple(Tuplestorestate *store, TupleTableSlot *slot, MinimalTuple tuple)
     MinimalTuple form_minimal_tuple(TupleDesc desc, Datum *values, cbool *isnull)
     HeapTuple heap_form_tuple(TupleDesc desc, Datum *values, cbool *isnull)
     Datum HeapTupleGetDatum(HeapTuple tuple)
@@ -204,7 +207,6 @@ cdef extern from "shim.h" nogil:
     MemoryContext per_query_memory(ReturnSetInfo *)
     int get_call_result_type(FunctionCallInfo fcinfo, Oid *resultTypeId, TupleDesc *resultTupleDesc)
     Tuplestorestate *tuplestore_begin_heap(cbool randomAccess, cbool interXact, int maxKBytes)
-    void tuplestore_puttupleslot(Tuplestorestate *state, TupleTableSlot *slot)
     void tuplestore_putvalues(Tuplestorestate *state, TupleDesc tdesc, const Datum *values, const cbool *isnull)
 
     # Hooks

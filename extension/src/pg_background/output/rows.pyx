@@ -130,6 +130,29 @@ cdef MinimalTuple sendable_tuple(TupleTableSlot *slot, cbool *should_free) noexc
     return form_minimal_tuple(rows.desc, rows.values, rows.nulls)
 
 
+cdef void flush_batch() noexcept nogil:
+    """Between two rows: what is allocated meanwhile goes with the row context."""
+    cdef MemoryContext old = MemoryContextSwitchTo(rows.row_context)
+    flush_rows()
+    MemoryContextSwitchTo(old)
+    MemoryContextReset(rows.row_context)
+
+
+cdef bint append_values(TupleTableSlot *slot) noexcept nogil:
+    """Form the row's tuple where the batch ends, if that has room for it when it is empty; False where sendable_tuple
+    must make it."""
+    cdef Size size = form_tuple_in_place(rows.desc, slot.tts_values, slot.tts_isnull, rows.batch + rows.used,
+                                         BATCH_BYTES - rows.used)
+    if size == 0 and rows.used > 0:
+        flush_batch()
+        size = form_tuple_in_place(rows.desc, slot.tts_values, slot.tts_isnull, rows.batch, BATCH_BYTES)
+    if size == 0:
+        return False
+    rows.used += size
+    rows.count += 1
+    return True
+
+
 cdef cbool rows_receive(TupleTableSlot *slot, DestReceiver *self) noexcept nogil:
     """Callback of the receiver: append one row to the batch, in the row context. May write, and so wait for the
     reader."""
@@ -138,6 +161,8 @@ cdef cbool rows_receive(TupleTableSlot *slot, DestReceiver *self) noexcept nogil
     cdef Size size
     cdef MemoryContext old
     if rows.desc == NULL or is_output_unwanted(my_job):
+        return True
+    if not rows.has_shapes and is_slot_virtual(slot) and append_values(slot):
         return True
     old = MemoryContextSwitchTo(rows.row_context)
     tuple = sendable_tuple(slot, &should_free)
@@ -159,13 +184,8 @@ cdef cbool rows_receive(TupleTableSlot *slot, DestReceiver *self) noexcept nogil
 
 
 cdef void write_tuple(MinimalTuple tuple) noexcept nogil:
-    """One row that is too large for a batch, with its padding after it."""
-    cdef char padding[8]
-    memset(padding, 0, sizeof(padding))
-    begin_message(MSG_ROWS, 1, MAXALIGN(tuple.t_len), True)
-    write_stream(<char *>tuple, tuple.t_len, True)
-    write_stream(padding, MAXALIGN(tuple.t_len) - tuple.t_len, True)
-    end_message()
+    """One row that is too large for a batch."""
+    write_message(MSG_ROWS, 1, <char *>tuple, tuple.t_len, True)
 
 
 cdef void flush_rows() noexcept nogil:

@@ -16,6 +16,7 @@ cdef struct Stream:
     uint64_t at                 # next byte to read
     bint is_ready               # to take what comes
     bint taking                 # publish what was read
+    bint is_pinned              # the current message lies in the ring
     char *ring
     Size ring_size
     Spill spill
@@ -68,6 +69,8 @@ cdef void open_stream(Stream *stream, Job *job, Handle *handle) noexcept nogil:
 cdef void close_stream(void *what) noexcept nogil:
     """End the claim, however the call ends; never raises. A result of which rows were taken is consumed."""
     cdef Stream *stream = <Stream *>what
+    # while it is still the reader: the next one has pins of its own
+    unpin(stream)
     close_spill(&stream.spill)
     let_go(stream.job)
 
@@ -216,9 +219,46 @@ cdef void start_taking(Stream *stream) noexcept nogil:
     make_room_in_ring(stream)
 
 
+cdef bint pin_message(Stream *stream) noexcept nogil:
+    """Read the message where it lies, if all of it is in the ring in one piece. The worker leaves it alone until the
+    next message is asked for, even where it has moved the ring to the file meanwhile; False where it must be copied."""
+    cdef Job *job = stream.job
+    cdef Size size = MAXALIGN(stream.size)
+    cdef Size place
+    if (not stream.taking or stream.ring == NULL
+            or stream.at + size > pg_atomic_read_u64(&job.produced)):
+        return False
+    place = <Size>(stream.at % stream.ring_size)
+    if place + size > stream.ring_size or place != MAXALIGN(place):
+        return False
+    pg_atomic_write_u64(&job.pinned, stream.at)
+    # pairs with room_in_ring: either the worker sees the pin, or here it shows that the bytes have been moved
+    pg_memory_barrier()
+    if pg_atomic_read_u64(&job.spilled) > stream.at:
+        pg_atomic_write_u64(&job.pinned, 0)
+        return False
+    stream.is_pinned = True
+    debug_point("reader_in_place")
+    stream.data = stream.ring + place
+    stream.at += size
+    return True
+
+
+cdef void unpin(Stream *stream) noexcept nogil:
+    """What was read in place may be overwritten; never raises."""
+    if stream.is_pinned:
+        stream.is_pinned = False
+        # all has been read
+        pg_memory_barrier()
+        pg_atomic_write_u64(&stream.job.pinned, 0)
+
+
 cdef bint next_message(Stream *stream) noexcept nogil:
     """Read the next whole message; False after the last one of a final job."""
     cdef MessageHeader header
+    if stream.is_pinned:
+        unpin(stream)
+        make_room_in_ring(stream)
     # a job that always has output must not outrun it
     enforce_deadline(stream)
     if not read_exactly(stream, <char *>&header, sizeof(header)):
@@ -230,7 +270,9 @@ cdef bint next_message(Stream *stream) noexcept nogil:
                                                   or stream.kind == MSG_NOTICE):
         # before the rest: one row may be larger than all that may be kept
         start_taking(stream)
-    if stream.capacity < stream.size + 1:
+    if stream.kind == MSG_ROWS and pin_message(stream):
+        return True
+    if stream.capacity < MAXALIGN(stream.size):
         if stream.buffer != NULL:
             pfree(stream.buffer)
             stream.buffer = NULL
@@ -239,7 +281,7 @@ cdef bint next_message(Stream *stream) noexcept nogil:
                                                            stream.size + BUFFER_RESERVE, MCXT_ALLOC_HUGE)
         stream.capacity = stream.size + BUFFER_RESERVE
     stream.data = stream.buffer
-    if not read_exactly(stream, stream.buffer, stream.size):
+    if not read_exactly(stream, stream.buffer, MAXALIGN(stream.size)):
         return False
     make_room_in_ring(stream)
     return True

@@ -57,6 +57,17 @@ cdef inline void wake_reader(Job *job) noexcept nogil:
         SetLatch(proc_latch(reader))
 
 
+cdef Size room_in_ring(Job *job) noexcept nogil:
+    """Bytes that may be written there now. What a reader has pinned stays, though the file may have it too."""
+    cdef uint64_t start = ring_start(job)
+    cdef uint64_t pinned = pg_atomic_read_u64(&job.pinned)
+    cdef uint64_t used
+    if pinned != 0 and pinned < start:
+        start = pinned
+    used = pg_atomic_read_u64(&job.produced) - start
+    return output_ring_size - <Size>used if used < output_ring_size else 0
+
+
 cdef void put_in_ring(Job *job, const char *data, Size size) noexcept nogil:
     """Append what fits for certain."""
     cdef uint64_t produced = pg_atomic_read_u64(&job.produced)
@@ -76,7 +87,7 @@ cdef void put_in_file(Job *job, const char *data, Size size) noexcept nogil:
     cdef uint64_t produced
     check_spill_limits(job, size)
     spill_ring(job, &output_spill)
-    if size <= output_ring_size:
+    if size <= room_in_ring(job):
         put_in_ring(job, data, size)
         return
     produced = pg_atomic_read_u64(&job.produced)
@@ -84,7 +95,8 @@ cdef void put_in_file(Job *job, const char *data, Size size) noexcept nogil:
     write_spill(&output_spill, data, size, produced)
     # `spilled` first: whoever sees these bytes announced must look for them in the file
     pg_atomic_write_u64(&job.spilled, produced + size)
-    pg_write_barrier()
+    # and before the next look at what a reader has pinned, which it does before it looks at `spilled`
+    pg_memory_barrier()
     pg_atomic_write_u64(&job.produced, produced + size)
 
 
@@ -103,7 +115,7 @@ cdef void write_stream(const char *data, Size size, bint may_wait) noexcept nogi
         reader = job.reader
         if is_output_unwanted(job):
             return
-        free = output_ring_size - <Size>(pg_atomic_read_u64(&job.produced) - ring_start(job))
+        free = room_in_ring(job)
         piece = size if size < free else free
         if piece < size and (output_ring_size == 0 or not (may_wait and does_reader_take(reader))
                              or pg_atomic_read_u64(&job.consumed) == stuck_at):
@@ -134,7 +146,7 @@ cdef bint wait_for_reader(Job *job, int32_t reader, long limit) noexcept nogil:
     cdef long left = limit
     while left > 0:
         # looked at before each wait: the reader may have made it since the ring was filled
-        if job.reader != reader or (does_reader_take(reader) and unread_in_ring(job) < output_ring_size):
+        if job.reader != reader or (does_reader_take(reader) and room_in_ring(job) > 0):
             return True
         # the reader sets this latch each time it has made room
         wait_for_room(left)
@@ -166,7 +178,7 @@ cdef void wait_for_room(long timeout) noexcept nogil:
 # another error is handled. What holds interrupts off is taken for that.
 
 cdef void begin_message(uint32_t kind, uint32_t count, Size size, bint may_wait) noexcept nogil:
-    """Write a message's header; its bytes follow by write_stream, then end_message."""
+    """Write a message's header; its bytes follow by write_stream, padded to MAXALIGN, then end_message."""
     global in_message
     cdef MessageHeader header
     if in_message:
@@ -220,7 +232,8 @@ cdef void defer_notice(const char *data, Size size) noexcept nogil:
     """Never raises: without memory for it, it is dropped."""
     global deferred, deferred_size, deferred_capacity
     cdef MessageHeader header
-    cdef Size needed = deferred_size + sizeof(header) + size
+    cdef Size padded = MAXALIGN(size)
+    cdef Size needed = deferred_size + sizeof(header) + padded
     cdef char *larger
     if deferred_is_written:
         return
@@ -238,15 +251,18 @@ cdef void defer_notice(const char *data, Size size) noexcept nogil:
     header.kind = MSG_NOTICE
     memcpy(deferred + deferred_size, &header, sizeof(header))
     memcpy(deferred + deferred_size + sizeof(header), data, size)
+    memset(deferred + deferred_size + sizeof(header) + size, 0, padded - size)
     deferred_size = needed
 
 
 cdef void write_message(uint32_t kind, uint32_t count, const char *data, Size size, bint may_wait) noexcept nogil:
     """Write a message, unless nobody wants it; waits and raises as write_stream."""
+    cdef uint64_t padding = 0
     if is_output_unwanted(my_job):
         return
     begin_message(kind, count, size, may_wait)
     write_stream(data, size, may_wait)
+    write_stream(<char *>&padding, MAXALIGN(size) - size, may_wait)
     end_message()
 
 

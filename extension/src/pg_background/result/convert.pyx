@@ -370,9 +370,9 @@ cdef void store_rows(Conversion *conversion, Tuplestorestate *store, char *data,
     cdef uint32_t _i
     for _i in range(count):
         tuple = <MinimalTuple>data
-        ExecStoreMinimalTuple(tuple, conversion.slot, False)
         if conversion.needed:
+            ExecStoreMinimalTuple(tuple, conversion.slot, False)
             store_converted(conversion, store)
         else:
-            tuplestore_puttupleslot(store, conversion.slot)
+            store_tuple(store, conversion.slot, tuple)
         data += MAXALIGN(tuple.t_len)

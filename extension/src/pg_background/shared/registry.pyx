@@ -101,6 +101,7 @@ cdef void set_up_registry() noexcept nogil:
         pg_atomic_init_u64(&registry.jobs[i].produced, 0)
         pg_atomic_init_u64(&registry.jobs[i].consumed, 0)
         pg_atomic_init_u64(&registry.jobs[i].spilled, 0)
+        pg_atomic_init_u64(&registry.jobs[i].pinned, 0)
         pg_atomic_init_u32(&registry.jobs[i].described, 0)
         pg_atomic_init_u32(&registry.jobs[i].progress_version, 0)
         registry.jobs[i].worker = -1
