@@ -34,6 +34,7 @@ cdef void run_job(Job *job) noexcept nogil:
     reset_session()
     synchronous_commit = wanted_sync
     show_client(NULL)
+    compare_settings()
     debug_point("worker_after_reset")
     pgstat_report_stat(True)
     pgstat_report_activity(STATE_IDLE, NULL)

@@ -17,6 +17,7 @@ cdef Oid restored_role
 cdef char *own_settings             # what this process serialised to right after restoring them
 cdef Size own_size
 cdef Size own_capacity
+cdef bint stand_as_restored         # as compared after the last job, and nothing has changed settings since
 
 
 cdef void keep_copy(char **buffer, Size *capacity, const char *data, Size size) noexcept nogil:
@@ -56,14 +57,37 @@ cdef bint are_settings_in_force(JobRequest *request, uint64_t hash) noexcept nog
     Restoring costs a hundred times more than this comparison, nearly all of it in re-reading the time zone
     abbreviations.
     """
-    cdef Size size
     if (my_worker.settings != hash or request.settings_size != restored_size or request.role != restored_role
             or GetCurrentRoleId() != restored_role      # in some releases not among the serialised settings
             or not are_variables_the_same()
             or memcmp(request_settings(request), restored_settings, restored_size) != 0):
         return False
-    size = serialize_settings()
+    return stand_as_restored or do_own_settings_stand()
+
+
+cdef bint do_own_settings_stand() noexcept nogil:
+    """Whether this process's settings are those that it restored; under the name of an idle worker."""
+    cdef Size size = serialize_settings()
     return size == own_size and memcmp(settings_buffer, own_settings, size) == 0
+
+
+cdef void compare_settings_body(void *arg) noexcept nogil:
+    """After a job's reset; may raise for want of memory."""
+    global stand_as_restored
+    stand_as_restored = my_worker.settings != 0 and do_own_settings_stand()
+
+
+cdef void compare_settings() noexcept nogil:
+    """While nobody waits for this worker, so that the next job need not; what can't be told now is told then."""
+    cdef MemoryContext old = MemoryContextSwitchTo(job_context)
+    catch_error(compare_settings_body, NULL, False)
+    MemoryContextSwitchTo(old)
+
+
+cdef void forget_comparison() noexcept nogil:
+    """Before anything between two jobs that may change a setting."""
+    global stand_as_restored
+    stand_as_restored = False
 
 
 cdef void load_libraries(JobRequest *request) noexcept nogil:
@@ -72,6 +96,7 @@ cdef void load_libraries(JobRequest *request) noexcept nogil:
     if (request.libraries_size == restored_libraries_size
             and memcmp(request_libraries(request), restored_libraries, restored_libraries_size) == 0):
         return
+    forget_comparison()
     StartTransactionCommand()
     RestoreLibraryState(request_libraries(request))
     CommitTransactionCommand()
@@ -98,6 +123,7 @@ cdef void assume_session_user(Oid user) noexcept nogil:
     """A superuser's SET SESSION AUTHORIZATION holds in the job too; before the settings, which are checked by it."""
     if GetSessionUserId() == user:
         return
+    forget_comparison()
     StartTransactionCommand()
     SetSessionAuthorization(user, superuser_arg(user))
     CommitTransactionCommand()
@@ -155,8 +181,10 @@ cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
     in a procedure would bring the old ones back."""
     global restored_size, restored_role, own_size, placeholders_at_first, XactReadOnly
     if are_settings_in_force(request, job.settings):
+        forget_comparison()
         use_server_encoding()
         return
+    forget_comparison()
     if my_worker.is_fresh:
         placeholders_at_first = count_placeholders()
     elif my_worker.temp_buffers != 0 and my_worker.temp_buffers != TEMP_BUFFERS_AT_BOOT:

@@ -338,4 +338,5 @@ cdef Job *next_job() noexcept nogil:
             ProcessCatchupInterrupt()
         if ConfigReloadPending:
             ConfigReloadPending = 0
+            forget_comparison()
             ProcessConfigFile(PGC_SIGHUP)

@@ -13,24 +13,55 @@ cdef bint is_placeholder(const char *name) noexcept nogil:
 
 # ---- for a job in this database: all of them
 
+cdef char *packed_settings          # for the last launch
+cdef Size packed_capacity
+cdef uint32_t packed_size
+cdef uint64_t packed_hash
+cdef Oid packed_role
+cdef char *packed_from              # what they were made of: the server's form
+cdef Size packed_from_size          # 0: the next launch packs anew
+cdef Size packed_from_capacity
+
+
 cdef void pack_settings(Launch *launch) noexcept nogil:
-    """Into settings_buffer, without the launcher's name."""
+    """Into a buffer of this process's, without the launcher's name; as at the last launch, where nothing has changed."""
+    global packed_from_size
     cdef Size size = serialize_settings()
-    cdef char *to = settings_buffer + sizeof(Size)
-    cdef char *place = to
+    cdef char *to
+    cdef char *place = settings_buffer + sizeof(Size)
     cdef char *end = settings_buffer + size
     cdef Setting setting
+    launch.temp_buffers = num_temp_buffers
+    if size == packed_from_size and GetCurrentRoleId() == packed_role and memcmp(settings_buffer, packed_from, size) == 0:
+        launch.settings = packed_settings
+        launch.settings_size = packed_size
+        launch.settings_hash = packed_hash
+        return
+    packed_from_size = 0
+    ensure_capacity(&packed_settings, &packed_capacity, size)
+    to = packed_settings + sizeof(Size)
     while read_setting(place, end, &setting):
         place = setting.end
         if is_named(&setting, b"application_name"):
             continue
         if is_placeholder(setting.name):
             launch.placeholders += placeholder_digest(setting.name)
-        if to != setting.name:
-            memmove(to, setting.name, setting.end - setting.name)
+        memcpy(to, setting.name, setting.end - setting.name)
         to += setting.end - setting.name
-    finish_settings(launch, settings_buffer, to)
-    launch.temp_buffers = num_temp_buffers
+    finish_settings(launch, packed_settings, to)
+    if launch.placeholders == 0:
+        note_packed(launch, size)
+
+
+cdef void note_packed(Launch *launch, Size size) noexcept nogil:
+    """Not for placeholders: a library that is loaded meanwhile makes settings of them, with the same names and values."""
+    global packed_from_size, packed_size, packed_hash, packed_role
+    ensure_capacity(&packed_from, &packed_from_capacity, size)
+    memcpy(packed_from, settings_buffer, size)
+    packed_size = launch.settings_size
+    packed_hash = launch.settings_hash
+    packed_role = GetCurrentRoleId()
+    packed_from_size = size
 
 
 cdef void finish_settings(Launch *launch, char *buffer, char *end) noexcept nogil:
