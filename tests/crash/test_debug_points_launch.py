@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 from psycopg import errors as e
 
+from pg_background.server import Installation, build
+
 from ..support.calls import Failure, at_the_same_time, query, result_failure, value, wait_until_in_extension
 from ..support.fix_db import Connection
-from ..support.jobs import launch, run
+from ..support.fix_server import FreshServer
+from ..support.jobs import launch, result, run
 from ..support.points import ERROR, FATAL, PAUSE, Scene
 from ..support.registry import registry
 from ..support.waiting import wait_until
@@ -226,3 +230,35 @@ def test_the_worker_ends_before_it_is_woken(scene: Scene) -> None:
     settled(scene)
     assert scene.ran() == 1
     scene.assert_nothing_is_left()
+
+
+def test_a_launch_waits_for_the_process_that_was_started_ahead(
+    fresh_server: FreshServer, installation: Installation
+) -> None:
+    """However long it takes to come: it has the last place, and no other is to be had."""
+    server = fresh_server(
+        {"pg_background.max_total_workers": 4},
+        extension=build(installation, options={"debug_points": "true"}),
+    )
+    scene = Scene(server, server.connect)
+    last = scene.connect()
+
+    def coming() -> int:
+        return server.log.since(0).count("at debug point worker_before_checkin")
+
+    with scene.point("worker_before_checkin") as point, scene.calls() as call:
+        # The first asks for one ahead, beside its own.
+        launching = [call(launch, scene.launcher, "SELECT 1")]
+        wait_until(lambda: coming() == 2, what="a process of its own and one ahead")
+        launching += [call(launch, session, "SELECT 1") for session in (scene.waiter, scene.reader)]
+        wait_until(lambda: coming() == 4, what="as many as there are places")
+        launching.append(call(launch, last, "SELECT 1"))
+        wait_until_in_extension(scene.watcher, last)
+        # Longer than it waits for what may not come.
+        time.sleep(1.5)
+        wait_until_in_extension(scene.watcher, last)
+        point.open()
+        handles = [launched.result() for launched in launching]
+    assert [result(scene.watcher, handle, "a int") for handle in handles] == [[(1,)]] * 4
+    for session in (scene.watcher, scene.launcher, scene.waiter, scene.reader, last):
+        session.close()

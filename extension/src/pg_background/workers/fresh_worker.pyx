@@ -126,6 +126,7 @@ cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
     """Whether a worker will soon be idle, so that it can be asked to leave, or will make room for this job as it
     becomes free, or a place is kept for a queued job, which may be content with less."""
     cdef Job *job = pending.job
+    cdef Worker *worker
     cdef int32_t i
     cdef bint coming = False
     lock_registry()
@@ -133,7 +134,9 @@ cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
         set_wants_place(job, True)
         coming = is_turn_coming(job)
     for i in range(registry.workers_size):
-        if is_coming(&registry.workers[i]) and is_recent(&registry.workers[i]):
+        worker = &registry.workers[i]
+        # a process may take long to come up, and ends if it can't
+        if is_coming(worker) and (worker.state == WORKER_STARTING or is_recent(worker)):
             coming = True
     if outcome == NO_PLACE and registry.live_workers < most_workers(job.may_take_reserve):
         coming = True
@@ -152,6 +155,21 @@ cdef bint assign_idle_worker(Pending *pending) noexcept nogil:
     return latch != NULL
 
 
+cdef bint is_one_starting(Job *job) noexcept nogil:
+    """Whether a process that was started ahead, and can take the job, is still to come. It is waited for as long as
+    for one of this launch's own."""
+    cdef Worker *worker
+    cdef int32_t i
+    cdef bint starting = False
+    share_registry()
+    for i in range(registry.workers_size):
+        worker = &registry.workers[i]
+        if worker.state == WORKER_STARTING and worker.reserved_for < 0 and fits(worker, job):
+            starting = True
+    unlock_registry()
+    return starting
+
+
 cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
     """Find a worker for a job that no idle one took: a fresh process, if need be in place of an idle one that
     cannot take it. Raises 53400 at the server's cap, 53000 when the postmaster has no slot."""
@@ -165,7 +183,7 @@ cdef void assign_fresh_worker(Pending *pending) noexcept nogil:
         if assign_idle_worker(pending):
             return
         waited = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())
-        if waited >= EVICT_MS:
+        if waited >= EVICT_MS and not is_one_starting(pending.job):
             break
         if not is_room_near(outcome) and not ask_one_to_leave() and not is_room_coming(pending, outcome):
             break
