@@ -16,6 +16,10 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"reliability: {extents.chosen()}, RELIABILITY_SEED={extents.seed()}"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.timeout(extents.limit_seconds()))
+
+
 @pytest.fixture(scope="session")
 def extent() -> Extent:
     """How much to do."""

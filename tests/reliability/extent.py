@@ -33,6 +33,8 @@ class Extent:
     typed_values: int
     #: how long a soak lasts, unless RELIABILITY_HOURS says it
     soak_seconds: float
+    #: after which a test, beside a soak, hangs
+    limit_seconds: float
 
     @property
     def is_full(self) -> bool:
@@ -54,6 +56,7 @@ _EXTENTS = {
         handles=100_000,
         typed_values=2000,
         soak_seconds=10,
+        limit_seconds=600,
     ),
     "full": Extent(
         sessions=64,
@@ -68,6 +71,7 @@ _EXTENTS = {
         handles=1_000_000,
         typed_values=0,
         soak_seconds=600,
+        limit_seconds=6 * 3600,
     ),
 }
 
@@ -84,6 +88,11 @@ def soak_seconds() -> float:
     """How long the soak lasts."""
     hours = os.environ.get("RELIABILITY_HOURS")
     return float(hours) * 3600 if hours else chosen().soak_seconds
+
+
+def limit_seconds() -> float:
+    """How long a test may take, as pytest-timeout is told."""
+    return chosen().limit_seconds + soak_seconds()
 
 
 def seed() -> int:
