@@ -7,6 +7,7 @@
 #define PG_BACKGROUND_SHIM_H
 
 #include "postgres.h"
+#include <sched.h>
 /* Python.h has defined these; Cython's generated code uses its own */
 #undef likely
 #undef unlikely
@@ -212,6 +213,7 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define hold_interrupts() HOLD_INTERRUPTS()
 #define resume_interrupts() RESUME_INTERRUPTS()
 #define proc_latch(p) (&(p)->procLatch)
+#define is_latch_set() (MyLatch->is_set)
 
 static inline bool
 are_interrupts_held(void)

@@ -127,6 +127,18 @@ def test_idle_workers_are_counted(fresh_server: FreshServer) -> None:
         wait_until(lambda: len(pids(conn, only_idle=True)) == 4, what="four that show as idle")
 
 
+def test_with_a_yield_time(server: Server, connect: Connect) -> None:
+    """A worker that yields is idle all the same, takes jobs, heeds signals and leaves in time."""
+    with server.alter_system({"pg_background.yield_time": 1000, "pg_background.worker_idle_timeout": "200ms"}):
+        conn = connect()
+        for _ in range(200):
+            assert run(conn, "SELECT 1", "a int") == [(1,)]
+        handle = launch(conn, FOREVER)
+        cancel(conn, handle)
+        assert wait(conn, handle)
+        wait_until(lambda: not pids(conn), what="no worker left")
+
+
 def test_idle_workers_hold_nothing(conn: Connection) -> None:
     conn.execute("CREATE TABLE touched (a int)")
     assert run(conn, "INSERT INTO touched VALUES (1)") == [("INSERT 0 1",)]

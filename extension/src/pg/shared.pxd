@@ -35,6 +35,8 @@ cdef extern from "shim.h" nogil:
         WL_LATCH_SET, WL_TIMEOUT, WL_EXIT_ON_PM_DEATH
         PG_WAIT_EXTENSION
     Latch *MyLatch
+    bint is_latch_set()
+    int sched_yield()
     void SetLatch(Latch *latch)
     void ResetLatch(Latch *latch)
     int WaitLatch(Latch *latch, int wakeEvents, long timeout, uint32_t wait_event_info)

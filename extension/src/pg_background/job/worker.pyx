@@ -331,7 +331,7 @@ cdef Job *next_job() noexcept nogil:
         # reserved by its starter: not idle, however long it takes
         if timeout <= 0:
             timeout = RESERVED_POLL_MS
-        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
+        wait_for_latch(WAITS_FOR_JOB, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout)
         ResetLatch(MyLatch)
         CHECK_FOR_INTERRUPTS()
         if catchupInterruptPending:

@@ -172,8 +172,8 @@ cdef void wait_for_output(Stream *stream) noexcept nogil:
     # once more after the reader is known to the worker, which looks for it after each message
     if is_final(job.state) or stream.at < pg_atomic_read_u64(&job.produced):
         return
-    if WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, nap,
-                 PG_WAIT_EXTENSION) & WL_TIMEOUT and nap == DeadlockTimeout:
+    if (wait_for_latch(WAITS_FOR_OUTPUT, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, nap) & WL_TIMEOUT
+            and nap == DeadlockTimeout):
         check_deadlock()
     ResetLatch(MyLatch)
     CHECK_FOR_INTERRUPTS()

@@ -10,6 +10,7 @@ cdef int setting_default_queue_size
 cdef int setting_worker_timeout
 cdef int setting_max_total_workers
 cdef int setting_worker_idle_timeout
+cdef int setting_yield_time
 cdef int setting_max_jobs
 cdef int setting_job_memory
 cdef int setting_result_retention
@@ -57,6 +58,10 @@ cdef void define_settings() noexcept nogil:
     define_setting("pg_background.worker_idle_timeout",
                    "How long an idle worker waits for its next job; 0 starts a fresh process for each job.", NULL,
                    &setting_worker_idle_timeout, 3000, 0, 2147483647, PGC_SIGHUP, GUC_UNIT_MS)
+    define_setting("pg_background.yield_time",
+                   "Microseconds that a process yields its core before it sleeps, if its last wait was as short.",
+                   "For servers with idle cores: short jobs begin and end sooner.",
+                   &setting_yield_time, 0, 0, 1000, PGC_SIGHUP, 0)
     define_setting("pg_background.max_jobs",
                    "Jobs that the whole server can track.", NULL,
                    &setting_max_jobs, 1024, 16, 1000000, PGC_POSTMASTER, 0)
