@@ -62,9 +62,11 @@ coverage: $(BIN)/.with-dev build ## Run the tests as `make test` does, and say w
 SCALE ?= 1
 # libpq's connection string of a database with the C extension, to be measured beside.
 C_DSN ?=
+# Some of its sections: make bench ONLY='calls shapes'
+ONLY ?=
 
 bench: $(BIN)/.with-dev build ## Measure everything against what it is to be compared with; report in build/bench (SCALE=1)
-	@C_DSN='$(C_DSN)' $(BIN)/python -m benchmarks.bench --scale '$(SCALE)' $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
+	@C_DSN='$(C_DSN)' $(BIN)/python -m benchmarks.bench --scale '$(SCALE)' --only '$(ONLY)' $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
 
 bench-quick: $(BIN)/.with-dev build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))

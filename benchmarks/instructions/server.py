@@ -25,7 +25,7 @@ SETTINGS = {
     "pg_background.max_total_workers": "1",
     "pg_background.worker_idle_timeout": "1h",
     "deadlock_timeout": "1h",
-    # Few, and soon all taken: a search takes longer for some places than for others, and each stretch has all.
+    # Few, and soon all taken: where a job is tells in what a search for it takes, and each stretch has all.
     "pg_background.max_jobs": "16",
 }
 

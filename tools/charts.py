@@ -1,22 +1,30 @@
-"""Line charts as SVG, of which a browser needs nothing else."""
+"""Charts as SVG, of which a browser needs nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 from pathlib import Path
 
 _WIDTH, _HEIGHT = 900, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 190, 40, 40
 
-_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
+_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b")
 
 #: x and y; y is None where there is nothing to be shown, and the line has a gap.
 Points = Sequence[tuple[float, float | None]]
 
 
-def line_chart(path: Path, title: str, unit: str, lines: Mapping[str, Points]) -> None:
-    """Write a chart of lines over the minutes of a run."""
+def line_chart(
+    path: Path, title: str, unit: str, lines: Mapping[str, Points], across: str = "minutes"
+) -> None:
+    """Write a chart of lines.
+
+    Args:
+        unit: of y.
+        across: what x is.
+    """
     known = [(x, y) for points in lines.values() for x, y in points if y is not None]
     last = max((x for x, _ in known), default=0) or 1
     most = max((y for _, y in known), default=0) or 1
@@ -36,8 +44,10 @@ def line_chart(path: Path, title: str, unit: str, lines: Mapping[str, Points]) -
             f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{most * share:,.4g}</text>',
             f'<text x="{x:.1f}" y="{_TOP + height + 18}" text-anchor="middle">{last * share:.3g}</text>',
         ]
-    parts.append(f'<text x="{_LEFT + width + 10}" y="{_TOP + height + 18}">minutes; {escape(unit)}</text>')
-    for (name, points), colour, row in zip(lines.items(), _COLOURS, range(len(lines)), strict=False):
+    parts.append(
+        f'<text x="{_LEFT + width + 10}" y="{_TOP + height + 18}">{escape(across)}; {escape(unit)}</text>'
+    )
+    for (name, points), colour, row in zip(lines.items(), cycle(_COLOURS), range(len(lines))):
         for piece in _pieces(points):
             shown = " ".join(
                 f"{_LEFT + width * x / last:.1f},{_TOP + height * (1 - y / most):.1f}" for x, y in piece
@@ -47,6 +57,34 @@ def line_chart(path: Path, title: str, unit: str, lines: Mapping[str, Points]) -
             f'<text x="{_LEFT + width + 10}" y="{_TOP + 12 + 18 * row}" fill="{colour}">{escape(name)}</text>'
         )
     path.write_text("\n".join([*parts, "</svg>\n"]))
+
+
+def bar_chart(path: Path, title: str, unit: str, groups: Mapping[str, Mapping[str, float]]) -> None:
+    """Write a chart of bars: a group of them below each other for each name, and each with its value."""
+    most = max((value for bars in groups.values() for value in bars.values()), default=0) or 1
+    colours = dict(zip(dict.fromkeys(name for bars in groups.values() for name in bars), cycle(_COLOURS)))
+    width = _WIDTH - _LEFT - _RIGHT
+    parts = []
+    y = _TOP
+    for group, bars in groups.items():
+        parts.append(f'<text x="{_LEFT}" y="{y + 12}" font-weight="bold">{escape(group)}</text>')
+        y += 18
+        for name, value in bars.items():
+            length = max(0, width * value / most)
+            parts += [
+                f'<rect x="{_LEFT}" y="{y}" width="{length:.1f}" height="14" fill="{colours[name]}"/>',
+                f'<text x="{_LEFT + length + 6:.1f}" y="{y + 12}">'
+                f"{escape(name)}: {value:,.4g} {escape(unit)}</text>",
+            ]
+            y += 17
+        y += 8
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}"'
+        ' font-family="sans-serif" font-size="12">',
+        f'<rect width="{_WIDTH}" height="{y}" fill="white"/>',
+        f'<text x="{_LEFT}" y="24" font-size="15">{escape(title)}</text>',
+    ]
+    path.write_text("\n".join([*head, *parts, "</svg>\n"]))
 
 
 def _pieces(points: Points) -> list[list[tuple[float, float]]]:
