@@ -110,7 +110,8 @@ def _charts(folder: Path, part: Part) -> Sequence[tuple[str, Path]]:
                 ]
                 for name in ordered(name for figure in figures for name in figure.values)
             }
-            line_chart(path, title, figures[0].unit, lines, across=part.title.lower())
+            # Starting a process for each job takes so much longer that all else would be one line.
+            line_chart(path, title, figures[0].unit, lines, across=part.title.lower(), logarithmic=True)
         else:
             bar_chart(path, title, figures[0].unit, {figure.name: figure.values for figure in figures})
         drawn.append((title, path))

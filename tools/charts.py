@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from itertools import cycle
+from math import ceil, floor, log10
 from pathlib import Path
 
 _WIDTH, _HEIGHT = 900, 320
@@ -16,18 +18,60 @@ _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#
 Points = Sequence[tuple[float, float | None]]
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """Which part of its length a value is at."""
+
+    least: float
+    most: float
+    ticks: Sequence[float]
+    logarithmic: bool = False
+
+    @classmethod
+    def linear(cls, most: float) -> _Axis:
+        """From 0, in quarters."""
+        return cls(0, most, [most * step / 4 for step in range(5)])
+
+    @classmethod
+    def powers(cls, least: float, most: float) -> _Axis:
+        """From one power of ten to another."""
+        first, last = floor(log10(least)), ceil(log10(most))
+        return cls(first, max(last, first + 1), [10.0**power for power in range(first, last + 1)], True)
+
+    def share(self, value: float) -> float:
+        """Return it, from 0 to 1."""
+        return ((log10(value) if self.logarithmic else value) - self.least) / (self.most - self.least)
+
+
 def line_chart(
-    path: Path, title: str, unit: str, lines: Mapping[str, Points], across: str = "minutes"
+    path: Path,
+    title: str,
+    unit: str,
+    lines: Mapping[str, Points],
+    across: str = "minutes",
+    *,
+    logarithmic: bool = False,
 ) -> None:
     """Write a chart of lines.
 
     Args:
         unit: of y.
         across: what x is.
+        logarithmic: whether y is in powers of ten; values that have none are left out.
     """
+    if logarithmic:
+        lines = {
+            name: [(x, y if y is not None and y > 0 else None) for x, y in points]
+            for name, points in lines.items()
+        }
     known = [(x, y) for points in lines.values() for x, y in points if y is not None]
     last = max((x for x, _ in known), default=0) or 1
-    most = max((y for _, y in known), default=0) or 1
+    values = [y for _, y in known]
+    axis = (
+        _Axis.powers(min(values), max(values))
+        if logarithmic and values
+        else _Axis.linear(max(values, default=0) or 1)
+    )
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
@@ -35,22 +79,24 @@ def line_chart(
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
         f'<text x="{_LEFT}" y="24" font-size="15">{escape(title)}</text>',
     ]
-    for step in range(5):
-        share = step / 4
-        y = _TOP + height * (1 - share)
-        x = _LEFT + width * share
+    for tick in axis.ticks:
+        y = _TOP + height * (1 - axis.share(tick))
         parts += [
             f'<line x1="{_LEFT}" x2="{_LEFT + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>',
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{most * share:,.4g}</text>',
-            f'<text x="{x:.1f}" y="{_TOP + height + 18}" text-anchor="middle">{last * share:.3g}</text>',
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,.4g}</text>',
         ]
+    for step in range(5):
+        x = _LEFT + width * step / 4
+        parts.append(
+            f'<text x="{x:.1f}" y="{_TOP + height + 18}" text-anchor="middle">{last * step / 4:.3g}</text>'
+        )
     parts.append(
         f'<text x="{_LEFT + width + 10}" y="{_TOP + height + 18}">{escape(across)}; {escape(unit)}</text>'
     )
     for (name, points), colour, row in zip(lines.items(), cycle(_COLOURS), range(len(lines))):
         for piece in _pieces(points):
             shown = " ".join(
-                f"{_LEFT + width * x / last:.1f},{_TOP + height * (1 - y / most):.1f}" for x, y in piece
+                f"{_LEFT + width * x / last:.1f},{_TOP + height * (1 - axis.share(y)):.1f}" for x, y in piece
             )
             parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.3" points="{shown}"/>')
         parts.append(
