@@ -58,7 +58,7 @@ coverage: $(BIN)/.with-dev build ## Run the tests as `make test` does, and say w
 	PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/coverage run -m pytest $(PARALLEL) $(TESTS) || status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && exit $$status
 
-# How much is measured: 1 takes about half an hour, 0.01 shows in two minutes that it works.
+# How much is measured: 1 takes about a quarter of an hour, 0.01 shows in a minute that it works.
 SCALE ?= 1
 # libpq's connection string of a database with the C extension, to be measured beside.
 C_DSN ?=

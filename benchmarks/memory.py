@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,15 +16,19 @@ from .ways import C_EXTENSION, DBLINK_ASYNC, FLOOR, WARM, Clock, Way, host_of, m
 
 TITLE = "Memory"
 NOTE = """\
-Processes: memory that a process shares with no other (`Private_Clean` and `Private_Dirty` of `smaps_rollup`).
-An idle worker has run one job; *floor* is a session that has run two empty statements. A launcher is measured
-by what it has more after so many jobs; *floor* ran as many empty statements as they have. Unread results are
-those of `SELECT 1`: what they hold of `job_memory`, and on disk where that has no room for their queues."""
+Processes: memory that a process shares with no other (`Private_Clean` and `Private_Dirty` of `smaps`, without
+the server's shared memory). An idle worker has run one job; *floor* is a session that has run two empty
+statements. A launcher is measured by what it has more after so many jobs; *floor* ran as many empty statements
+as they have. Unread results are those of `SELECT 1`: what they hold of `job_memory`, and on disk where that
+has no room for their queues."""
 
 _JOBS = 20_000
 _WARM_UP = 500
 _UNREAD = 1_000
 _IDLE_SECONDS = 30
+
+#: An area of memory: its addresses, and whether what is written there is shared.
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ...([ps]) ")
 
 _LAUNCH = b"SELECT pid, cookie FROM public.pg_background_launch('SELECT 1'::text, 0)"
 _RESULT = b"SELECT * FROM public.pg_background_result(%s::int4, %s::int8) AS (n int)"
@@ -36,17 +41,23 @@ def measure(bench: Bench) -> Sequence[Figure]:
     return [_idle(bench), _launcher(bench), *_unread(bench)]
 
 
-def private_kb(smaps_rollup: str) -> int:
-    """Return a process's memory of its own, from its `smaps_rollup`."""
-    return sum(
-        int(line.split()[1])
-        for line in smaps_rollup.splitlines()
-        if line.startswith(("Private_Clean:", "Private_Dirty:"))
-    )
+def private_kb(smaps: str) -> int:
+    """Return a process's memory of its own, from its `smaps`.
+
+    A page of shared memory that no other process has touched yet is none.
+    """
+    found = 0
+    is_shared = False
+    for line in smaps.splitlines():
+        if mapping := _MAPPING.match(line):
+            is_shared = mapping[1] == "s"
+        elif not is_shared and line.startswith(("Private_Clean:", "Private_Dirty:")):
+            found += int(line.split()[1])
+    return found
 
 
 def _private(pid: int) -> int:
-    return private_kb(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    return private_kb(Path(f"/proc/{pid}/smaps").read_text())
 
 
 def _backend(way: Way) -> int:

@@ -134,8 +134,19 @@ def test_log_of_pgbench() -> None:
 
 
 def test_private_memory() -> None:
-    rollup = "Rss: 900 kB\nPrivate_Clean:    8 kB\nPrivate_Dirty:  120 kB\nPrivate_Hugetlb: 0 kB\n"
-    assert private_kb(rollup) == 128
+    smaps = """\
+55d0c8a00000-55d0c8b00000 r-xp 00000000 fe:01 42                         /usr/bin/postgres
+Rss:                 900 kB
+Shared_Clean:        700 kB
+Private_Clean:         8 kB
+Private_Dirty:       120 kB
+7f0000000000-7f0008000000 rw-s 00000000 00:01 43                         /dev/zero (deleted)
+Private_Clean:         0 kB
+Private_Dirty:      5000 kB
+7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                          [stack]
+Private_Dirty:        16 kB
+"""
+    assert private_kb(smaps) == 144
 
 
 def test_page_has_columns_in_their_order(tmp_path: Path) -> None:
