@@ -61,7 +61,7 @@ def main() -> None:
             for name in names:
                 section = SECTIONS[name]
                 console.print(f"{section.TITLE} …")
-                parts.append(Part(name, section.TITLE, section.NOTE, section.measure(bench)))
+                parts.append(Part(name, section.TITLE, section.NOTE, section.for_bench(bench)))
     except ServerError as error:
         sys.exit(f"error: {error}")
     facts = facts_of(installation, servers, arguments.scale, began)

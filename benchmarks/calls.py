@@ -18,7 +18,7 @@ one."""
 _ROUNDS = 20
 
 
-def measure(bench: Bench) -> Sequence[Figure]:
+def for_bench(bench: Bench) -> Sequence[Figure]:
     """See `Section`."""
     with ExitStack() as stack:
         ways = [stack.enter_context(opened(bench.hosts, way)) for way in measured(bench.hosts)]

@@ -45,8 +45,8 @@ class Section(Protocol):
     #: what its figures are, in Markdown
     NOTE: str
 
-    def measure(self, bench: Bench) -> Sequence[Figure]:
-        """Measure it.
+    def for_bench(self, bench: Bench) -> Sequence[Figure]:
+        """Measure it, and return the figures in the order of the report.
 
         It is called once, lets what it compares take turns, and may start servers of its own. Where a figure
         has a value "warm", the report has what it is in times of the other ways' values as well.

@@ -12,6 +12,8 @@ from .ways import COLD, LAUNCH_RESULT, WARM, WAYS
 MS = "ms"
 PER_SECOND = "/s"
 KB = "kB"
+#: of ratios
+TIMES = "times"
 
 #: Warm against these, in `make bench-quick`.
 COMPARED = tuple(way for way in WAYS if way != WARM)

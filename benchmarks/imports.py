@@ -22,7 +22,7 @@ _IMPORTS = {
 }
 
 
-def measure(bench: Bench) -> Sequence[Figure]:
+def for_bench(bench: Bench) -> Sequence[Figure]:
     """See `Section`."""
     programs = {name: [sys.executable, "-c", program] for name, program in _IMPORTS.items()}
     bench.say("import")

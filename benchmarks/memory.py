@@ -18,9 +18,9 @@ TITLE = "Memory"
 NOTE = """\
 Processes: memory that a process shares with no other (`Private_Clean` and `Private_Dirty` of `smaps`, without
 the server's shared memory). An idle worker has run one job; *floor* is a session that has run two empty
-statements. A launcher is measured by what it has more after so many jobs; *floor* ran as many empty statements
-as they have. Unread results are those of `SELECT 1`: what they hold of `job_memory`, and on disk where that
-has no room for their queues."""
+statements. A launcher is measured by what it has more after so many jobs; *floor* ran as many empty
+statements as they have. Unread results are those of `SELECT 1`: what they hold of `job_memory`, and on disk
+where that has no room for their queues."""
 
 _JOBS = 20_000
 _WARM_UP = 500
@@ -36,7 +36,7 @@ _WAIT = b"SELECT public.pg_background_wait(%s::int4, %s::int8)"
 _REGISTRY = b"SELECT area_bytes, spill_bytes, idle_workers, busy_workers FROM public.pg_background_registry()"
 
 
-def measure(bench: Bench) -> Sequence[Figure]:
+def for_bench(bench: Bench) -> Sequence[Figure]:
     """See `Section`."""
     return [_idle(bench), _launcher(bench), *_unread(bench)]
 

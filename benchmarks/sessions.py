@@ -29,7 +29,7 @@ _SECONDS = 2
 _Runs = dict[tuple[int, str], list[Run]]
 
 
-def measure(bench: Bench) -> Sequence[Figure]:
+def for_bench(bench: Bench) -> Sequence[Figure]:
     """See `Section`."""
     figures = _by_psycopg(bench)
     if bench.hosts.warm.pgbench is None:

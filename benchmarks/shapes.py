@@ -55,7 +55,7 @@ CREATE FUNCTION pg_temp.kept(query text) RETURNS SETOF record LANGUAGE plpgsql
 AS $$ BEGIN RETURN QUERY EXECUTE query; END $$"""
 
 
-def measure(bench: Bench) -> Sequence[Figure]:
+def for_bench(bench: Bench) -> Sequence[Figure]:
     """See `Section`."""
     figures: list[Figure] = []
     with ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import psycopg
 
@@ -12,7 +13,7 @@ from pg_background.server import ServerError
 
 from ..commands import add_server_options, chosen_installation
 from . import baseline
-from .baseline import Line
+from .baseline import Counts, Line
 from .counting import Effort, UnsteadyError, count, medians, spread
 from .server import counted_server, valgrind_version
 
@@ -37,15 +38,19 @@ def main() -> None:
             samples = count(server, Effort(arguments.calls, arguments.repeats))
     except (ServerError, UnsteadyError) as error:
         sys.exit(f"error: {error}")
-    key = baseline.key(version, valgrind)
-    counts = medians(samples)
-    stored = baseline.load(key)
+    print(f"Counts of one name are off their median by {spread(samples):.2%} at most.")
+    conclude(baseline.key(version, valgrind), medians(samples), to_store=arguments.store)
+
+
+def conclude(key: str, counts: Counts, *, to_store: bool, file: Path = baseline.FILE) -> None:
+    """Print the counts, and store them or compare them with those that are stored."""
+    stored = baseline.load(key, file)
     print(f"{key}\n")
     show(baseline.compare(counts, stored or {}))
-    print(f"\nEach is the median of {arguments.repeats}, which are off it by {spread(samples):.2%} at most.")
-    if arguments.store:
-        baseline.store(key, counts)
-        print(f"Stored in {baseline.FILE.name}.")
+    print()
+    if to_store:
+        baseline.store(key, counts, file)
+        print(f"Stored in {file.name}.")
     elif stored is None:
         print(f"There is no baseline for such a machine, so nothing is compared. To store it: {_STORE}")
     else:

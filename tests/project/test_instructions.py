@@ -105,6 +105,21 @@ def test_store_keeps_other_machines(tmp_path: Path) -> None:
     assert baseline.load("two", file) == {"launch": 2}
 
 
+def test_machine_without_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told so, and how to get one; then it has one."""
+    file = tmp_path / "baseline.json"
+    command.conclude("new", {"launch": 100}, to_store=False, file=file)
+    said = capsys.readouterr().out
+    assert "There is no baseline for such a machine" in said
+    assert "make instructions STORE=1" in said
+    assert not file.exists()
+    command.conclude("new", {"launch": 100}, to_store=True, file=file)
+    command.conclude("new", {"launch": 103}, to_store=False, file=file)
+    assert "No count is more than" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="above the baseline: launch"):
+        command.conclude("new", {"launch": 110}, to_store=False, file=file)
+
+
 def test_key_has_what_counts_depend_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     key = baseline.key("PostgreSQL 18.6 on x86_64", "valgrind-3.19.0")
     assert key.endswith("valgrind-3.19.0; PostgreSQL 18.6 on x86_64")
