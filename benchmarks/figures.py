@@ -13,7 +13,7 @@ MS = "ms"
 PER_SECOND = "/s"
 KB = "kB"
 #: of ratios
-TIMES = "times"
+RATIO = "times"
 
 #: Warm against these, in `make bench-quick`.
 COMPARED = tuple(way for way in WAYS if way != WARM)

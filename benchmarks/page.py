@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools.charts import bar_chart, line_chart
 
-from .figures import MS, TIMES, Figure
+from .figures import MS, RATIO, Figure
 from .ways import ALL_WAYS, WARM
 
 
@@ -60,7 +60,7 @@ def _page(
     for part in parts:
         lines += ["", f"## {part.title}", "", part.note, ""]
         lines += _table([(f"{f.name} ({f.unit})", f.unit, f.values) for f in part.figures])
-        times = [(figure.name, TIMES, figure.times()) for figure in part.figures if figure.times()]
+        times = [(figure.name, RATIO, figure.times()) for figure in part.figures if figure.times()]
         if times:
             lines += ["", f"*{WARM}* in times of the others, median of the rounds:", "", *_table(times)]
         for title, file in _charts(folder, part):
@@ -87,7 +87,7 @@ def number(value: float, unit: str) -> str:
     """Return a figure with as many digits as it deserves."""
     if unit == MS:
         return f"{value:.3f}" if value < 10 else f"{value:,.1f}"
-    if unit == TIMES:
+    if unit == RATIO:
         return f"{value:.2f}"
     return f"{value:,.0f}"
 

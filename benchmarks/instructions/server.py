@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ SETTINGS = {
 
 #: Starting takes two seconds on a machine that has nothing else to do.
 _START_SECONDS = 120
+
+#: In which the last process has written its counts.
+_END_SECONDS = 30
 
 
 class NoValgrindError(ServerError):
@@ -89,7 +93,7 @@ def counted_server(installation: Installation) -> Iterator[Counted]:
     base = Path(tempfile.mkdtemp(prefix="pgbg-", dir="/tmp"))
     base.chmod(0o755)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, base)
+        stack.callback(_delete, base)
         cluster = Cluster(base / "data")
         cluster.provide(prepare(installation, extension, cluster.os_user))
         cluster.init(sync=False)
@@ -100,6 +104,20 @@ def counted_server(installation: Installation) -> Iterator[Counted]:
         cluster.stop()
         _start(cluster, base / "postgres")
         yield Counted(cluster)
+
+
+def _delete(folder: Path) -> None:
+    """Callgrind writes once more as a process ends, after the server has said that it is gone."""
+    deadline = time.monotonic() + _END_SECONDS
+    while True:
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _start(cluster: Cluster, wrapper: Path) -> None:
