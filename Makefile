@@ -22,7 +22,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-reliability soak coverage bench-quick lint clean
+.PHONY: help build demo test test-reliability soak coverage bench bench-quick instructions lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,8 +58,24 @@ coverage: $(BIN)/.with-dev build ## Run the tests as `make test` does, and say w
 	PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' $(BIN)/coverage run -m pytest $(PARALLEL) $(TESTS) || status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && exit $$status
 
+# How much is measured: 1 takes about a quarter of an hour, 0.01 shows in a minute that it works.
+SCALE ?= 1
+# libpq's connection string of a database with the C extension, to be measured beside.
+C_DSN ?=
+# Some of its sections: make bench ONLY='calls shapes'
+ONLY ?=
+
+bench: $(BIN)/.with-dev build ## Measure everything against what it is to be compared with; report in build/bench (SCALE=1)
+	@C_DSN='$(C_DSN)' $(BIN)/python -m benchmarks.bench --scale '$(SCALE)' --only '$(ONLY)' $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
+
 bench-quick: $(BIN)/.with-dev build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
+
+# 1: what is counted becomes the baseline of such a machine.
+STORE ?=
+
+instructions: $(BIN)/.with-server build ## Count the instructions of a call against the stored baseline (STORE=1 stores it)
+	@$(BIN)/python -m benchmarks.instructions $(if $(filter 1,$(STORE)),--store) $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
 
 lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling check
 	@$(BIN)/ruff check

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from .ways import COLD, Way
+from .ways import C_EXTENSION, COLD, DBLINK_NEW, Way
 
-#: Jobs of each way in a round. A cold one takes ten times as long.
+#: Jobs of each way in a round. One that starts a process takes ten times as long.
 JOBS = 200
 COLD_JOBS = 60
 
@@ -25,20 +25,36 @@ class Samples:
         for what, seconds in times.items():
             self._seconds[what, way].append(seconds)
 
+    def of(self, what: str, way: str) -> Sequence[float]:
+        """Return one thing's, by one way."""
+        return self._seconds[what, way]
+
     def __iter__(self) -> Iterator[tuple[str, str, list[float]]]:
         for (what, way), seconds in self._seconds.items():
             yield what, way, seconds
 
 
-def measure_round(ways: Sequence[Way], samples: Samples) -> None:
+def together(rounds: Sequence[Samples]) -> Samples:
+    """Return the samples of all rounds."""
+    all_of_them = Samples()
+    for samples in rounds:
+        for what, way, seconds in samples:
+            for second in seconds:
+                all_of_them.add(way, {what: second})
+    return all_of_them
+
+
+def measure_round(ways: Sequence[Way]) -> Samples:
     """Run each way's jobs, so that what disturbs the machine meanwhile disturbs all of them."""
+    samples = Samples()
     with _no_collection():
         for way in ways:
-            jobs = COLD_JOBS if way.name == COLD else JOBS
+            jobs = COLD_JOBS if way.name in (COLD, DBLINK_NEW, C_EXTENSION) else JOBS
             for _ in range(jobs // 4):
                 way.job()
             for _ in range(jobs):
                 samples.add(way.name, way.job())
+    return samples
 
 
 @contextmanager

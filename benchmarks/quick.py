@@ -10,6 +10,7 @@ import argparse
 import statistics
 import sys
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +21,7 @@ from . import figures, latency, report, rows, throughput
 from .commands import add_server_options, chosen_installation
 from .figures import MS, PER_SECOND, Figure
 from .hosts import Hosts, hosts
-from .ways import WAYS, Clock, all_ways
+from .ways import DBLINK_CALL, WAYS, opened
 
 #: A warm job's part of a cold one's time: about a tenth is expected.
 MOST_OF_COLD = 0.2
@@ -50,20 +51,22 @@ def main() -> None:
 
 def measure(both: Hosts, rounds: int, seconds: int) -> list[Figure]:
     """Let all ways take turns."""
-    samples = latency.Samples()
+    samples = []
     speeds: dict[tuple[int, str], list[float]] = defaultdict(list)
     counts: dict[str, list[float]] = defaultdict(list)
     progress = Console(stderr=True)
-    with both.warm.connect() as on_warm, both.cold.connect() as on_cold, progress.status("") as status:
-        clock = Clock(on_warm)
-        ways = all_ways(both, clock, Clock(on_cold))
+    with ExitStack() as stack:
+        status = stack.enter_context(progress.status(""))
+        ways = {way: stack.enter_context(opened(both, way)) for way in WAYS}
         for number in range(rounds):
             status.update(f"Round {number + 1} of {rounds} …")
-            latency.measure_round(ways, samples)
+            samples.append(latency.measure_round([*ways.values()]))
             for sessions in throughput.SESSIONS:
                 for way in WAYS:
-                    speeds[sessions, way].append(throughput.jobs_per_second(both, way, sessions, seconds))
-            for way, taken in rows.measure_round(clock).items():
+                    speeds[sessions, way].append(
+                        throughput.run_pgbench(both, way, sessions, seconds).per_second
+                    )
+            for way, taken in rows.measure_round(ways[DBLINK_CALL].clock).items():
                 counts[way].append(taken)
     return [
         *figures.of_latencies(samples),

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
-from .charts import Points, line_chart
+from tools.charts import Points, line_chart
+
 from .samples import Sample, Sampler
 from .tally import FOLDER
 

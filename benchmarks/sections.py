@@ -1,0 +1,15 @@
+"""What `make bench` measures, in the order of its report."""
+
+from __future__ import annotations
+
+from . import calls, imports, memory, sessions, shapes
+from .context import Section
+
+#: By the name that ONLY takes.
+SECTIONS: dict[str, Section] = {
+    "calls": calls,
+    "sessions": sessions,
+    "shapes": shapes,
+    "memory": memory,
+    "imports": imports,
+}
