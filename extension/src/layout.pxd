@@ -88,9 +88,12 @@ cdef struct Usage:
     int64_t memory              # bytes of the shared area
     pg_atomic_uint64 file_bytes     # on disk
     Limits limits               # of its last launch
+    # of databases only
+    cbool stalls                # roles are stalled by its limit
     # of roles only
-    int32_t first_line          # of its queued jobs, or -1; the lines are in the order of their first jobs
-    int32_t last_line
+    int32_t first_group         # of its queued jobs, or -1; the groups are in the order of their first jobs
+    int32_t last_group
+    cbool is_stalled            # none of them may begin, until something is counted off that they wait for
     int32_t waiting_launches    # that have found no place
     int32_t next_in_need        # in the list of the roles with either, or -1
     int32_t previous_in_need
@@ -119,8 +122,12 @@ cdef struct Job:
     int32_t next                # [B] in the free list, the history, or its line of the backlog, which is a circle
     int32_t previous            # [B] in its line
     cbool leads_line            # [B] the first of its line
-    int32_t next_line           # [B] of the first of a line: the first of another line of the role, or -1
+    int32_t next_line           # [B] of the first of a line: the first of another line of its group, which is a circle
     int32_t previous_line       # [B]
+    cbool leads_group           # [B] the first of its group
+    int32_t next_group          # [B] of the first of a group: the first of another group of the role, or -1
+    int32_t previous_group      # [B]
+    int32_t next_group_in_bucket    # [B] ... of another group whose session's number ends in the same bits
     uint64_t queued_as          # [B] which of all that have ever been queued
     cbool wants_place           # [L] its launch has found none, and waits for one
     int32_t pid                 # [L] as in the handle: of the worker, or minus the entry's number if it was queued
@@ -267,6 +274,7 @@ cdef struct Registry:
     uint64_t turns              # given so far
     uint64_t *cookies           # of jobs, side by side: to go through all of them is to read these
     int32_t *buckets            # by the last bits of a cookie: the first entry whose cookie ends in them, or -1
+    int32_t *group_buckets      # by those of a session's number: the first of a group of its queued jobs, or -1
     uint64_t bucket_mask
     void *area
     dsa_pointer reserve         # a piece of it that is freed for who may take the reserve and finds no room else

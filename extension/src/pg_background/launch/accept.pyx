@@ -22,6 +22,7 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.database_limits = launch.database_limits
     job.may_take_reserve = launch.may_take_reserve
     job.leads_line = False
+    job.leads_group = False
     job.wants_place = False
     job.file_bytes = 0
     role_usage(job).limits = launch.role_limits
@@ -119,7 +120,7 @@ cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept no
     """Put the new job into the backlog, or give it to an idle worker, and return as give_to_worker; under the lock."""
     cdef Worker *worker
     cdef Latch *latch
-    if not may_begin(job) or (pending.launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0):
+    if not may_begin(job) or (pending.launch.on_full != FULL_IS_ERROR and is_any_ready(False)):
         join_backlog(job)
         return NULL
     count_running(job, 1)

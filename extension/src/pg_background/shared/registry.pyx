@@ -53,7 +53,7 @@ cdef Size registry_bytes(int32_t jobs, int32_t workers, int32_t sessions) noexce
     """Size of the registry with its arrays."""
     return (MAXALIGN(sizeof(Registry)) + MAXALIGN(jobs * sizeof(Job)) + MAXALIGN(workers * sizeof(Worker))
             + MAXALIGN(sessions * sizeof(Session)) + MAXALIGN(jobs * sizeof(uint64_t))
-            + MAXALIGN(bucket_count(jobs) * sizeof(int32_t))
+            + 2 * MAXALIGN(bucket_count(jobs) * sizeof(int32_t))
             + MAXALIGN(usage_count(jobs, sessions) * sizeof(Usage))
             + MAXALIGN(bucket_count(usage_count(jobs, sessions)) * sizeof(int32_t)))
 
@@ -88,6 +88,8 @@ cdef void set_up_registry() noexcept nogil:
     place += MAXALIGN(registry.jobs_size * sizeof(uint64_t))
     registry.buckets = <int32_t *>place
     place += MAXALIGN(bucket_count(registry.jobs_size) * sizeof(int32_t))
+    registry.group_buckets = <int32_t *>place
+    place += MAXALIGN(bucket_count(registry.jobs_size) * sizeof(int32_t))
     registry.usages_size = usage_count(registry.jobs_size, registry.sessions_size)
     registry.usages = <Usage *>place
     place += MAXALIGN(registry.usages_size * sizeof(Usage))
@@ -96,6 +98,7 @@ cdef void set_up_registry() noexcept nogil:
     set_up_usages()
     registry.bucket_mask = bucket_count(registry.jobs_size) - 1
     memset(registry.buckets, 0xff, bucket_count(registry.jobs_size) * sizeof(int32_t))
+    memset(registry.group_buckets, 0xff, bucket_count(registry.jobs_size) * sizeof(int32_t))
     for i in range(registry.jobs_size):
         ConditionVariableInit(&registry.jobs[i].changed)
         pg_atomic_init_u64(&registry.jobs[i].produced, 0)
