@@ -141,6 +141,8 @@ cdef struct Job:
     cbool overdue               # [L] ... as the time that its caller gave it was up
     int32_t worker              # [B] -1 unless one has it
     int32_t session             # [L] the launching session's place
+    int32_t next_of_session     # [B] of the tracked jobs of a session that is there, or -1
+    int32_t previous_of_session     # [B]
     uint64_t session_id         # [L]
     int32_t session_limit       # [L] pg_background.max_workers at the launch, for a job in the backlog
     int32_t role_usage          # [L] index of what its login role uses
@@ -220,6 +222,9 @@ cdef struct Worker:
 cdef struct Session:
     uint64_t id                 # 0: none
     int32_t active              # jobs launched and not finished
+    int32_t tracked             # those that are tracked
+    int32_t first_job           # ... the oldest, or -1
+    int32_t last_job
     int64_t launched
     int64_t completed
     int64_t failed
@@ -287,6 +292,7 @@ cdef struct Registry:
     int32_t backlog_size        # queued jobs
     uint64_t backlog_joined     # ... so far
     int32_t backlog_unserved    # 1: the keeper has last found no place for one of them
+    cbool has_orphans           # some are new, or ended, since the keeper last looked at all entries
     TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
     int32_t databases           # that accept connections, as the last new session has seen

@@ -7,7 +7,6 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.session_limit = setting_max_workers
     job.submitted = launch.submitted
     job.discards_rows = launch.discards_rows
-    job.tracked = True
     job.was_read = False
     job.in_history = False
     job.canceled = False
@@ -15,6 +14,7 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.worker = -1
     job.session = my_proc_number()
     job.session_id = my_session.id
+    start_tracking(job)
     job.identity = launch.identity
     job.role_usage = hold_usage(launch.identity.login, False)
     job.database_usage = hold_usage(launch.identity.database, True)
@@ -196,7 +196,7 @@ cdef void abandon_job(void *what) noexcept nogil:
             signal_locked(job, False)
         elif reader != NULL:
             # another session has found it, and keeps the entry
-            job.tracked = False
+            stop_tracking(job)
             end_without_worker(job, JOB_CANCELED, ERRCODE_QUERY_CANCELED,
                                b"background job was given up by its launch", &garbage)
         else:

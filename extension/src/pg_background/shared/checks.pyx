@@ -151,6 +151,7 @@ cdef void check_sessions() noexcept nogil:
     """Each job that has begun, or whose launch looks for a worker, is counted by the session that launched it."""
     cdef int32_t active = 0
     cdef int32_t mine = 0
+    cdef int32_t tracked = 0
     cdef int32_t i
     cdef Job *job
     cdef Session *session
@@ -161,12 +162,31 @@ cdef void check_sessions() noexcept nogil:
             active += session.active
     for i in range(registry.jobs_size):
         job = &registry.jobs[i]
+        tracked += job.cookie != 0 and job.tracked and my_session != NULL and my_session.id == job.session_id
         if job.cookie == 0 or job.state == JOB_QUEUED or is_final(job.state):
             continue
         active -= registry.sessions[job.session].id == job.session_id
         mine += my_session != NULL and my_session.id == job.session_id
     Assert(active == 0)
     Assert(my_session == NULL or my_session.id == 0 or my_session.active == mine)
+    if my_session != NULL and my_session.id != 0 and not proc_exit_inprogress:
+        check_tracked(tracked)
+
+
+cdef void check_tracked(int32_t count) noexcept nogil:
+    """The list of this session's jobs has just those, the oldest first."""
+    cdef int32_t i = my_session.first_job
+    cdef int32_t last = -1
+    Assert(my_session.tracked == count)
+    while i >= 0:
+        Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].tracked)
+        Assert(registry.jobs[i].session_id == my_session.id)
+        Assert(registry.jobs[i].previous_of_session == last)
+        Assert(count > 0)
+        count -= 1
+        last = i
+        i = registry.jobs[i].next_of_session
+    Assert(count == 0 and my_session.last_job == last)
 
 
 cdef void check_usages() noexcept nogil:

@@ -2,6 +2,9 @@
 #
 # One LWLock guards it, held for some hundred nanoseconds. Nothing under it may raise, wait or touch a file.
 
+cdef enum:
+    LOOK_STEP = 256             # entries that are looked at while the lock is held, where all are looked at
+
 cdef Registry *registry
 cdef void (*previous_request)() noexcept nogil
 cdef void (*previous_startup)() noexcept nogil
@@ -177,12 +180,19 @@ cdef void set_cookie(Job *job, uint64_t cookie) noexcept nogil:
 
 
 cdef bint is_pid_tracked(int32_t pid) noexcept nogil:
-    """Whether a tracked job has this pid in its handle; the caller holds the lock."""
+    """Whether a tracked job has this pid in its handle; takes the lock, for some entries at a time."""
+    cdef int32_t first = 0
     cdef int32_t i
-    for i in range(registry.jobs_size):
-        if registry.cookies[i] != 0 and registry.jobs[i].tracked and registry.jobs[i].pid == pid:
-            return True
-    return False
+    cdef bint found = False
+    while first < registry.jobs_size and not found:
+        share_registry()
+        for i in range(first, min(first + LOOK_STEP, registry.jobs_size)):
+            if registry.cookies[i] != 0 and registry.jobs[i].tracked and registry.jobs[i].pid == pid:
+                found = True
+                break
+        unlock_registry()
+        first += LOOK_STEP
+    return found
 
 
 cdef inline bint is_same_job(Job *job, uint64_t cookie) noexcept nogil:
