@@ -75,6 +75,19 @@ cdef struct Limits:
     int32_t memory              # in kB
     int32_t result_size         # in kB
 
+cdef enum:
+    CHAINS = 3
+
+cdef struct Chain:
+    # finished jobs whose memory others may take, from the oldest on; -1: none
+    int32_t first
+    int32_t last
+
+cdef struct Link:
+    # -1: none
+    int32_t next
+    int32_t previous
+
 cdef struct Usage:
     # What a login role, or a database, takes of what all share. It is there while an entry, or a wait for several jobs,
     # names it. [B]
@@ -94,6 +107,7 @@ cdef struct Usage:
     int32_t first_group         # of its queued jobs, or -1; the groups are in the order of their first jobs
     int32_t last_group
     cbool is_stalled            # none of them may begin, until something is counted off that they wait for
+    Chain chains[CHAINS]        # by kind, shared/chains.pyx
     int32_t waiting_launches    # that have found no place
     int32_t next_in_need        # in the list of the roles with either, or -1
     int32_t previous_in_need
@@ -164,6 +178,8 @@ cdef struct Job:
     TimestampTz finished_at     # [W]
     TimestampTz orphaned_at     # [B] when its session was gone and its result unread; 0: not so
     ConditionVariable changed   # broadcast at the end and when a reader lets go
+    int32_t chain               # [B] its kind
+    Link links[2]               # [B] in the chain of all, and of its role
     dsa_pointer watches         # [B] first in the list of those to be told the end
 
     # memory
@@ -289,6 +305,7 @@ cdef struct Registry:
     int32_t free_head           # -1: empty
     int32_t history_head        # oldest
     int32_t history_tail
+    Chain chains[CHAINS]        # by kind, shared/chains.pyx
     int32_t backlog_size        # queued jobs
     uint64_t backlog_joined     # ... so far
     int32_t backlog_unserved    # 1: the keeper has last found no place for one of them

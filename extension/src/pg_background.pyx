@@ -19,6 +19,7 @@ include "pg_background/settings/citus.pyx"                  # room for its worke
 # shared: shared memory, and what each process keeps of its own
 include "pg_background/shared/registry.pyx"                 # the shared memory: its lock, its entries by cookie
 include "pg_background/shared/usage.pyx"                    # what a role or database takes of it
+include "pg_background/shared/chains.pyx"                   # finished jobs whose memory others may take
 include "pg_background/shared/limits.pyx"                   # ... and may take
 include "pg_background/shared/counts.pyx"                   # what all jobs of a database and role have come to
 include "pg_background/shared/entries.pyx"                  # the life of an entry

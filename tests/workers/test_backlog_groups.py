@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from contextlib import ExitStack
@@ -34,7 +33,7 @@ from ..support.waiting import wait_until, wait_until_sql
 
 
 def at_its_limit(connect: Connect, queued: int) -> tuple[Connection, Handle]:
-    """Return a session that runs as many jobs as it may, and has so many more queued; and the one that runs."""
+    """Return a session that runs as many jobs as it may, with more in its queue, and the one that runs."""
     session = connect()
     session.execute("SET pg_background.max_workers = 1")
     running = launch(session, FOREVER)
@@ -96,7 +95,7 @@ def test_jobs_that_may_not_begin_wake_nobody(server: Server, connect: Connect) -
         assert found is not None
         return int(found[1])
 
-    if not os.path.exists("/proc/self/status"):
+    if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells how often a process has waited")
     keeper = keeper_pid(server)
     session, running = at_its_limit(connect, 3)

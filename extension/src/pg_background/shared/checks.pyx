@@ -10,6 +10,30 @@ cdef void check_registry() noexcept nogil:
     check_workers()
     check_sessions()
     check_usages()
+    check_chain(&registry.chains[IN_UNREAD], IN_UNREAD, OF_ALL, NULL)
+    check_chain(&registry.chains[IN_PAST], IN_PAST, OF_ALL, NULL)
+
+
+cdef void check_chain(Chain *chain, int kind, int which, Usage *role) noexcept nogil:
+    """It has just the jobs that belong to it, of this role unless that is NULL."""
+    cdef int32_t i
+    cdef int32_t count = 0
+    cdef int32_t last = -1
+    cdef Job *job
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        if job.cookie != 0 and (role == NULL or role_usage(job) == role):
+            Assert(job.chain == chain_of(job))
+            count += job.chain == kind
+    i = chain.first
+    while i >= 0:
+        job = &registry.jobs[i]
+        Assert(job.chain == kind and job.links[which].previous == last)
+        Assert(count > 0)
+        count -= 1
+        last = i
+        i = job.links[which].next
+    Assert(count == 0 and chain.last == last)
 
 
 cdef void check_lists() noexcept nogil:
@@ -72,7 +96,7 @@ cdef void check_unused(Job *job) noexcept nogil:
     Assert(job.worker == -1)
     Assert(job.reader == READER_NONE and job.reader_proc == NULL)
     Assert(job.watches == InvalidDsaPointer)
-    Assert(has_no_memory(job))
+    Assert(has_no_memory(job) and job.chain == IN_NO_CHAIN)
 
 
 cdef bint has_no_memory(Job *job) noexcept nogil:
@@ -229,6 +253,8 @@ cdef void check_usage(Usage *usage) noexcept nogil:
     Assert((usage.first_group >= 0 or usage.waiting_launches > 0)
            == (registry.first_in_need == usage_index(usage) or usage.previous_in_need >= 0))
     check_groups(usage, queued)
+    check_chain(&usage.chains[IN_UNREAD], IN_UNREAD, OF_ROLE, usage)
+    check_chain(&usage.chains[IN_PAST], IN_PAST, OF_ROLE, usage)
 
 
 cdef void check_groups(Usage *role, int32_t queued) noexcept nogil:

@@ -45,6 +45,7 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
     job.sqlstate = sqlstate
     job.finished_at = now
     job.worker = -1
+    update_chain(job)
     if job.orphaned_at != 0:
         job.orphaned_at = now
     count_end(job)
@@ -76,6 +77,7 @@ cdef void settle(Job *job, Garbage *garbage) noexcept nogil:
     if not job.tracked:
         give_up_memory(job, garbage)
     job.in_history = True
+    update_chain(job)
     count_job(job, -1)
     job.next = -1
     if registry.history_tail >= 0:
@@ -154,6 +156,7 @@ cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
     job.error_size = 0
     job.ring_size = 0
     job.file_number = 0
+    update_chain(job)
 
 
 cdef void keep_error(Job *job, Garbage *error) noexcept nogil:

@@ -179,29 +179,19 @@ cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, Oid login,
             raise_out_of_job_memory()
 
 
-cdef inline bint is_of_role(Job *job, Oid login) noexcept nogil:
-    """Of any role, where that is InvalidOid."""
-    return login == InvalidOid or job.identity.login == login
-
-
 cdef bint reclaim_history(Oid login) noexcept nogil:
     """Free the memory of the oldest history entry that has some, of this login role only unless it is InvalidOid; False
     when none has. Never raises."""
     cdef Garbage garbage
     cdef Job *job
-    cdef int32_t i
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
-    i = registry.history_head
-    while i >= 0:
-        job = &registry.jobs[i]
-        if job.request != InvalidDsaPointer and is_of_role(job, login):
-            give_up_memory(job, &garbage)
-            break
-        i = job.next
+    job = first_in_chain(IN_PAST, login)
+    if job != NULL:
+        give_up_memory(job, &garbage)
     unlock_registry()
     dispose(&garbage)
-    return i >= 0
+    return job != NULL
 
 
 cdef struct Move:
@@ -222,20 +212,14 @@ cdef bint make_room(Oid login) noexcept nogil:
     which moves to its file; of this login role only unless it is InvalidOid. False when there is nothing left to
     take."""
     cdef Move move
-    cdef Job *candidate
     cdef Hold *outer = my_holds
-    cdef int32_t i
     if reclaim_history(login):
         return True
     memset(&move, 0, sizeof(move))
     lock_registry()
-    for i in range(registry.jobs_size):
-        candidate = &registry.jobs[i]
-        if (candidate.cookie != 0 and is_final(candidate.state) and candidate.ring != InvalidDsaPointer
-                and candidate.reader == READER_NONE and not candidate.in_history and is_of_role(candidate, login)
-                and may_move(candidate)
-                and (move.job == NULL or candidate.finished_at < move.job.finished_at)):
-            move.job = candidate
+    move.job = first_in_chain(IN_UNREAD, login)
+    while move.job != NULL and (move.job.reader != READER_NONE or not may_move(move.job)):
+        move.job = next_in_chain(move.job, login)
     if move.job != NULL:
         claim(move.job, READER_MOVING)
         take_hold(&move.hold, end_move, &move)
@@ -269,5 +253,6 @@ cdef void move_to_file(void *what) noexcept nogil:
     count_memory(job, -<int64_t>taken(job.ring_size))
     job.ring = InvalidDsaPointer
     job.ring_size = 0
+    update_chain(job)
     unlock_registry()
     dispose(&queue)

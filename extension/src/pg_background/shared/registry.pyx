@@ -118,6 +118,7 @@ cdef void set_up_registry() noexcept nogil:
     registry.since = GetCurrentTimestamp()
     registry.history_head = -1
     registry.history_tail = -1
+    empty_chains(registry.chains)
     ConditionVariableInit(&registry.worker_left)
     pg_atomic_init_u64(&registry.last_session, 0)
     pg_atomic_init_u64(&registry.last_file, 0)
