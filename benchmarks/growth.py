@@ -1,8 +1,8 @@
 """Measure what grows with the jobs in the server: `python -m benchmarks.growth`.
 
-Two servers take turns, one of them with thousands of jobs, so that whatever else the machine does meets both. Compare
-the ratios: of the time of calls, and of the time for which their processes have a processor, which other programs
-disturb less. `python -m benchmarks.growth queued` measures one of them.
+Two servers take turns, one of them with thousands of jobs, so that whatever else the machine does meets both.
+Compare the ratios: of the time of calls, and of the time for which their processes have a processor, which
+other programs disturb less. `python -m benchmarks.growth queued` measures one of them. Linux only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from pg_background.server import Installation, ServerError, TemporaryServer
 
@@ -78,6 +79,7 @@ class Ratios:
 class Side:
     """A server, and a session in it."""
 
+    server: TemporaryServer
     connection: Connection
     _pids: Sequence[int] = ()
     _keeper: int = 0
@@ -92,12 +94,12 @@ class Side:
         """Let the call find everything there, and forget what was measured."""
         for _ in range(5 * TIMES):
             call(self.connection)
-        rows = self.connection.execute(
-            "SELECT pid, backend_type = 'pg_background keeper' FROM pg_catalog.pg_stat_activity"
-            " WHERE backend_type LIKE 'pg_background%' OR pid = pg_catalog.pg_backend_pid()"
-        ).fetchall()
-        self._pids = [pid for pid, _ in rows]
-        self._keeper = next(pid for pid, is_keeper in rows if is_keeper)
+        titles = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in self._children()}
+        self._keeper = next(pid for pid, title in titles.items() if "pg_background keeper" in title)
+        self._pids = [
+            self.connection.info.backend_pid,
+            *(pid for pid, title in titles.items() if "pg_background" in title),
+        ]
         self._calls = 0
         self._wakes_before = self._wakes()
         self.elapsed.clear()
@@ -116,6 +118,12 @@ class Side:
     def wakes(self) -> float:
         """Return how often the keeper has woken in one call."""
         return (self._wakes() - self._wakes_before) / self._calls
+
+    def _children(self) -> list[int]:
+        postmaster = self.server.cluster.postmaster().pid
+        return [
+            int(pid) for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        ]
 
     def _processor(self) -> int:
         return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self._pids)
@@ -213,9 +221,10 @@ def queue_by_many(server: TemporaryServer, _stack: ExitStack) -> None:
 
 
 @contextmanager
-def connect(server: TemporaryServer, **options: str) -> Iterator[Connection]:
-    """Open a session."""
-    with psycopg.connect(server.cluster.socket_dsn(), autocommit=True, **options) as connection:
+def connect(server: TemporaryServer, user: str = "") -> Iterator[Connection]:
+    """Open a session, as superuser unless a role is named."""
+    conninfo = make_conninfo(server.cluster.socket_dsn(), **({"user": user} if user else {}))
+    with psycopg.connect(conninfo, autocommit=True) as connection:
         yield connection
 
 
@@ -230,7 +239,10 @@ def sides(
             for _ in range(2)
         )
         beside(full, stack)
-        yield Side(stack.enter_context(connect(full))), Side(stack.enter_context(connect(empty)))
+        yield (
+            Side(full, stack.enter_context(connect(full))),
+            Side(empty, stack.enter_context(connect(empty))),
+        )
 
 
 # ---- what is measured
@@ -274,10 +286,8 @@ def main() -> None:
         print(f"{'':<34} {'elapsed':>9} {'processor':>10} {'wakes':>7}")
         for name in arguments.what or MEASURED:
             for ratios in MEASURED[name](installation, arguments.rounds):
-                print(
-                    f"{ratios.name:<34} {ratios.elapsed:>8.2f}x {ratios.processor:>9.2f}x {ratios.wakes:>7.2f}",
-                    flush=True,
-                )
+                figures = f"{ratios.elapsed:>8.2f}x {ratios.processor:>9.2f}x {ratios.wakes:>7.2f}"
+                print(f"{ratios.name:<34} {figures}", flush=True)
     except ServerError as error:
         sys.exit(f"error: {error}")
 

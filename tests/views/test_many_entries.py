@@ -95,9 +95,8 @@ def test_results_of_a_session_that_had_many_expire(large: Large, conn: Connectio
     with large.server.connect() as session:
         session.execute("SELECT pg_background_launch('SELECT 1', 4096)")
         session.execute(
-            "DO $$ BEGIN FOR i IN 1..700 LOOP"
-            " PERFORM pg_background_wait(pg_background_start('SELECT 1', queue_size => 64, on_full => 'queue'));"
-            " END LOOP; END $$"
+            "DO $$ BEGIN FOR i IN 1..700 LOOP PERFORM pg_background_wait("
+            "pg_background_start('SELECT 1', queue_size => 64, on_full => 'queue')); END LOOP; END $$"
         )
         assert registry(conn).unread > 700
     cancel(conn, running)
