@@ -107,7 +107,7 @@ cdef struct Usage:
     int32_t first_group         # of its queued jobs, or -1; the groups are in the order of their first jobs
     int32_t last_group
     cbool is_stalled            # none of them may begin, until something is counted off that they wait for
-    Chain chains[CHAINS]        # by kind, shared/chains.pyx
+    Chain chains[CHAINS]        # by kind, shared/memory.pyx
     int32_t waiting_launches    # that have found no place
     int32_t next_in_need        # in the list of the roles with either, or -1
     int32_t previous_in_need
@@ -305,7 +305,7 @@ cdef struct Registry:
     int32_t free_head           # -1: empty
     int32_t history_head        # oldest
     int32_t history_tail
-    Chain chains[CHAINS]        # by kind, shared/chains.pyx
+    Chain chains[CHAINS]        # by kind, shared/memory.pyx
     int32_t backlog_size        # queued jobs
     uint64_t backlog_joined     # ... so far
     int32_t backlog_unserved    # 1: the keeper has last found no place for one of them

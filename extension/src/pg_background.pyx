@@ -19,7 +19,6 @@ include "pg_background/settings/citus.pyx"                  # room for its worke
 # shared: shared memory, and what each process keeps of its own
 include "pg_background/shared/registry.pyx"                 # the shared memory: its lock, its entries by cookie
 include "pg_background/shared/usage.pyx"                    # what a role or database takes of it
-include "pg_background/shared/chains.pyx"                   # finished jobs whose memory others may take
 include "pg_background/shared/limits.pyx"                   # ... and may take
 include "pg_background/shared/counts.pyx"                   # what all jobs of a database and role have come to
 include "pg_background/shared/entries.pyx"                  # the life of an entry
@@ -50,6 +49,7 @@ include "pg_background/workers/pool.pyx"                    # which worker gets 
 include "pg_background/workers/places.pyx"                  # places for processes, and starting these
 include "pg_background/workers/fresh_worker.pyx"            # a process for the job of a launch, and room for it
 include "pg_background/workers/backlog.pyx"                 # jobs that wait for a worker
+include "pg_background/workers/checks.pyx"                  # whether the backlog is as it must be
 include "pg_background/workers/turns.pyx"                   # which of them is next
 include "pg_background/workers/waiting_launch.pyx"          # a launch that waits with them
 include "pg_background/workers/keeper.pyx"                  # the keeper process

@@ -222,10 +222,11 @@ cdef void undo_accept(Job *job, Garbage *garbage) noexcept nogil:
 cdef Job *launch_of_session(int32_t session) noexcept nogil:
     """The job for which the launch in hand of this session looks for a worker, or NULL; under the lock."""
     cdef Job *job
-    cdef int32_t i
-    for i in range(registry.jobs_size):
+    # most often the newest
+    cdef int32_t i = registry.sessions[session].last_job
+    while i >= 0:
         job = &registry.jobs[i]
-        if (registry.cookies[i] != 0 and job.state == JOB_STARTING and job.worker < 0 and job.session == session
-                and job.session_id == registry.sessions[session].id):
+        if job.state == JOB_STARTING and job.worker < 0:
             return job
+        i = job.previous_of_session
     return NULL

@@ -114,6 +114,9 @@ cdef void set_up_registry() noexcept nogil:
     for i in range(registry.workers_size):
         registry.workers[i].job = -1
         registry.workers[i].reserved_for = -1
+    for i in range(registry.sessions_size):
+        registry.sessions[i].first_job = -1
+        registry.sessions[i].last_job = -1
     registry.free_head = 0
     registry.since = GetCurrentTimestamp()
     registry.history_head = -1
