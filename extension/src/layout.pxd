@@ -75,6 +75,19 @@ cdef struct Limits:
     int32_t memory              # in kB
     int32_t result_size         # in kB
 
+cdef enum:
+    CHAINS = 3
+
+cdef struct Chain:
+    # finished jobs whose memory others may take, from the oldest on; -1: none
+    int32_t first
+    int32_t last
+
+cdef struct Link:
+    # -1: none
+    int32_t next
+    int32_t previous
+
 cdef struct Usage:
     # What a login role, or a database, takes of what all share. It is there while an entry, or a wait for several jobs,
     # names it. [B]
@@ -88,9 +101,13 @@ cdef struct Usage:
     int64_t memory              # bytes of the shared area
     pg_atomic_uint64 file_bytes     # on disk
     Limits limits               # of its last launch
+    # of databases only
+    cbool stalls                # roles are stalled by its limit
     # of roles only
-    int32_t first_line          # of its queued jobs, or -1; the lines are in the order of their first jobs
-    int32_t last_line
+    int32_t first_group         # of its queued jobs, or -1; the groups are in the order of their first jobs
+    int32_t last_group
+    cbool is_stalled            # none of them may begin, until something is counted off that they wait for
+    Chain chains[CHAINS]        # by kind, shared/memory.pyx
     int32_t waiting_launches    # that have found no place
     int32_t next_in_need        # in the list of the roles with either, or -1
     int32_t previous_in_need
@@ -119,8 +136,12 @@ cdef struct Job:
     int32_t next                # [B] in the free list, the history, or its line of the backlog, which is a circle
     int32_t previous            # [B] in its line
     cbool leads_line            # [B] the first of its line
-    int32_t next_line           # [B] of the first of a line: the first of another line of the role, or -1
+    int32_t next_line           # [B] of the first of a line: the first of another line of its group, which is a circle
     int32_t previous_line       # [B]
+    cbool leads_group           # [B] the first of its group
+    int32_t next_group          # [B] of the first of a group: the first of another group of the role, or -1
+    int32_t previous_group      # [B]
+    int32_t next_group_in_bucket    # [B] ... of another group whose session's number ends in the same bits
     uint64_t queued_as          # [B] which of all that have ever been queued
     cbool wants_place           # [L] its launch has found none, and waits for one
     int32_t pid                 # [L] as in the handle: of the worker, or minus the entry's number if it was queued
@@ -134,6 +155,8 @@ cdef struct Job:
     cbool overdue               # [L] ... as the time that its caller gave it was up
     int32_t worker              # [B] -1 unless one has it
     int32_t session             # [L] the launching session's place
+    int32_t next_of_session     # [B] of the tracked jobs of a session that is there, or -1
+    int32_t previous_of_session     # [B]
     uint64_t session_id         # [L]
     int32_t session_limit       # [L] pg_background.max_workers at the launch, for a job in the backlog
     int32_t role_usage          # [L] index of what its login role uses
@@ -155,6 +178,8 @@ cdef struct Job:
     TimestampTz finished_at     # [W]
     TimestampTz orphaned_at     # [B] when its session was gone and its result unread; 0: not so
     ConditionVariable changed   # broadcast at the end and when a reader lets go
+    int32_t chain               # [B] its kind
+    Link links[2]               # [B] in the chain of all, and of its role
     dsa_pointer watches         # [B] first in the list of those to be told the end
 
     # memory
@@ -214,6 +239,9 @@ cdef struct Worker:
 cdef struct Session:
     uint64_t id                 # 0: none
     int32_t active              # jobs launched and not finished
+    int32_t tracked             # those that are tracked
+    int32_t first_job           # ... the oldest, or -1
+    int32_t last_job
     int64_t launched
     int64_t completed
     int64_t failed
@@ -268,6 +296,7 @@ cdef struct Registry:
     uint64_t turns              # given so far
     uint64_t *cookies           # of jobs, side by side: to go through all of them is to read these
     int32_t *buckets            # by the last bits of a cookie: the first entry whose cookie ends in them, or -1
+    int32_t *group_buckets      # by those of a session's number: the first of a group of its queued jobs, or -1
     uint64_t bucket_mask
     void *area
     dsa_pointer reserve         # a piece of it that is freed for who may take the reserve and finds no room else
@@ -277,9 +306,11 @@ cdef struct Registry:
     int32_t free_head           # -1: empty
     int32_t history_head        # oldest
     int32_t history_tail
+    Chain chains[CHAINS]        # by kind, shared/memory.pyx
     int32_t backlog_size        # queued jobs
     uint64_t backlog_joined     # ... so far
     int32_t backlog_unserved    # 1: the keeper has last found no place for one of them
+    cbool has_orphans           # some are new, or ended, since the keeper last looked at all entries
     TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
     int32_t databases           # that accept connections, as the last new session has seen

@@ -50,6 +50,7 @@ include "pg_background/workers/pool.pyx"                    # which worker gets 
 include "pg_background/workers/places.pyx"                  # places for processes, and starting these
 include "pg_background/workers/fresh_worker.pyx"            # a process for the job of a launch, and room for it
 include "pg_background/workers/backlog.pyx"                 # jobs that wait for a worker
+include "pg_background/workers/checks.pyx"                  # whether the backlog is as it must be
 include "pg_background/workers/turns.pyx"                   # which of them is next
 include "pg_background/workers/waiting_launch.pyx"          # a launch that waits with them
 include "pg_background/workers/keeper.pyx"                  # the keeper process

@@ -93,6 +93,24 @@ def test_what_a_role_can_have_on_disk_makes_room_for_its_launches(make_tenants: 
         assert result(greedy, handle, "n int, x text") == [(n, "x" * 1000)]
 
 
+def test_what_a_role_makes_room_with_is_its_own(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants({"pg_background.max_jobs": 1024})
+    greedy = tenants.limit("greedy", max_role_memory="300kB")
+    # These are older, and go first where the server itself is short of memory.
+    for n in range(3):
+        assert wait(tenants.other, launch(tenants.other, f"SELECT {n}"))
+
+    def used_by_other() -> object:
+        return tenants.superuser.execute(
+            "SELECT memory_bytes FROM pg_background_usage WHERE (kind, name) = ('role', 'other')"
+        ).fetchone()
+
+    before = used_by_other()
+    for n in range(20):
+        assert wait(greedy, launch(greedy, f"SELECT {n}"))
+    assert used_by_other() == before
+
+
 def test_an_error_text_past_the_limit_is_cut(make_tenants: MakeTenants) -> None:
     tenants = make_tenants()
     greedy = tenants.limit("greedy", max_role_memory="200kB")

@@ -205,6 +205,7 @@ cdef extern from "shim.h" nogil:
         TYPEFUNC_COMPOSITE, TYPEFUNC_COMPOSITE_DOMAIN
     ReturnSetInfo *result_set_info(FunctionCallInfo)
     MemoryContext per_query_memory(ReturnSetInfo *)
+    Oid get_fn_expr_rettype(FmgrInfo *flinfo)
     int get_call_result_type(FunctionCallInfo fcinfo, Oid *resultTypeId, TupleDesc *resultTupleDesc)
     Tuplestorestate *tuplestore_begin_heap(cbool randomAccess, cbool interXact, int maxKBytes)
     void tuplestore_putvalues(Tuplestorestate *state, TupleDesc tdesc, const Datum *values, const cbool *isnull)

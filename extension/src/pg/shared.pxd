@@ -98,4 +98,5 @@ cdef extern from "shim.h" nogil:
 
     # Leaving
     void before_shmem_exit(void (*function)(int, Datum) noexcept nogil, Datum arg)
+    cbool proc_exit_inprogress
     void proc_exit(int code)

@@ -32,7 +32,9 @@ cdef extern from "shim.h" nogil:
     int enum_labels(Oid type, Oid **oids, char ***labels)
     Oid enum_value(Oid type, const char *label)
     cbool is_label_of(Oid type, Oid label)
+    TupleDesc lookup_rowtype_tupdesc(Oid type_id, int32_t typmod)
     TupleDesc lookup_rowtype_tupdesc_copy(Oid type_id, int32_t typmod)
+    void ReleaseTupleDesc(TupleDesc desc)
 
     # Code that belongs to types
     Oid function_owner(Oid function)

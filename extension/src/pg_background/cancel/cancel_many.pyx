@@ -13,43 +13,36 @@ cdef struct OwnJob:
     char label[LABEL_BYTES]
 
 
-cdef inline bint is_own(int32_t i, Which which) noexcept nogil:
-    """Under the lock."""
-    return is_listed(i) and (which == WHICH_ALL or is_final(registry.jobs[i].state) == (which == WHICH_FINAL))
-
-
 cdef OwnJob *own_jobs(Which which, int *count) noexcept nogil:
     """This session's tracked jobs that the current role may act on."""
     cdef OwnJob *found
+    cdef OwnJob *next
+    cdef JobName *names
     cdef Job *job
-    cdef int room = 0
-    cdef int kept = 0
+    cdef bint is_meant
+    cdef int32_t room = 0
     cdef int32_t i
     join_sessions()
-    share_registry()
-    # only this session adds to its jobs; but they may end meanwhile
-    for i in range(registry.jobs_size):
-        room += is_own(i, WHICH_ALL)
-    unlock_registry()
+    names = tracked_here(&room)
     found = <OwnJob *>MemoryContextAllocExtended(CurrentMemoryContext, sizeof(OwnJob) * (room + 1), MCXT_ALLOC_HUGE)
     count[0] = 0
-    share_registry()
-    for i in range(registry.jobs_size):
-        if count[0] < room and is_own(i, which):
-            job = &registry.jobs[i]
-            found[count[0]].job = job
-            found[count[0]].handle.pid = job.pid
-            found[count[0]].handle.cookie = job.cookie
-            found[count[0]].user = job.identity.user
-            found[count[0]].encoding = job.encoding
-            memcpy(found[count[0]].label, job.label, LABEL_BYTES)
-            count[0] += 1
-    unlock_registry()
-    for i in range(count[0]):
-        if has_privs_of_role(GetUserId(), found[i].user):
-            found[kept] = found[i]
-            kept += 1
-    count[0] = kept
+    for i in range(room):
+        job = names[i].job
+        next = &found[count[0]]
+        # one at a time, as they may be many
+        share_registry()
+        is_meant = (is_same_job(job, names[i].cookie) and job.tracked
+                    and (which == WHICH_ALL or is_final(job.state) == (which == WHICH_FINAL)))
+        if is_meant:
+            next.job = job
+            next.handle.pid = job.pid
+            next.handle.cookie = job.cookie
+            next.user = job.identity.user
+            next.encoding = job.encoding
+            memcpy(next.label, job.label, LABEL_BYTES)
+        unlock_registry()
+        count[0] += is_meant and has_privs_of_role(GetUserId(), next.user)
+    pfree(names)
     return found
 
 

@@ -36,6 +36,10 @@ cdef LiveJob *live_jobs(int *count) noexcept nogil:
     count[0] = 0
     share_registry()
     for i in range(registry.jobs_size):
+        if i % LOOK_STEP == LOOK_STEP - 1:
+            # others' calls come in between; while it drains no launch does
+            unlock_registry()
+            share_registry()
         if (registry.cookies[i] != 0 and not is_final(registry.jobs[i].state)
                 and &registry.jobs[i] != my_job):
             live[count[0]].job = &registry.jobs[i]

@@ -53,7 +53,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         if turn == TURN_OF_ANOTHER:
             my_worker.state = WORKER_LEAVING
     my_worker.since = GetCurrentTimestamp()
-    others_wait = registry.first_in_need >= 0 and turn == NO_TURN
+    others_wait = turn == NO_TURN and is_any_ready(True)
     unlock_registry()
     wake_waiters(job, reader)
     dispose(&garbage)

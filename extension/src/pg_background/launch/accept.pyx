@@ -7,7 +7,6 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.session_limit = setting_max_workers
     job.submitted = launch.submitted
     job.discards_rows = launch.discards_rows
-    job.tracked = True
     job.was_read = False
     job.in_history = False
     job.canceled = False
@@ -15,6 +14,7 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.worker = -1
     job.session = my_proc_number()
     job.session_id = my_session.id
+    start_tracking(job)
     job.identity = launch.identity
     job.role_usage = hold_usage(launch.identity.login, False)
     job.database_usage = hold_usage(launch.identity.database, True)
@@ -22,6 +22,7 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.database_limits = launch.database_limits
     job.may_take_reserve = launch.may_take_reserve
     job.leads_line = False
+    job.leads_group = False
     job.wants_place = False
     job.file_bytes = 0
     role_usage(job).limits = launch.role_limits
@@ -119,7 +120,7 @@ cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept no
     """Put the new job into the backlog, or give it to an idle worker, and return as give_to_worker; under the lock."""
     cdef Worker *worker
     cdef Latch *latch
-    if not may_begin(job) or (pending.launch.on_full != FULL_IS_ERROR and registry.backlog_size > 0):
+    if not may_begin(job) or (pending.launch.on_full != FULL_IS_ERROR and is_any_ready(False)):
         join_backlog(job)
         return NULL
     count_running(job, 1)
@@ -195,7 +196,7 @@ cdef void abandon_job(void *what) noexcept nogil:
             signal_locked(job, False)
         elif reader != NULL:
             # another session has found it, and keeps the entry
-            job.tracked = False
+            stop_tracking(job)
             end_without_worker(job, JOB_CANCELED, ERRCODE_QUERY_CANCELED,
                                b"background job was given up by its launch", &garbage)
         else:
@@ -221,10 +222,11 @@ cdef void undo_accept(Job *job, Garbage *garbage) noexcept nogil:
 cdef Job *launch_of_session(int32_t session) noexcept nogil:
     """The job for which the launch in hand of this session looks for a worker, or NULL; under the lock."""
     cdef Job *job
-    cdef int32_t i
-    for i in range(registry.jobs_size):
+    # most often the newest
+    cdef int32_t i = registry.sessions[session].last_job
+    while i >= 0:
         job = &registry.jobs[i]
-        if (registry.cookies[i] != 0 and job.state == JOB_STARTING and job.worker < 0 and job.session == session
-                and job.session_id == registry.sessions[session].id):
+        if job.state == JOB_STARTING and job.worker < 0:
             return job
+        i = job.previous_of_session
     return NULL

@@ -1,6 +1,10 @@
 # In builds for servers that check assertions: whether the whole registry is as layout.pxd says, each time that the lock
 # is released after a change. A failure ends the process, and so the server.
 
+# Of the queued jobs of a role, of which there are so many: what may begin is known to later folders.
+cdef void (*check_backlog)(Usage *role, int32_t queued) noexcept nogil
+
+
 cdef void check_registry() noexcept nogil:
     """Under the lock; does nothing where it is shared."""
     if not LWLockHeldByMeInMode(registry.lock, LW_EXCLUSIVE):
@@ -10,6 +14,30 @@ cdef void check_registry() noexcept nogil:
     check_workers()
     check_sessions()
     check_usages()
+    check_chain(&registry.chains[IN_UNREAD], IN_UNREAD, OF_ALL, NULL)
+    check_chain(&registry.chains[IN_PAST], IN_PAST, OF_ALL, NULL)
+
+
+cdef void check_chain(Chain *chain, int kind, int which, Usage *role) noexcept nogil:
+    """It has just the jobs that belong to it, of this role unless that is NULL."""
+    cdef int32_t i
+    cdef int32_t count = 0
+    cdef int32_t last = -1
+    cdef Job *job
+    for i in range(registry.jobs_size):
+        job = &registry.jobs[i]
+        if job.cookie != 0 and (role == NULL or role_usage(job) == role):
+            Assert(job.chain == chain_of(job))
+            count += job.chain == kind
+    i = chain.first
+    while i >= 0:
+        job = &registry.jobs[i]
+        Assert(job.chain == kind and job.links[which].previous == last)
+        Assert(count > 0)
+        count -= 1
+        last = i
+        i = job.links[which].next
+    Assert(count == 0 and chain.last == last)
 
 
 cdef void check_lists() noexcept nogil:
@@ -72,7 +100,7 @@ cdef void check_unused(Job *job) noexcept nogil:
     Assert(job.worker == -1)
     Assert(job.reader == READER_NONE and job.reader_proc == NULL)
     Assert(job.watches == InvalidDsaPointer)
-    Assert(has_no_memory(job))
+    Assert(has_no_memory(job) and job.chain == IN_NO_CHAIN)
 
 
 cdef bint has_no_memory(Job *job) noexcept nogil:
@@ -151,6 +179,7 @@ cdef void check_sessions() noexcept nogil:
     """Each job that has begun, or whose launch looks for a worker, is counted by the session that launched it."""
     cdef int32_t active = 0
     cdef int32_t mine = 0
+    cdef int32_t tracked = 0
     cdef int32_t i
     cdef Job *job
     cdef Session *session
@@ -161,12 +190,31 @@ cdef void check_sessions() noexcept nogil:
             active += session.active
     for i in range(registry.jobs_size):
         job = &registry.jobs[i]
+        tracked += job.cookie != 0 and job.tracked and my_session != NULL and my_session.id == job.session_id
         if job.cookie == 0 or job.state == JOB_QUEUED or is_final(job.state):
             continue
         active -= registry.sessions[job.session].id == job.session_id
         mine += my_session != NULL and my_session.id == job.session_id
     Assert(active == 0)
     Assert(my_session == NULL or my_session.id == 0 or my_session.active == mine)
+    if my_session != NULL and my_session.id != 0 and not proc_exit_inprogress:
+        check_tracked(tracked)
+
+
+cdef void check_tracked(int32_t count) noexcept nogil:
+    """The list of this session's jobs has just those, the oldest first."""
+    cdef int32_t i = my_session.first_job
+    cdef int32_t last = -1
+    Assert(my_session.tracked == count)
+    while i >= 0:
+        Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].tracked)
+        Assert(registry.jobs[i].session_id == my_session.id)
+        Assert(registry.jobs[i].previous_of_session == last)
+        Assert(count > 0)
+        count -= 1
+        last = i
+        i = registry.jobs[i].next_of_session
+    Assert(count == 0 and my_session.last_job == last)
 
 
 cdef void check_usages() noexcept nogil:
@@ -206,31 +254,9 @@ cdef void check_usage(Usage *usage) noexcept nogil:
     Assert(memory <= usage.memory)
     Assert(queued == usage.queued)
     Assert(waiting == usage.waiting_launches)
-    Assert((usage.first_line >= 0 or usage.waiting_launches > 0)
+    Assert((usage.first_group >= 0 or usage.waiting_launches > 0)
            == (registry.first_in_need == usage_index(usage) or usage.previous_in_need >= 0))
-    check_lines(usage, queued)
-
-
-cdef void check_lines(Usage *role, int32_t queued) noexcept nogil:
-    """Each line is a circle of queued jobs, of which the first alone leads it."""
-    cdef int32_t first = role.first_line
-    cdef int32_t last_line = -1
-    cdef int32_t i
-    while first >= 0:
-        Assert(registry.jobs[first].leads_line)
-        Assert(registry.jobs[first].previous_line == last_line)
-        Assert(last_line < 0 or registry.jobs[last_line].queued_as <= registry.jobs[first].queued_as)
-        i = first
-        while True:
-            Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].state == JOB_QUEUED)
-            Assert(i == first or not registry.jobs[i].leads_line)
-            Assert(registry.jobs[registry.jobs[i].next].previous == i)
-            Assert(queued > 0)
-            queued -= 1
-            i = registry.jobs[i].next
-            if i == first:
-                break
-        last_line = first
-        first = registry.jobs[first].next_line
-    Assert(queued == 0)
-    Assert(role.last_line == last_line)
+    if check_backlog != NULL:
+        check_backlog(usage, queued)
+    check_chain(&usage.chains[IN_UNREAD], IN_UNREAD, OF_ROLE, usage)
+    check_chain(&usage.chains[IN_PAST], IN_PAST, OF_ROLE, usage)

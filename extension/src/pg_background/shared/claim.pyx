@@ -13,7 +13,7 @@ cdef void let_go(Job *job) noexcept nogil:
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
     if job.reader == READER_READING:
-        job.tracked = False
+        stop_tracking(job)
         job.was_read = True
     if job.worker >= 0:
         worker = proc_latch(registry.workers[job.worker].proc)

@@ -14,6 +14,7 @@ cdef Job *take_entry(Garbage *garbage) noexcept nogil:
     registry.history_head = job.next
     if registry.history_head < 0:
         registry.history_tail = -1
+    stop_tracking(job)
     give_up_memory(job, garbage)
     release_usage(job.role_usage)
     release_usage(job.database_usage)
@@ -24,6 +25,7 @@ cdef void free_entry(Job *job) noexcept nogil:
     """Give back a live entry that has no worker, reader or memory; under the lock."""
     tell_watchers(job)
     set_wants_place(job, False)
+    stop_tracking(job)
     count_job(job, -1)
     release_usage(job.role_usage)
     release_usage(job.database_usage)
@@ -43,6 +45,7 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
     job.sqlstate = sqlstate
     job.finished_at = now
     job.worker = -1
+    update_chain(job)
     if job.orphaned_at != 0:
         job.orphaned_at = now
     count_end(job)
@@ -74,6 +77,7 @@ cdef void settle(Job *job, Garbage *garbage) noexcept nogil:
     if not job.tracked:
         give_up_memory(job, garbage)
     job.in_history = True
+    update_chain(job)
     count_job(job, -1)
     job.next = -1
     if registry.history_tail >= 0:
@@ -83,9 +87,47 @@ cdef void settle(Job *job, Garbage *garbage) noexcept nogil:
     registry.history_tail = job_index(job)
 
 
+cdef void start_tracking(Job *job) noexcept nogil:
+    """The newest of its session's jobs; under the lock."""
+    cdef Session *session = &registry.sessions[job.session]
+    job.tracked = True
+    job.next_of_session = -1
+    job.previous_of_session = session.last_job
+    if session.last_job >= 0:
+        registry.jobs[session.last_job].next_of_session = job_index(job)
+    else:
+        session.first_job = job_index(job)
+    session.last_job = job_index(job)
+    session.tracked += 1
+
+
+cdef void stop_tracking(Job *job) noexcept nogil:
+    """Under the lock."""
+    if job.tracked:
+        unlink_of_session(job)
+    job.tracked = False
+
+
+cdef void unlink_of_session(Job *job) noexcept nogil:
+    """Take it from the list of its session's jobs, if that session is there and has not taken it off as it ended."""
+    cdef Session *session = &registry.sessions[job.session]
+    if session.id != job.session_id or (job.previous_of_session < 0 and session.first_job != job_index(job)):
+        return
+    if job.previous_of_session >= 0:
+        registry.jobs[job.previous_of_session].next_of_session = job.next_of_session
+    else:
+        session.first_job = job.next_of_session
+    if job.next_of_session >= 0:
+        registry.jobs[job.next_of_session].previous_of_session = job.previous_of_session
+    else:
+        session.last_job = job.previous_of_session
+    session.tracked -= 1
+    job.previous_of_session = -1
+
+
 cdef void forget_job(Job *job, Garbage *garbage) noexcept nogil:
     """Stop tracking it: its output is freed as soon as it has ended and nobody reads it; under the lock."""
-    job.tracked = False
+    stop_tracking(job)
     if job.in_history:
         give_up_memory(job, garbage)
     else:
@@ -114,6 +156,7 @@ cdef void give_up_memory(Job *job, Garbage *garbage) noexcept nogil:
     job.error_size = 0
     job.ring_size = 0
     job.file_number = 0
+    update_chain(job)
 
 
 cdef void keep_error(Job *job, Garbage *error) noexcept nogil:
@@ -134,6 +177,7 @@ cdef void wake_waiters(Job *job, PGPROC *reader) noexcept nogil:
         SetLatch(proc_latch(reader))
     if job.orphaned_at != 0:
         # its retention begins with its end, and goes on when a reader or mover lets go of it
+        registry.has_orphans = True
         wake_keeper()
 
 

@@ -179,9 +179,87 @@ cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, Oid login,
             raise_out_of_job_memory()
 
 
-cdef inline bint is_of_role(Job *job, Oid login) noexcept nogil:
-    """Of any role, where that is InvalidOid."""
-    return login == InvalidOid or job.identity.login == login
+# ---- finished jobs whose memory others may take, the oldest first: of all, and of each role. Whoever finds the job
+# memory full takes the first, however many there are.
+#
+#   unread      kept, with a queue, which can move to its file
+#   past        history, with a request, which nobody needs
+
+cdef enum:
+    IN_NO_CHAIN = 0
+    IN_UNREAD
+    IN_PAST
+
+cdef enum:
+    OF_ALL = 0
+    OF_ROLE = 1
+
+
+cdef inline void empty_chains(Chain *chains) noexcept nogil:
+    chains[IN_UNREAD].first = -1
+    chains[IN_UNREAD].last = -1
+    chains[IN_PAST].first = -1
+    chains[IN_PAST].last = -1
+
+
+cdef void append_to_chain(Chain *chain, Job *job, int which) noexcept nogil:
+    cdef int32_t i = job_index(job)
+    job.links[which].next = -1
+    job.links[which].previous = chain.last
+    if chain.last >= 0:
+        registry.jobs[chain.last].links[which].next = i
+    else:
+        chain.first = i
+    chain.last = i
+
+
+cdef void remove_from_chain(Chain *chain, Job *job, int which) noexcept nogil:
+    cdef Link *link = &job.links[which]
+    if link.previous >= 0:
+        registry.jobs[link.previous].links[which].next = link.next
+    else:
+        chain.first = link.next
+    if link.next >= 0:
+        registry.jobs[link.next].links[which].previous = link.previous
+    else:
+        chain.last = link.previous
+
+
+cdef inline int chain_of(Job *job) noexcept nogil:
+    """In which it belongs; under the lock."""
+    if job.in_history:
+        return IN_PAST if job.request != InvalidDsaPointer else IN_NO_CHAIN
+    return IN_UNREAD if is_final(job.state) and job.ring != InvalidDsaPointer else IN_NO_CHAIN
+
+
+cdef void update_chain(Job *job) noexcept nogil:
+    """Called wherever that changes: at the end of the job, as it becomes history and as it gives up memory; under the
+    lock."""
+    cdef int kind = chain_of(job)
+    if kind == job.chain:
+        return
+    if job.chain != IN_NO_CHAIN:
+        remove_from_chain(&registry.chains[job.chain], job, OF_ALL)
+        remove_from_chain(&role_usage(job).chains[job.chain], job, OF_ROLE)
+    job.chain = kind
+    if kind != IN_NO_CHAIN:
+        append_to_chain(&registry.chains[kind], job, OF_ALL)
+        append_to_chain(&role_usage(job).chains[kind], job, OF_ROLE)
+
+
+cdef Job *first_in_chain(int kind, Oid login) noexcept nogil:
+    """The oldest of this login role, of any where that is InvalidOid, or NULL; under the lock."""
+    cdef Usage *role
+    cdef int32_t i = registry.chains[kind].first
+    if login != InvalidOid:
+        role = find_usage(login, False)
+        i = role.chains[kind].first if role != NULL else -1
+    return &registry.jobs[i] if i >= 0 else NULL
+
+
+cdef Job *next_in_chain(Job *job, Oid login) noexcept nogil:
+    cdef int32_t i = job.links[OF_ALL if login == InvalidOid else OF_ROLE].next
+    return &registry.jobs[i] if i >= 0 else NULL
 
 
 cdef bint reclaim_history(Oid login) noexcept nogil:
@@ -189,19 +267,14 @@ cdef bint reclaim_history(Oid login) noexcept nogil:
     when none has. Never raises."""
     cdef Garbage garbage
     cdef Job *job
-    cdef int32_t i
     memset(&garbage, 0, sizeof(garbage))
     lock_registry()
-    i = registry.history_head
-    while i >= 0:
-        job = &registry.jobs[i]
-        if job.request != InvalidDsaPointer and is_of_role(job, login):
-            give_up_memory(job, &garbage)
-            break
-        i = job.next
+    job = first_in_chain(IN_PAST, login)
+    if job != NULL:
+        give_up_memory(job, &garbage)
     unlock_registry()
     dispose(&garbage)
-    return i >= 0
+    return job != NULL
 
 
 cdef struct Move:
@@ -222,20 +295,14 @@ cdef bint make_room(Oid login) noexcept nogil:
     which moves to its file; of this login role only unless it is InvalidOid. False when there is nothing left to
     take."""
     cdef Move move
-    cdef Job *candidate
     cdef Hold *outer = my_holds
-    cdef int32_t i
     if reclaim_history(login):
         return True
     memset(&move, 0, sizeof(move))
     lock_registry()
-    for i in range(registry.jobs_size):
-        candidate = &registry.jobs[i]
-        if (candidate.cookie != 0 and is_final(candidate.state) and candidate.ring != InvalidDsaPointer
-                and candidate.reader == READER_NONE and not candidate.in_history and is_of_role(candidate, login)
-                and may_move(candidate)
-                and (move.job == NULL or candidate.finished_at < move.job.finished_at)):
-            move.job = candidate
+    move.job = first_in_chain(IN_UNREAD, login)
+    while move.job != NULL and (move.job.reader != READER_NONE or not may_move(move.job)):
+        move.job = next_in_chain(move.job, login)
     if move.job != NULL:
         claim(move.job, READER_MOVING)
         take_hold(&move.hold, end_move, &move)
@@ -269,5 +336,6 @@ cdef void move_to_file(void *what) noexcept nogil:
     count_memory(job, -<int64_t>taken(job.ring_size))
     job.ring = InvalidDsaPointer
     job.ring_size = 0
+    update_chain(job)
     unlock_registry()
     dispose(&queue)

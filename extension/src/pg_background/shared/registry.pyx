@@ -2,6 +2,9 @@
 #
 # One LWLock guards it, held for some hundred nanoseconds. Nothing under it may raise, wait or touch a file.
 
+cdef enum:
+    LOOK_STEP = 256             # entries that are looked at while the lock is held, where all are looked at
+
 cdef Registry *registry
 cdef void (*previous_request)() noexcept nogil
 cdef void (*previous_startup)() noexcept nogil
@@ -53,7 +56,7 @@ cdef Size registry_bytes(int32_t jobs, int32_t workers, int32_t sessions) noexce
     """Size of the registry with its arrays."""
     return (MAXALIGN(sizeof(Registry)) + MAXALIGN(jobs * sizeof(Job)) + MAXALIGN(workers * sizeof(Worker))
             + MAXALIGN(sessions * sizeof(Session)) + MAXALIGN(jobs * sizeof(uint64_t))
-            + MAXALIGN(bucket_count(jobs) * sizeof(int32_t))
+            + 2 * MAXALIGN(bucket_count(jobs) * sizeof(int32_t))
             + MAXALIGN(usage_count(jobs, sessions) * sizeof(Usage))
             + MAXALIGN(bucket_count(usage_count(jobs, sessions)) * sizeof(int32_t)))
 
@@ -88,6 +91,8 @@ cdef void set_up_registry() noexcept nogil:
     place += MAXALIGN(registry.jobs_size * sizeof(uint64_t))
     registry.buckets = <int32_t *>place
     place += MAXALIGN(bucket_count(registry.jobs_size) * sizeof(int32_t))
+    registry.group_buckets = <int32_t *>place
+    place += MAXALIGN(bucket_count(registry.jobs_size) * sizeof(int32_t))
     registry.usages_size = usage_count(registry.jobs_size, registry.sessions_size)
     registry.usages = <Usage *>place
     place += MAXALIGN(registry.usages_size * sizeof(Usage))
@@ -96,6 +101,7 @@ cdef void set_up_registry() noexcept nogil:
     set_up_usages()
     registry.bucket_mask = bucket_count(registry.jobs_size) - 1
     memset(registry.buckets, 0xff, bucket_count(registry.jobs_size) * sizeof(int32_t))
+    memset(registry.group_buckets, 0xff, bucket_count(registry.jobs_size) * sizeof(int32_t))
     for i in range(registry.jobs_size):
         ConditionVariableInit(&registry.jobs[i].changed)
         pg_atomic_init_u64(&registry.jobs[i].produced, 0)
@@ -109,10 +115,14 @@ cdef void set_up_registry() noexcept nogil:
     for i in range(registry.workers_size):
         registry.workers[i].job = -1
         registry.workers[i].reserved_for = -1
+    for i in range(registry.sessions_size):
+        registry.sessions[i].first_job = -1
+        registry.sessions[i].last_job = -1
     registry.free_head = 0
     registry.since = GetCurrentTimestamp()
     registry.history_head = -1
     registry.history_tail = -1
+    empty_chains(registry.chains)
     ConditionVariableInit(&registry.worker_left)
     pg_atomic_init_u64(&registry.last_session, 0)
     pg_atomic_init_u64(&registry.last_file, 0)
@@ -175,12 +185,19 @@ cdef void set_cookie(Job *job, uint64_t cookie) noexcept nogil:
 
 
 cdef bint is_pid_tracked(int32_t pid) noexcept nogil:
-    """Whether a tracked job has this pid in its handle; the caller holds the lock."""
+    """Whether a tracked job has this pid in its handle; takes the lock, for some entries at a time."""
+    cdef int32_t first = 0
     cdef int32_t i
-    for i in range(registry.jobs_size):
-        if registry.cookies[i] != 0 and registry.jobs[i].tracked and registry.jobs[i].pid == pid:
-            return True
-    return False
+    cdef bint found = False
+    while first < registry.jobs_size and not found:
+        share_registry()
+        for i in range(first, min(first + LOOK_STEP, registry.jobs_size)):
+            if registry.cookies[i] != 0 and registry.jobs[i].tracked and registry.jobs[i].pid == pid:
+                found = True
+                break
+        unlock_registry()
+        first += LOOK_STEP
+    return found
 
 
 cdef inline bint is_same_job(Job *job, uint64_t cookie) noexcept nogil:

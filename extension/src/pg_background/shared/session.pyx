@@ -46,6 +46,8 @@ cdef void join_sessions() noexcept nogil:
     my_session = &registry.sessions[my_proc_number()]
     lock_registry()
     memset(my_session, 0, sizeof(Session))
+    my_session.first_job = -1
+    my_session.last_job = -1
     my_session.id = pg_atomic_fetch_add_u64(&registry.last_session, 1) + 1
     my_session.pid = MyProcPid
     unlock_registry()
@@ -54,21 +56,26 @@ cdef void join_sessions() noexcept nogil:
 cdef void end_session() noexcept nogil:
     """Leave the registry: unread results of this session are kept for pg_background.result_retention from now."""
     global my_session
-    cdef int32_t i
     cdef Job *job
     cdef TimestampTz now
+    cdef int steps = 0
     cdef bint any_left = False
     if my_session == NULL:
         return
     now = GetCurrentTimestamp()
     lock_registry()
-    for i in range(registry.jobs_size):
-        if registry.cookies[i] == 0:
-            continue
-        job = &registry.jobs[i]
-        if job.session_id == my_session.id and job.tracked and not job.submitted:
+    while my_session.first_job >= 0:
+        job = &registry.jobs[my_session.first_job]
+        unlink_of_session(job)
+        if not job.submitted:
             job.orphaned_at = now
             any_left = True
+        steps += 1
+        if steps % LOOK_STEP == 0:
+            # launches of others come in between
+            unlock_registry()
+            lock_registry()
+    registry.has_orphans |= any_left
     my_session.id = 0
     my_session.waits_for = 0
     unlock_registry()
@@ -117,6 +124,26 @@ cdef void stop_waiting(void *what) noexcept nogil:
     show_wait(wait.outer_job, wait.outer_cookie)
 
 
-cdef inline bint is_listed(int32_t i) noexcept nogil:
-    """Whether the entry is a tracked job of this session; under the lock."""
-    return registry.cookies[i] != 0 and registry.jobs[i].session_id == my_session.id and registry.jobs[i].tracked
+# ---- its tracked jobs
+
+cdef struct JobName:
+    # an entry, and which of its jobs is meant
+    Job *job
+    uint64_t cookie
+
+
+cdef JobName *tracked_here(int32_t *count) noexcept nogil:
+    """This session's tracked jobs, the oldest first. Only this session adds to them, so the room does for all."""
+    cdef JobName *names = <JobName *>MemoryContextAllocExtended(
+        CurrentMemoryContext, sizeof(JobName) * (my_session.tracked + 1), MCXT_ALLOC_HUGE)
+    cdef int32_t i
+    count[0] = 0
+    share_registry()
+    i = my_session.first_job
+    while i >= 0:
+        names[count[0]].job = &registry.jobs[i]
+        names[count[0]].cookie = registry.jobs[i].cookie
+        count[0] += 1
+        i = registry.jobs[i].next_of_session
+    unlock_registry()
+    return names

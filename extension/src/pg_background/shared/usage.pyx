@@ -36,6 +36,8 @@ cdef int32_t hold_usage(Oid owner, bint is_database) noexcept nogil:
         usage.queued = 0
         usage.memory = 0
         usage.turn = 0
+        usage.is_stalled = False
+        usage.stalls = False
         memset(&usage.limits, 0, sizeof(Limits))
         pg_atomic_write_u64(&usage.file_bytes, 0)
     usage.holders += 1
@@ -65,8 +67,9 @@ cdef void set_up_usages() noexcept nogil:
     for i in range(registry.usages_size):
         usage = &registry.usages[i]
         pg_atomic_init_u64(&usage.file_bytes, 0)
-        usage.first_line = -1
-        usage.last_line = -1
+        usage.first_group = -1
+        usage.last_group = -1
+        empty_chains(usage.chains)
         usage.previous_in_need = -1
         usage.next_in_bucket = i + 1 if i + 1 < registry.usages_size else -1
     registry.free_usage = 0
@@ -97,6 +100,21 @@ cdef void count_running(Job *job, int change) noexcept nogil:
     database_usage(job).running += change
     if session.id == job.session_id:
         session.active += change
+    if change < 0:
+        look_again(job)
+
+
+cdef void look_again(Job *job) noexcept nogil:
+    """Queued jobs that its role's, its session's or its database's limit held back may begin now."""
+    cdef Usage *database = database_usage(job)
+    cdef int32_t i = registry.first_in_need
+    role_usage(job).is_stalled = False
+    if not database.stalls:
+        return
+    database.stalls = False
+    while i >= 0:
+        registry.usages[i].is_stalled = False
+        i = registry.usages[i].next_in_need
 
 
 cdef inline void count_memory(Job *job, int64_t change) noexcept nogil:
@@ -113,7 +131,7 @@ cdef void give_up_file_bytes(Job *job) noexcept nogil:
 
 cdef void note_need(Usage *role) noexcept nogil:
     """Keep the list of the roles that have queued jobs, or launches that wait for a place."""
-    cdef bint is_in_need = role.first_line >= 0 or role.waiting_launches > 0
+    cdef bint is_in_need = role.first_group >= 0 or role.waiting_launches > 0
     cdef int32_t i = usage_index(role)
     cdef bint is_listed = registry.first_in_need == i or role.previous_in_need >= 0
     if is_in_need == is_listed:

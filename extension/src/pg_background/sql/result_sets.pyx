@@ -10,7 +10,16 @@ cdef TupleDesc row_type(FunctionCallInfo fcinfo) noexcept nogil:
 
 cdef Datum row_datum(FunctionCallInfo fcinfo, Datum *values, cbool *nulls) noexcept nogil:
     """A row of the type that the function is declared to return; as many values as that has columns."""
-    return HeapTupleGetDatum(heap_form_tuple(row_type(fcinfo), values, nulls))
+    cdef Oid type = get_fn_expr_rettype(fcinfo.flinfo)
+    cdef TupleDesc desc
+    cdef Datum row
+    if type == InvalidOid or type == RECORDOID:
+        return HeapTupleGetDatum(heap_form_tuple(row_type(fcinfo), values, nulls))
+    # of a type that has a name the server keeps the description; row_type copies it twice
+    desc = lookup_rowtype_tupdesc(type, -1)
+    row = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls))
+    ReleaseTupleDesc(desc)
+    return row
 
 
 cdef Tuplestorestate *open_rows(ReturnSetInfo *info, TupleDesc desc) noexcept nogil:

@@ -31,17 +31,16 @@ cdef Job *find_job(Handle *handle, Oid also_allowed) noexcept nogil:
     cdef Job *job
     cdef Oid owner = InvalidOid
     cdef bint known = False
-    cdef bint is_stale = False
     share_registry()
     job = find_by_cookie(handle.cookie)
-    if job == NULL or job.pid != handle.pid:
-        is_stale = is_pid_tracked(handle.pid)
-    elif job.tracked:
+    if job != NULL and job.pid != handle.pid:
+        job = NULL
+    if job != NULL and job.tracked:
         known = True
         owner = job.identity.user
     unlock_registry()
     if not known:
-        if is_stale:
+        if job == NULL and is_pid_tracked(handle.pid):
             raise_with_hint(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, b"The handle is stale.",
                             b"cookie mismatch for PID %d", handle.pid)
         raise_unknown(handle.pid)

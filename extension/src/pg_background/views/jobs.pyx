@@ -71,7 +71,8 @@ cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:
     for i in range(registry.jobs_size):
         if registry.cookies[i] == 0:
             continue
-        # one at a time: ten thousand would keep launches waiting
+        # one at a time: ten thousand would keep launches waiting. So each row is of one moment, and not all are of the
+        # same: a job that is launched meanwhile is there or not, and never twice, as no entry is looked at again
         share_registry()
         copy = registry.jobs[i]
         worker_pid = registry.workers[copy.worker].pid if copy.worker >= 0 else 0

@@ -77,47 +77,25 @@ cdef void store_list_row(Job *job, Tuplestorestate *store, TupleDesc desc) noexc
     tuplestore_putvalues(store, desc, values, nulls)
 
 
-cdef int by_launch(const void *a, const void *b) noexcept nogil:
-    """For qsort: the oldest first."""
-    cdef TimestampTz first = (<Job *>a).launched_at
-    cdef TimestampTz second = (<Job *>b).launched_at
-    return (first > second) - (first < second)
-
-
-cdef Job *copy_listed_jobs(int32_t *count) noexcept nogil:
-    """Nothing is allocated or sorted under the lock; only this session adds to its jobs, so the count holds."""
-    cdef Job *copies
-    cdef int32_t i
-    cdef int32_t room = 0
-    share_registry()
-    for i in range(registry.jobs_size):
-        room += is_listed(i)
-    unlock_registry()
-    copies = <Job *>MemoryContextAllocExtended(CurrentMemoryContext, sizeof(Job) * (room + 1), MCXT_ALLOC_HUGE)
-    count[0] = 0
-    share_registry()
-    for i in range(registry.jobs_size):
-        if count[0] < room and is_listed(i):
-            copies[count[0]] = registry.jobs[i]
-            count[0] += 1
-    unlock_registry()
-    qsort(copies, count[0], sizeof(Job), by_launch)
-    return copies
-
-
 cdef public Datum pgbg_list(FunctionCallInfo fcinfo) noexcept nogil:
     """The tracked jobs of this session, oldest first."""
     cdef TupleDesc wanted = NULL
     cdef Tuplestorestate *store = materialized(fcinfo, &wanted)
-    cdef Job *copies
+    cdef JobName *names
+    cdef Job copy
     cdef int32_t i
     cdef int32_t count = 0
     check_list_columns(wanted)
     join_sessions()
-    copies = copy_listed_jobs(&count)
+    names = tracked_here(&count)
     for i in range(count):
-        store_list_row(&copies[i], store, wanted)
-    pfree(copies)
+        # one at a time, as they may be many: each row is of one moment, but not all of the same
+        share_registry()
+        copy = names[i].job[0]
+        unlock_registry()
+        if copy.cookie == names[i].cookie and copy.tracked:
+            store_list_row(&copy, store, wanted)
+    pfree(names)
     return 0
 
 
@@ -164,6 +142,10 @@ cdef public Datum pgbg_registry(FunctionCallInfo fcinfo) noexcept nogil:
     require_registry()
     share_registry()
     for i in range(registry.jobs_size):
+        if i % LOOK_STEP == LOOK_STEP - 1:
+            # launches come in between, and so the sums may never have been true at once
+            unlock_registry()
+            share_registry()
         job = &registry.jobs[i]
         if registry.cookies[i] == 0:
             continue

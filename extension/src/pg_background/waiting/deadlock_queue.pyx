@@ -35,14 +35,14 @@ cdef int32_t pid_waited_for(int32_t index, uint64_t cookie) noexcept nogil:
 
 cdef int32_t first_of_its_kind(Job *job) noexcept nogil:
     """The entry of the first of a line that the same workers fit, or -1 when that is far behind; under the lock."""
-    cdef Job *first = first_of_line(role_usage(job).first_line)
+    cdef Job *first = first_of_line(role_usage(job).first_group)
     cdef int _steps
     for _steps in range(LINE_STEPS):
         if first == NULL:
             return -1
         if are_alike(first, job):
             return job_index(first)
-        first = first_of_line(first.next_line)
+        first = line_of_role_after(first)
     return -1
 
 

@@ -18,11 +18,12 @@ cdef int count_since(int32_t pid, TimestampTz since, uint64_t *cookie) noexcept 
     """
     cdef Job *job
     cdef TimestampTz done = 0
-    cdef int32_t i
+    cdef int32_t i = my_session.first_job
     cdef int count = 0
-    for i in range(registry.jobs_size):
+    while i >= 0:
         job = &registry.jobs[i]
-        if not is_listed(i) or job.pid != pid or job.launched_at < since:
+        i = job.next_of_session
+        if job.pid != pid or job.launched_at < since:
             continue
         if not (job.submitted and is_final(job.state)):
             count += 1

@@ -5,6 +5,8 @@ cdef enum:
     KEEPER_STARTS = 32          # processes it watches until they have checked in
     MAX_SLEEP_MS = 3600000
 
+cdef TimestampTz expiry_due         # when the next result is, as the last look at all has seen; 0: none
+cdef int expiry_retention           # ... with this pg_background.result_retention
 cdef Start keeper_starts[KEEPER_STARTS]
 cdef int keeper_starts_count
 
@@ -76,9 +78,28 @@ cdef void check_starts() noexcept nogil:
 
 
 cdef long expire_results() noexcept nogil:
-    """Detach unread results past their retention; returns milliseconds until the next one is due, or -1."""
-    cdef Garbage garbage
+    """Detach unread results past their retention; returns milliseconds until the next one is due, or -1.
+
+    All entries are looked at only where one is due, or may be due sooner than the last look has seen.
+    """
+    global expiry_due, expiry_retention
     cdef TimestampTz now = GetCurrentTimestamp()
+    cdef long next_due = -1
+    if registry.has_orphans or expiry_retention != setting_result_retention or 0 < expiry_due <= now:
+        # before the look: what comes meanwhile is for the next one
+        registry.has_orphans = False
+        pg_memory_barrier()
+        expiry_retention = setting_result_retention
+        next_due = expire_due_results(now)
+        expiry_due = now + <TimestampTz>next_due * 1000 if next_due >= 0 else 0
+    elif expiry_due > 0:
+        next_due = <long>((expiry_due - now) // 1000)
+    return next_due
+
+
+cdef long expire_due_results(TimestampTz now) noexcept nogil:
+    """The look at all entries; returns as above."""
+    cdef Garbage garbage
     cdef Job *job
     cdef int32_t i
     cdef long left
@@ -158,6 +179,8 @@ cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
     before_shmem_exit(keeper_exit, 0)
     MemoryContextSwitchTo(TopMemoryContext)
     registry.keeper = MyProc
+    # the keeper before this one may have seen some
+    registry.has_orphans = True
     while True:
         ResetLatch(MyLatch)
         CHECK_FOR_INTERRUPTS()

@@ -10,7 +10,6 @@ cdef enum:
     BACKLOG_POLL_MS = 100       # the postmaster tells nobody when a slot becomes free
     BACKLOG_PAUSE_MS = 1000
     TURN_MS = 20                # for which a process serves before it leaves for others: to start one takes a few
-    LINES_SEEN = 64             # lines of a role whose jobs may begin, compared with a worker or with each other
 
 cdef enum Turn:
     NO_TURN = 0                 # nothing waits for this worker
@@ -61,7 +60,7 @@ cdef bint is_short_of_workers(Job *job) noexcept nogil:
     """Whether more jobs that the same workers fit may begin than processes come for, as far as the role's first lines
     tell; under the lock. The job leads a line."""
     cdef int coming = coming_workers(job)
-    cdef Job *first = first_of_line(role_usage(job).first_line)
+    cdef Job *first = first_of_line(role_usage(job).first_group)
     cdef int _seen
     coming -= jobs_of_line(job, coming + 1)
     for _seen in range(LINES_SEEN):
@@ -69,36 +68,51 @@ cdef bint is_short_of_workers(Job *job) noexcept nogil:
             break
         if first != job and are_alike(first, job):
             coming -= jobs_of_line(first, coming + 1)
-        first = first_of_line(first.next_line)
+        first = line_of_role_after(first)
     return coming < 0
 
 
-cdef Job *longest_waiting(Usage *role, Worker *worker) noexcept nogil:
-    """Of the jobs of the role that may begin, and that this worker fits; under the lock. Who is behind many that it
-    does not fit waits for these to begin."""
-    cdef Job *first = first_of_line(role.first_line)
-    cdef int seen = 0
-    while first != NULL and seen < LINES_SEEN:
-        if may_begin(first):
-            if fits(worker, first):
-                return first
-            seen += 1
-        first = first_of_line(first.next_line)
+cdef Job *longest_waiting_line(Job *group, Worker *worker, uint64_t before, int *left) noexcept nogil:
+    """Of a group whose jobs may begin the first line that this worker fits, NULL: for which a process is to be started;
+    or NULL where none has waited longer than the job `before`. Takes the lines that it looks at from `left`."""
+    cdef Job *line = group
+    cdef int _seen
+    for _seen in range(LINES_OF_GROUP):
+        if line == NULL or left[0] == 0 or line.queued_as >= before:
+            break
+        left[0] -= 1
+        if fits(worker, line) if worker != NULL else is_short_of_workers(line):
+            return line
+        line = line_after(line)
     return NULL
 
 
-cdef Job *longest_waiting_in_need(Usage *role, bint has_reserve) noexcept nogil:
-    """Of those for which a process is to be started, with a right to reserved places if that is asked for; under the
-    lock."""
-    cdef Job *first = first_of_line(role.first_line)
-    cdef int seen = 0
-    while first != NULL and seen < LINES_SEEN:
-        if (first.may_take_reserve or not has_reserve) and may_begin(first):
-            if is_short_of_workers(first):
-                return first
-            seen += 1
-        first = first_of_line(first.next_line)
-    return NULL
+cdef Job *longest_waiting_of_all(Usage *role, Worker *worker, bint has_reserve) noexcept nogil:
+    """... of all groups of the role, with a right to reserved places if that is asked for; under the lock. Who is
+    behind many that are not wanted waits for these to begin."""
+    cdef Job *group = first_ready(role)
+    cdef Job *best = NULL
+    cdef Job *line
+    cdef uint64_t before = ~<uint64_t>0
+    cdef int left = LINES_SEEN
+    while group != NULL and left > 0 and group.queued_as < before:
+        if group.may_take_reserve or not has_reserve:
+            line = longest_waiting_line(group, worker, before, &left)
+            if line != NULL:
+                best = line
+                before = line.queued_as
+        group = ready_group(group.next_group)
+    return best
+
+
+cdef inline Job *longest_waiting(Usage *role, Worker *worker) noexcept nogil:
+    """Of the jobs of the role that may begin, and that this worker fits; under the lock."""
+    return longest_waiting_of_all(role, worker, False)
+
+
+cdef inline Job *longest_waiting_in_need(Usage *role, bint has_reserve) noexcept nogil:
+    """Of those for which a process is to be started; under the lock."""
+    return longest_waiting_of_all(role, NULL, has_reserve)
 
 
 cdef inline bint is_before(int workers, uint64_t turn, int other_workers, uint64_t other_turn) noexcept nogil:
@@ -190,9 +204,12 @@ cdef Job *fail_first_in_line(Worker *worker, int32_t sqlstate, const char *messa
     Otherwise processes would be started for it for ever, as when its database was dropped meanwhile.
     """
     cdef Usage *role = find_usage(worker.identity.login, False)
-    cdef Job *first = first_of_line(role.first_line) if role != NULL else NULL
-    while first != NULL and not fits(worker, first):
-        first = first_of_line(first.next_line)
+    cdef Job *line = first_of_line(role.first_group) if role != NULL else NULL
+    cdef Job *first = NULL
+    while line != NULL:
+        if (first == NULL or line.queued_as < first.queued_as) and fits(worker, line):
+            first = line
+        line = line_of_role_after(line)
     if first != NULL:
         end_without_worker(first, JOB_ERROR, sqlstate, message, garbage)
     return first
@@ -212,7 +229,7 @@ cdef bint are_others_before(Job *job) noexcept nogil:
     while i >= 0:
         role = &registry.usages[i]
         i = role.next_in_need
-        if role.first_line >= 0 and (role == own or is_before(workers_of_role(role), role.turn, mine, own.turn)):
+        if role.first_group >= 0 and (role == own or is_before(workers_of_role(role), role.turn, mine, own.turn)):
             return True
     return False
 
