@@ -49,6 +49,7 @@ NAMES = {
     "AbstractAsyncContextManager": "AbstractContextManager",
     "AEvent": "Event",
     "AInterrupted": "Interrupted",
+    "ALINGER": "LINGER",
     "ALock": "Lock",
     "ATask": "Task",
     "AYields": "Yields",

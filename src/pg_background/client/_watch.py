@@ -1,6 +1,8 @@
 # Made from _watch_async.py by tools/async_to_sync.py: edit that one.
 """Waiting for any number of jobs, with one statement over all of them when there may be news.
 
+It is for jobs that take a while: who wants one alone looks first whether it ends at once (`Job.result`).
+
 No session waits in the server, so nothing there has a snapshot or a lock, and the client's connection is
 free: it is asked soon after a job was added, then less and less often. What takes longer is told by NOTIFY,
 to a connection that only listens, where there can be one.
@@ -12,7 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from .acompat import Event, Lock, Task, join, spawn, wait_event
+from .acompat import LINGER, Event, Lock, Task, join, spawn, wait_event
 from .model import Handle, Outcome
 
 #: Seconds between two questions while no job ends: they begin with the first and grow to the second.
@@ -34,6 +36,8 @@ class Watch:
     def __init__(self, watcher: Watcher, is_notified: bool) -> None:
         self.watcher = watcher
         self.is_notified = is_notified
+        #: whether the watcher asks for it; before that nothing of it costs anything
+        self.begun = False
         #: set when the job is final, or when that can't be learned any more
         self.over = Event()
         self.outcome: Outcome | None = None
@@ -93,27 +97,24 @@ class Watcher:
         self.closed = False
         self._ask = ask
         self._listen = listen
-        self._open: dict[Handle, Watch] = {}
+        self._open: dict[Handle, list[Watch]] = {}
         self._mutex = threading.Lock()
         self._asking: Task | None = None
         self._hearing: Task | None = None
 
-    def add(self, handle: Handle, *, is_notified: bool) -> Watch:
-        """Watch a job until it is over.
-
-        Args:
-            is_notified: whether the server gives notice when it ends.
-        """
+    def add(self, handle: Handle, watch: Watch) -> None:
+        """Watch a job until it is over, if that was not begun yet."""
         with self._mutex:
-            if self.closed:
-                watch = Watch(self, is_notified)
-                watch.settle(None, self._why_in_vain())
-                return watch
-            watch = self._open.setdefault(handle, Watch(self, is_notified))
-            if self._asking is None:
-                self._asking = spawn("pg_background wait", self._run)
-            self.wake.set()
-        return watch
+            if watch.begun:
+                return
+            watch.begun = True
+            if not self.closed:
+                self._open.setdefault(handle, []).append(watch)
+                if self._asking is None:
+                    self._asking = spawn("pg_background wait", self._run)
+                self.wake.set()
+                return
+        watch.settle(None, self._why_in_vain())
 
     def hear(self, payload: str) -> None:
         """Take a notice: it may be of another client's job."""
@@ -124,7 +125,7 @@ class Watcher:
 
     def fail(self, handle: Handle, error: Exception) -> None:
         """Say that waiting for a job is in vain."""
-        if watch := self._take(handle):
+        for watch in self._take(handle):
             watch.settle(None, error)
 
     def close(self) -> None:
@@ -162,15 +163,21 @@ class Watcher:
 
     def _ask_until_none_is_open(self) -> None:
         pause = SOON
-        while (handles := self._still_open()) and not self.closed:
+        while not self.closed:
             self.wake.clear()
+            handles = self._still_open()
+            if not handles:
+                if not wait_event(self.wake, LINGER) and self._has_ended():
+                    return
+                pause = SOON
+                continue
             try:
                 finished = self._ask(handles)
             except Exception as error:
                 self._settle_all(error)
                 continue
             for outcome in finished:
-                if watch := self._take(outcome.handle):
+                for watch in self._take(outcome.handle):
                     watch.settle(outcome)
             if pause >= LATE and self._hearing is None:
                 self._hearing = spawn("pg_background listen", self._hear)
@@ -179,19 +186,24 @@ class Watcher:
             pause = SOON if woken or finished else min(pause * _GROWTH, LATE)
 
     def _still_open(self) -> list[Handle]:
-        """Return the jobs to ask about; with none left the next one to be added starts anew."""
         with self._mutex:
-            if not self._open:
-                self._asking = None
             return list(self._open)
+
+    def _has_ended(self) -> bool:
+        """Tell that none is left to ask about: the next one to be added starts anew."""
+        with self._mutex:
+            if self._open:
+                return False
+            self._asking = None
+            return True
 
     def _are_all_notified(self) -> bool:
         with self._mutex:
-            return all(watch.is_notified for watch in self._open.values())
+            return all(watch.is_notified for watches in self._open.values() for watch in watches)
 
-    def _take(self, handle: Handle) -> Watch | None:
+    def _take(self, handle: Handle) -> list[Watch]:
         with self._mutex:
-            return self._open.pop(handle, None)
+            return self._open.pop(handle, [])
 
     def _why_in_vain(self) -> RuntimeError:
         return RuntimeError(
@@ -202,6 +214,7 @@ class Watcher:
 
     def _settle_all(self, error: Exception) -> None:
         with self._mutex:
-            watches, self._open = list(self._open.values()), {}
-        for watch in watches:
-            watch.settle(None, error)
+            opened, self._open = list(self._open.values()), {}
+        for watches in opened:
+            for watch in watches:
+                watch.settle(None, error)

@@ -27,6 +27,11 @@ AInterrupted = asyncio.CancelledError
 Interrupted = KeyboardInterrupt
 
 
+#: Seconds that what serves others stays for the next one: a thread costs more to start than a task.
+ALINGER = 0.0
+LINGER = 5.0
+
+
 def aloop() -> asyncio.AbstractEventLoop | None:
     """Return the event loop of the caller; threads have none."""
     return asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic
@@ -15,9 +15,9 @@ from ._deadline import Deadline
 from ._watch import Watch
 from .acompat import Interrupted, Yields, shielded, wait_event
 from .bars import BAR_SECONDS, ProgressDisplay, bars
-from .errors import JobLost
-from .handles import known
-from .model import FINAL, Handle, JobColumn, JobState, Progress
+from .errors import ConnectionLost, JobLost
+from .handles import is_about_handle, known
+from .model import FINAL, Handle, JobColumn, JobState, Outcome, Progress
 from .notebook import card_of
 from .result import Result
 from .variables import Row
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 #: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
 _END_SECONDS = 1.0
+
+#: How long a connection waits in the server for a job that may end at once, in milliseconds.
+LOOK_MS = 2
 
 
 class Job(Generic[Row]):
@@ -59,14 +62,20 @@ class Job(Generic[Row]):
         label: str | None = None,
         query: str | None = None,
         has_rows: bool = True,
+        key: Hashable = None,
         is_notified: bool = False,
     ) -> None:
+        """
+        Args:
+            key: by which the shape of its result is known.
+        """
         self.handle = handle
         self.label = label
         self.query = query
         self._session = session
         self._row_factory = row_factory
         self._has_rows = has_rows
+        self._key = key
         self._is_notified = is_notified
         self._watch: Watch | None = None
         self._is_detached = False
@@ -146,6 +155,8 @@ class Job(Generic[Row]):
             ConnectionLost: the end can't be learned.
             RuntimeError: the client was closed, or what asks for its jobs was cancelled.
         """
+        if progress is None:
+            self._look(timeout, take=False)
         return self._is_read() or self._await_end(timeout, progress) is not None
 
     def result(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> Result[Row]:
@@ -235,7 +246,7 @@ class Job(Generic[Row]):
         if self._is_read():
             callback(self)
         else:
-            self._watched().when_over(lambda: callback(self))
+            self._begun().when_over(lambda: callback(self))
 
     def to_arrow(self) -> pyarrow.Table:
         """Return `result()` as an Arrow table; needs the extra `arrow`."""
@@ -285,15 +296,63 @@ class Job(Generic[Row]):
 
     def _watched(self) -> Watch:
         self._require_attached()
-        self._watch = self._session.watch(self.handle, is_notified=self._is_notified, earlier=self._watch)
+        self._watch = self._session.watch(is_notified=self._is_notified, earlier=self._watch)
         return self._watch
+
+    def _begun(self) -> Watch:
+        watch = self._watched()
+        self._session.begin(self.handle, watch)
+        return watch
+
+    def _look(self, timeout: float | None, *, take: bool) -> None:
+        """See whether it has ended or does at once, while nobody watches it: a quick job needs no more.
+
+        Args:
+            timeout: the caller's.
+            take: read what there is, if that needs no other question.
+        """
+        watch = self._watched()
+        if watch.begun or watch.over.is_set() or watch.watcher.closed:
+            return
+        with watch.reading:
+            if self._is_read() or watch.begun or watch.over.is_set():
+                return
+            patience = LOOK_MS if timeout is None else max(min(round(timeout * 1000), LOOK_MS), 1)
+            outcome: Outcome | None = None
+            try:
+                outcome = self._outcome_now(patience, take)
+            except ConnectionLost:
+                # What watches jobs asks again over another one.
+                if not self._session.reconnects:
+                    raise
+            except psycopg.Error as error:
+                if not is_about_handle(error):
+                    raise
+            self._session.are_jobs_quick = outcome is not None
+            if outcome is not None:
+                watch.settle(outcome)
+
+    def _outcome_now(self, patience: int, take: bool) -> Outcome | None:
+        shape = self._session.shapes.get(self._key) if take else None
+        if shape is not None and shape.take is not None:
+            result = reading.read_if_shaped(self._session, self.handle, shape, self._row_factory, patience)
+            if result is not None:
+                self._result, self._state = result, "stopped"
+                return Outcome(self.handle, "stopped", len(result), shape.command_tag, None, None)
+            outcome = self._session.outcome(self.handle)
+            return outcome if outcome.state in FINAL else None
+        tag = None if shape is None else shape.command_tag
+        outcome, self._result = reading.look(self._session, self.handle, tag, patience)
+        if self._result is not None:
+            self._state = "stopped"
+        return outcome
 
     def _await_end(self, timeout: float | None, progress: ProgressDisplay) -> Watch | None:
         """Return what is known of the end once it has come; None if the time is up."""
-        watch = self._watched()
+        watch = self._begun()
         with bars(progress, [self]) as bar:
             for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
-                if wait_event(watch.over, pause):
+                if watch.over.is_set() or wait_event(watch.over, pause):
                     break
                 if bar:
                     bar.show(self, self.progress)
@@ -307,13 +366,32 @@ class Job(Generic[Row]):
                 self._watch = None
             raise watch.error
         assert watch.outcome is not None
+        if watch.outcome.state is None:
+            # Another caller, who has found it ended, may be about to have all that there was.
+            with watch.reading:
+                if self._is_read():
+                    return watch
         self._state = known(watch.outcome).state
         return watch
+
+    def is_over_soon(self) -> bool:
+        """Tell whether it has ended or does at once, if nobody watches it; what there is may be read then."""
+        self._look(None, take=True)
+        return self.is_over
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it was begun to tell its end to whoever waits."""
+        return self._watch is not None and self._watch.begun
 
     def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
         """Wait for the end and read what there is, once."""
         if self._is_read():
             return
+        if progress is None:
+            self._look(timeout, take=True)
+            if self._is_read():
+                return
         watch = self._await_end(timeout, progress)
         if watch is None:
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
@@ -322,7 +400,10 @@ class Job(Generic[Row]):
                 self._read(watch)
 
     def _pages(self, size: int) -> Yields[list[Row]]:
-        watch = None if self._is_read() else self._await_end(None, None)
+        watch = None
+        if not self._is_read():
+            self._look(None, take=False)
+            watch = self._await_end(None, None)
         if self._error is not None:
             raise self._error
         if self._result is not None:
@@ -335,7 +416,7 @@ class Job(Generic[Row]):
 
     def _read(self, watch: Watch) -> None:
         assert watch.outcome is not None
-        read = reading.read(self._session, watch.outcome, self._row_factory, self._has_rows)
+        read = reading.read(self._session, watch.outcome, self._row_factory, self._has_rows, self._key)
         if isinstance(read, Exception):
             self._error = read
         else:

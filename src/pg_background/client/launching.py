@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg.rows import RowFactory
 
 from ._asking import asking
+from ._shapes import key_of
 from .acompat import Interrupted, let_end, shielded
 from .job import Job
 from .model import Handle, OnFull
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 #: How long a caller who is told to stop waits for the answer that has a job's handle, in seconds.
 #: A launch that was to wait for a worker is interrupted at once.
 ANSWER_SECONDS = 5.0
+
+#: What `start` passes on if it is told nothing.
+_PLAIN = (None, 0, 0, None, False, False, "error")
 
 
 def start(
@@ -58,12 +62,21 @@ def start(
         # Once the launch was sent, nobody can tell whether the job was started when the connection breaks.
         with session.connection(job_continues=None) as connection:
             text, values = bind(query, params, connection)
+            tells_end = session.tell_ends(connection)
             with asking(connection) as cursor:
-                arguments = (
-                    *(text, values, label, queue_size or 0, patience),
-                    *(database, each_statement, discard_result, on_full),
+                options = (
+                    label,
+                    queue_size or 0,
+                    patience,
+                    database,
+                    each_statement,
+                    discard_result,
+                    on_full,
                 )
-                if limit:
+                arguments = (text, values, *options)
+                if options == _PLAIN and not limit:
+                    launch = partial(cursor.execute, session.statements.start_plain, (text, values))
+                elif limit:
                     launch = partial(
                         cursor.execute, session.statements.start_limited, (str(limit), *arguments)
                     )
@@ -85,7 +98,8 @@ def start(
                             label=label,
                             query=text,
                             has_rows=not discard_result,
-                            is_notified=database is None,
+                            key=None if discard_result else key_of(text, database),
+                            is_notified=tells_end and database is None,
                         )
     except Interrupted:
         # Nobody gets its handle.

@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 from psycopg.rows import RowFactory, tuple_row
 
 from ._asking import asking
 from ._job_errors import as_error_of_job, error_of
+from ._shapes import Shape
 from ._source import Connection
 from .acompat import Yields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
-from .model import Handle, JobColumn, Notice, Outcome
+from .model import Handle, JobColumn, Notice, Outcome, statusmessage
+from .query import Params
 from .result import Result
 from .variables import Row
 
@@ -25,10 +28,65 @@ if TYPE_CHECKING:
     from ._session import Session
 
 
+def read_if_shaped(
+    session: Session, handle: Handle, shape: Shape, row_factory: RowFactory[Row], patience: int
+) -> Result[Row] | None:
+    """Return the rows of a job that ends in so many milliseconds, if it has any and they are of this shape.
+
+    Otherwise, as when the job has failed, nothing of it was taken.
+
+    Raises:
+        psycopg.Error: its rows could not be read.
+    """
+    assert shape.take is not None
+    try:
+        with session.connection() as connection:
+            if connection.info.encoding != "utf-8":
+                return None
+            parameters = {"pid": handle.pid, "cookie": handle.cookie, "patience": patience}
+            result = _rows_of(connection, shape.take, parameters, row_factory)
+    except psycopg.Error as error:
+        # Errors of this class are raised before anything is taken: other columns, or a type that has gone.
+        if error.sqlstate and error.sqlstate.startswith("42"):
+            return None
+        raise
+    if not result:
+        return None
+    result.statusmessage = statusmessage(shape.command_tag, len(result))
+    return result
+
+
+def look(
+    session: Session, handle: Handle, tag: str | None, patience: int
+) -> tuple[Outcome | None, Result[Any] | None]:
+    """Return the outcome of a job that ends in so many milliseconds, and its result if the tag is all of it.
+
+    Args:
+        tag: what a job without rows is expected to end with; None if it may have rows.
+    """
+    notices: list[Notice] = []
+    with session.connection() as connection:
+        cursor = asking(connection)
+        with _noting(connection, notices):
+            cursor.execute(session.statements.look, (*handle, patience, tag))
+        row = cursor.fetchone()
+    assert row is not None
+    *told, tags = row
+    outcome = Outcome.of(told)
+    return outcome if outcome.state else None, _tag_only(outcome, notices) if tags else None
+
+
 def read(
-    session: Session, outcome: Outcome, row_factory: RowFactory[Row], has_rows: bool
+    session: Session,
+    outcome: Outcome,
+    row_factory: RowFactory[Row],
+    has_rows: bool,
+    key: Hashable = None,
 ) -> Result[Row] | Exception:
     """Return the rows, or the error that the job ended with.
+
+    Args:
+        key: by which the shape of the result is remembered.
 
     Raises:
         psycopg.Error: it could not be read; that is no fault of the job.
@@ -38,7 +96,10 @@ def read(
     try:
         with session.connection() as connection, _in_utf8(connection):
             columns = describe(session, connection, outcome.handle)
-            return _read_rows(session, connection, outcome, columns, row_factory)
+            result = _read_rows(session, connection, outcome, columns, row_factory)
+            if key is not None:
+                _note_shape(session, key, outcome, columns, len(result))
+            return result
     except psycopg.errors.FeatureNotSupported as error:
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
@@ -109,15 +170,23 @@ def _read_rows(
     columns: tuple[JobColumn, ...],
     row_factory: RowFactory[Row],
 ) -> Result[Row]:
+    statements = session.statements
+    query = statements.result(columns) if columns else statements.rows_without_columns
+    result = _rows_of(connection, query, outcome.handle, row_factory)
+    if not columns and not len(result):
+        return _tag_only(outcome, result.notices)
+    result.statusmessage = outcome.statusmessage
+    return result
+
+
+def _rows_of(
+    connection: Connection, query: sql.SQL, parameters: Params, row_factory: RowFactory[Row]
+) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
-    statements = session.statements
-    query = statements.result(columns) if columns else statements.rows_without_columns()
     with _noting(connection, notices):
-        cursor.execute(query.as_bytes(), outcome.handle)
+        cursor.execute(query.as_bytes(), parameters)
     assert cursor.pgresult is not None
-    if not columns and cursor.pgresult.ntuples == 0:
-        return _tag_only(outcome, notices)
     rows: Sequence[Row] = ()
     failure: Exception | None = None
     try:
@@ -131,12 +200,24 @@ def _read_rows(
         rows,
         columns=cursor.description or (),
         rowcount=cursor.rowcount,
-        statusmessage=outcome.statusmessage,
         raw=cursor.pgresult,
         adapters=load_as_bytes(cursor.adapters) if is_unknown else cursor.adapters,
         notices=notices,
         failure=failure,
     )
+
+
+def _note_shape(
+    session: Session, key: Hashable, outcome: Outcome, columns: tuple[JobColumn, ...], rows: int
+) -> None:
+    """Remember what helps the next time: rows, or a tag that rows never have."""
+    tag = outcome.command_tag
+    if columns and rows:
+        session.shapes.note(key, Shape(tag, session.statements.result_if_shaped(columns)))
+    elif not columns and tag not in (None, "SELECT"):
+        session.shapes.note(key, Shape(tag, None))
+    else:
+        session.shapes.forget(key)
 
 
 @contextmanager

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 from psycopg.rows import AsyncRowFactory, tuple_row
 
 from ._asking_async import asking
 from ._job_errors import as_error_of_job, error_of
+from ._shapes import Shape
 from ._source_async import AsyncConnection
 from .acompat import AYields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
-from .model import Handle, JobColumn, Notice, Outcome
+from .model import Handle, JobColumn, Notice, Outcome, statusmessage
+from .query import Params
 from .result import Result
 from .variables import Row
 
@@ -24,10 +27,65 @@ if TYPE_CHECKING:
     from ._session_async import AsyncSession
 
 
+async def read_if_shaped(
+    session: AsyncSession, handle: Handle, shape: Shape, row_factory: AsyncRowFactory[Row], patience: int
+) -> Result[Row] | None:
+    """Return the rows of a job that ends in so many milliseconds, if it has any and they are of this shape.
+
+    Otherwise, as when the job has failed, nothing of it was taken.
+
+    Raises:
+        psycopg.Error: its rows could not be read.
+    """
+    assert shape.take is not None
+    try:
+        async with session.connection() as connection:
+            if connection.info.encoding != "utf-8":
+                return None
+            parameters = {"pid": handle.pid, "cookie": handle.cookie, "patience": patience}
+            result = await _rows_of(connection, shape.take, parameters, row_factory)
+    except psycopg.Error as error:
+        # Errors of this class are raised before anything is taken: other columns, or a type that has gone.
+        if error.sqlstate and error.sqlstate.startswith("42"):
+            return None
+        raise
+    if not result:
+        return None
+    result.statusmessage = statusmessage(shape.command_tag, len(result))
+    return result
+
+
+async def look(
+    session: AsyncSession, handle: Handle, tag: str | None, patience: int
+) -> tuple[Outcome | None, Result[Any] | None]:
+    """Return the outcome of a job that ends in so many milliseconds, and its result if the tag is all of it.
+
+    Args:
+        tag: what a job without rows is expected to end with; None if it may have rows.
+    """
+    notices: list[Notice] = []
+    async with session.connection() as connection:
+        cursor = asking(connection)
+        with _noting(connection, notices):
+            await cursor.execute(session.statements.look, (*handle, patience, tag))
+        row = await cursor.fetchone()
+    assert row is not None
+    *told, tags = row
+    outcome = Outcome.of(told)
+    return outcome if outcome.state else None, _tag_only(outcome, notices) if tags else None
+
+
 async def read(
-    session: AsyncSession, outcome: Outcome, row_factory: AsyncRowFactory[Row], has_rows: bool
+    session: AsyncSession,
+    outcome: Outcome,
+    row_factory: AsyncRowFactory[Row],
+    has_rows: bool,
+    key: Hashable = None,
 ) -> Result[Row] | Exception:
     """Return the rows, or the error that the job ended with.
+
+    Args:
+        key: by which the shape of the result is remembered.
 
     Raises:
         psycopg.Error: it could not be read; that is no fault of the job.
@@ -37,7 +95,10 @@ async def read(
     try:
         async with session.connection() as connection, _in_utf8(connection):
             columns = await describe(session, connection, outcome.handle)
-            return await _read_rows(session, connection, outcome, columns, row_factory)
+            result = await _read_rows(session, connection, outcome, columns, row_factory)
+            if key is not None:
+                _note_shape(session, key, outcome, columns, len(result))
+            return result
     except psycopg.errors.FeatureNotSupported as error:
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
@@ -114,15 +175,23 @@ async def _read_rows(
     columns: tuple[JobColumn, ...],
     row_factory: AsyncRowFactory[Row],
 ) -> Result[Row]:
+    statements = session.statements
+    query = statements.result(columns) if columns else statements.rows_without_columns
+    result = await _rows_of(connection, query, outcome.handle, row_factory)
+    if not columns and not len(result):
+        return _tag_only(outcome, result.notices)
+    result.statusmessage = outcome.statusmessage
+    return result
+
+
+async def _rows_of(
+    connection: AsyncConnection, query: sql.SQL, parameters: Params, row_factory: AsyncRowFactory[Row]
+) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
-    statements = session.statements
-    query = statements.result(columns) if columns else statements.rows_without_columns()
     with _noting(connection, notices):
-        await cursor.execute(query.as_bytes(), outcome.handle)
+        await cursor.execute(query.as_bytes(), parameters)
     assert cursor.pgresult is not None
-    if not columns and cursor.pgresult.ntuples == 0:
-        return _tag_only(outcome, notices)
     rows: Sequence[Row] = ()
     failure: Exception | None = None
     try:
@@ -136,12 +205,24 @@ async def _read_rows(
         rows,
         columns=cursor.description or (),
         rowcount=cursor.rowcount,
-        statusmessage=outcome.statusmessage,
         raw=cursor.pgresult,
         adapters=load_as_bytes(cursor.adapters) if is_unknown else cursor.adapters,
         notices=notices,
         failure=failure,
     )
+
+
+def _note_shape(
+    session: AsyncSession, key: Hashable, outcome: Outcome, columns: tuple[JobColumn, ...], rows: int
+) -> None:
+    """Remember what helps the next time: rows, or a tag that rows never have."""
+    tag = outcome.command_tag
+    if columns and rows:
+        session.shapes.note(key, Shape(tag, session.statements.result_if_shaped(columns)))
+    elif not columns and tag not in (None, "SELECT"):
+        session.shapes.note(key, Shape(tag, None))
+    else:
+        session.shapes.forget(key)
 
 
 @asynccontextmanager
