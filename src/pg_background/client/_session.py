@@ -41,9 +41,6 @@ class Session:
         self._connections = Connections(source)
         self._waits = Waits(self._connections)
         self.shapes = Shapes()
-        #: Whether the latest job that was looked for had ended at once: the next one is taken for such a one,
-        #: and does not tell its end, which would cost it more than all the rest.
-        self.are_jobs_quick = False
 
     def close(self) -> None:
         """End all waits, and the connection if the source opened it; jobs go on."""
@@ -86,10 +83,12 @@ class Session:
     def tell_ends(self, connection: Connection) -> bool:
         """Have the next job that is launched over a connection that is lent tell its end, if it may take long.
 
+        To tell it costs a worker more than a quick job itself does.
+
         Returns:
             whether it does.
         """
-        return self._connections.source.tell_ends(connection, not self.are_jobs_quick)
+        return self._connections.source.tell_ends(connection, self._waits.wants_notices)
 
     def add_notice_handler(self, callback: NoticeHandler) -> None:
         """Call it with each notice that comes over a connection while that is lent."""

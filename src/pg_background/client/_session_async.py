@@ -40,9 +40,6 @@ class AsyncSession:
         self._connections = AsyncConnections(source)
         self._waits = AsyncWaits(self._connections)
         self.shapes = Shapes()
-        #: Whether the latest job that was looked for had ended at once: the next one is taken for such a one,
-        #: and does not tell its end, which would cost it more than all the rest.
-        self.are_jobs_quick = False
 
     async def close(self) -> None:
         """End all waits, and the connection if the source opened it; jobs go on."""
@@ -85,10 +82,12 @@ class AsyncSession:
     async def tell_ends(self, connection: AsyncConnection) -> bool:
         """Have the next job that is launched over a connection that is lent tell its end, if it may take long.
 
+        To tell it costs a worker more than a quick job itself does.
+
         Returns:
             whether it does.
         """
-        return await self._connections.source.tell_ends(connection, not self.are_jobs_quick)
+        return await self._connections.source.tell_ends(connection, self._waits.wants_notices)
 
     def add_notice_handler(self, callback: NoticeHandler) -> None:
         """Call it with each notice that comes over a connection while that is lent."""

@@ -332,7 +332,7 @@ def _errors_of_the_driver() -> Iterator[None]:
 
 def _is_stuck(connection: Connection) -> bool:
     """Whether it is busy with a statement that nobody awaits: its caller was interrupted twice."""
-    return connection.info.transaction_status == TransactionStatus.ACTIVE
+    return connection.pgconn.transaction_status == TransactionStatus.ACTIVE
 
 
 @contextmanager

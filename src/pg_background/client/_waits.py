@@ -36,6 +36,11 @@ class Waits:
         """Whether there is a connection over which jobs tell their ends."""
         return self._watcher.listening
 
+    @property
+    def wants_notices(self) -> bool:
+        """Whether the jobs to come are expected to take long: the last that did not was not followed by one."""
+        return self._watcher.wants_notices
+
     def watch(self, *, is_notified: bool, earlier: Watch | None = None) -> Watch:
         """Return what tells that a job is over, once `begin` was called.
 
@@ -53,7 +58,7 @@ class Waits:
     @staticmethod
     def begin(handle: Handle, watch: Watch) -> None:
         """Watch the job until it is over."""
-        if not watch.over.is_set():
+        if not watch.is_over:
             watch.watcher.add(handle, watch)
 
     def close(self) -> None:

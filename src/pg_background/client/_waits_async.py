@@ -35,6 +35,11 @@ class AsyncWaits:
         """Whether there is a connection over which jobs tell their ends."""
         return self._watcher.listening
 
+    @property
+    def wants_notices(self) -> bool:
+        """Whether the jobs to come are expected to take long: the last that did not was not followed by one."""
+        return self._watcher.wants_notices
+
     def watch(self, *, is_notified: bool, earlier: AsyncWatch | None = None) -> AsyncWatch:
         """Return what tells that a job is over, once `begin` was called.
 
@@ -52,7 +57,7 @@ class AsyncWaits:
     @staticmethod
     def begin(handle: Handle, watch: AsyncWatch) -> None:
         """Watch the job until it is over."""
-        if not watch.over.is_set():
+        if not watch.is_over:
             watch.watcher.add(handle, watch)
 
     async def close(self) -> None:

@@ -37,19 +37,29 @@ class AsyncWatch:
         self.is_notified = is_notified
         #: whether the watcher asks for it; before that nothing of it costs anything
         self.begun = False
-        #: set when the job is final, or when that can't be learned any more
-        self.over = AEvent()
+        #: whether the job is final, or that can't be learned any more
+        self.is_over = False
         self.outcome: Outcome | None = None
         self.error: Exception | None = None
         #: held while the job's output is read
         self.reading = ALock()
+        self._event: AEvent | None = None
         self._callbacks: list[Callback] = []
         self._mutex = threading.Lock()
+
+    async def wait(self, timeout: float | None) -> bool:
+        """Wait until it is over, at most so many seconds; return whether it is."""
+        with self._mutex:
+            if self.is_over:
+                return True
+            if self._event is None:
+                self._event = AEvent()
+        return await await_event(self._event, timeout)
 
     def when_over(self, callback: Callback) -> None:
         """Call it then, or at once if it is over."""
         with self._mutex:
-            if not self.over.is_set():
+            if not self.is_over:
                 self._callbacks.append(callback)
                 return
         callback()
@@ -57,10 +67,12 @@ class AsyncWatch:
     def settle(self, outcome: Outcome | None, error: Exception | None = None) -> None:
         """Say what has become of the job, once."""
         with self._mutex:
-            if self.over.is_set():
+            if self.is_over:
                 return
             self.outcome, self.error = outcome, error
-            self.over.set()
+            self.is_over = True
+            if self._event is not None:
+                self._event.set()
             callbacks, self._callbacks = self._callbacks, []
         self._call(callbacks)
 
@@ -94,6 +106,8 @@ class AsyncWatcher:
         self.wake = AEvent()
         self.listening = False
         self.closed = False
+        #: whether jobs are expected to take so long that it is worth their while to tell of their ends
+        self.wants_notices = True
         self._ask = ask
         self._listen = listen
         self._open: dict[Handle, list[AsyncWatch]] = {}
@@ -178,8 +192,10 @@ class AsyncWatcher:
             for outcome in finished:
                 for watch in self._take(outcome.handle):
                     watch.settle(outcome)
-            if pause >= LATE and self._hearing is None:
-                self._hearing = aspawn("pg_background listen", self._hear)
+            if pause >= LATE:
+                self.wants_notices = True
+                if self._hearing is None:
+                    self._hearing = aspawn("pg_background listen", self._hear)
             hears_all = self.listening and self._are_all_notified()
             woken = await await_event(self.wake, SAFE if hears_all else pause)
             pause = SOON if woken or finished else min(pause * _GROWTH, LATE)

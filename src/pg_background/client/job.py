@@ -13,7 +13,7 @@ import psycopg
 from . import reading
 from ._deadline import Deadline
 from ._watch import Watch
-from .acompat import Interrupted, Yields, shielded, wait_event
+from .acompat import Interrupted, Yields, shielded
 from .bars import BAR_SECONDS, ProgressDisplay, bars
 from .errors import ConnectionLost, JobLost
 from .handles import is_about_handle, known
@@ -102,9 +102,7 @@ class Job(Generic[Row]):
     @property
     def is_over(self) -> bool:
         """Whether it is known here that it has ended; the server is not asked."""
-        return (
-            self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.over.is_set())
-        )
+        return self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.is_over)
 
     @property
     def last_state(self) -> str:
@@ -312,10 +310,10 @@ class Job(Generic[Row]):
             take: read what there is, if that needs no other question.
         """
         watch = self._watched()
-        if watch.begun or watch.over.is_set() or watch.watcher.closed:
+        if watch.begun or watch.is_over or watch.watcher.closed:
             return
         with watch.reading:
-            if self._is_read() or watch.begun or watch.over.is_set():
+            if self._is_read() or watch.begun or watch.is_over:
                 return
             patience = LOOK_MS if timeout is None else max(min(round(timeout * 1000), LOOK_MS), 1)
             outcome: Outcome | None = None
@@ -328,8 +326,8 @@ class Job(Generic[Row]):
             except psycopg.Error as error:
                 if not is_about_handle(error):
                     raise
-            self._session.are_jobs_quick = outcome is not None
             if outcome is not None:
+                watch.watcher.wants_notices = False
                 watch.settle(outcome)
 
     def _outcome_now(self, patience: int, take: bool) -> Outcome | None:
@@ -352,13 +350,13 @@ class Job(Generic[Row]):
         watch = self._begun()
         with bars(progress, [self]) as bar:
             for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
-                if watch.over.is_set() or wait_event(watch.over, pause):
+                if watch.wait(pause):
                     break
                 if bar:
                     bar.show(self, self.progress)
-            if bar and watch.over.is_set():
+            if bar and watch.is_over:
                 bar.show(self, self.progress, over=True)
-        if not watch.over.is_set():
+        if not watch.is_over:
             return None
         if watch.error is not None:
             # The next wait asks again; another one, which has the same error, may have begun to.

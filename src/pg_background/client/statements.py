@@ -33,9 +33,9 @@ LISTEN = "LISTEN pg_background"
 NUDGE = "NOTIFY pg_background"
 
 _START = call("pg_background_start")
-#: All but the query and its values as they are by default.
+#: All as they are by default but the query, its values and what is done when there is no worker.
 _START_PLAIN = call(
-    "pg_background_start", "%s", "%s", "NULL", "0", "0", "NULL", "false", "false", "'error'"
+    "pg_background_start", "%s", "%s", "NULL", "0", "0", "NULL", "false", "false", "%s"
 )
 
 #: It refers to the setting's new value, so that it comes after that was set.
