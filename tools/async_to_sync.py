@@ -37,6 +37,7 @@ INPUTS = (
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
     "tests/client/test_client_async.py",
     "tests/client/test_client_lists_async.py",
+    "tests/client/test_client_pace_async.py",
     "tests/client/test_client_pooler_async.py",
     "tests/client/test_client_rows_async.py",
     "tests/client/test_client_sources_async.py",

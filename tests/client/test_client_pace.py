@@ -1,0 +1,210 @@
+# Made from test_client_pace_async.py by tools/async_to_sync.py: edit that one.
+"""What a job costs a client: round trips to the server; and that what is remembered of a query never deceives."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow, dict_row
+
+from pg_background import Client
+from pg_background.client import _watch as watching
+from pg_background.client import job as jobs
+
+from ..support.fix_db import Connection
+from ..support.jobs import closed_gate
+
+AnyClient = Client[TupleRow]
+
+#: So often psycopg has prepared what it sends.
+TIMES = 8
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes no job one that takes long."""
+    monkeypatch.setattr(jobs, "LOOK_MS", 60_000)
+
+
+class Trips:
+    """How often the server was asked and answered."""
+
+    count = 0
+
+
+@contextmanager
+def counted(client: AnyClient) -> Iterator[Trips]:
+    trips = Trips()
+    with client.session.connection() as connection:
+        pgconn = connection.pgconn
+    with tempfile.TemporaryFile("w+") as trace:
+        pgconn.trace(trace.fileno())
+        try:
+            yield trips
+        finally:
+            pgconn.untrace()
+        trace.seek(0)
+        trips.count = sum("\tSync" in line or "\tQuery\t" in line for line in trace)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("SELECT 1 AS a, 'x'", "SELECT 1"), ("SET DateStyle = ISO", "SET"), ("", None)]
+)
+def test_a_run_is_two_round_trips(client: AnyClient, query: str, status: str | None) -> None:
+    for _ in range(TIMES):
+        client.run(query)
+    with counted(client) as trips:
+        assert (client.run(query)).statusmessage == status
+    # What has no tag gives no sign that it was read.
+    assert trips.count == (2 if status else 4)
+
+
+def test_launch_and_result_are_two_round_trips(client: AnyClient) -> None:
+    for _ in range(TIMES):
+        (client.launch("SELECT %s::int4", [1])).result()
+        (client.submit("SELECT 1")).result()
+    with counted(client) as trips:
+        assert ((client.launch("SELECT %s::int4", [2])).result()).value() == 2
+    assert trips.count == 2
+    with counted(client) as trips:
+        assert ((client.submit("SELECT 1")).result()).rowcount == 1
+    assert trips.count == 2
+
+
+def test_a_job_of_map_is_two_round_trips(client: AnyClient) -> None:
+    def values(count: int) -> list[int]:
+        results = client.map("SELECT %s::int4", range(count), concurrency=4)
+        return [result.value() for result in results]
+
+    values(TIMES)
+    with counted(client) as trips:
+        assert values(100) == list(range(100))
+    assert trips.count == 200
+
+
+def test_columns_that_change(client: AnyClient, side: Connection) -> None:
+    """The same query has other columns, each time after its former ones were learned."""
+    side.execute("CREATE TABLE t (a int4, b numeric(6, 2)); INSERT INTO t VALUES (1, 2.5)")
+    seen = []
+    for change in (
+        "SELECT",
+        "ALTER TABLE t RENAME COLUMN a TO c",
+        "ALTER TABLE t ALTER COLUMN c TYPE text",
+        "ALTER TABLE t ALTER COLUMN b TYPE numeric(9, 3)",
+        "ALTER TABLE t ADD COLUMN d int4",
+        "ALTER TABLE t DROP COLUMN d",
+        "ALTER TABLE t DROP COLUMN b",
+        "ALTER TABLE t RENAME COLUMN c TO \"a%s {b} 'c'\"",
+        "ALTER TABLE t RENAME TO u; CREATE TABLE t ()",
+    ):
+        side.execute(change.encode())
+        for _ in range(2):
+            result = client.run("TABLE t", row_factory=dict_row)
+            columns = [(column.name, column.type_display) for column in result.columns]
+        seen.append((columns, list(result)))
+    assert [columns for columns, _ in seen] == [
+        [("a", "int4"), ("b", "numeric(6,2)")],
+        [("c", "int4"), ("b", "numeric(6,2)")],
+        [("c", "text"), ("b", "numeric(6,2)")],
+        [("c", "text"), ("b", "numeric(9,3)")],
+        [("c", "text"), ("b", "numeric(9,3)"), ("d", "int4")],
+        [("c", "text"), ("b", "numeric(9,3)")],
+        [("c", "text")],
+        [("a%s {b} 'c'", "text")],
+        [],
+    ]
+    assert [list(row.values()) for row in seen[-2][1]] == [["1"]]
+    assert seen[-1][1] == []
+
+
+def test_rows_that_change(client: AnyClient, side: Connection) -> None:
+    """None, one of nulls alone, many, an error, and again."""
+    side.execute("CREATE TABLE t (a int4)")
+    query = "SELECT 6 / a AS a FROM t"
+    for _ in range(2):
+        for rows, values in (
+            ("VALUES (1), (2)", [6, 3]),
+            ("SELECT WHERE false", []),
+            ("VALUES (NULL)", [None]),
+        ):
+            side.execute(f"TRUNCATE t; INSERT INTO t {rows.replace('WHERE', '1 WHERE')}".encode())
+            result = client.run(query)
+            assert result.column(0) == values
+            assert result.statusmessage == f"SELECT {len(values)}"
+        side.execute("TRUNCATE t; INSERT INTO t VALUES (0)")
+        job = client.launch(query)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            job.result()
+        assert job.state == "error"
+
+
+def test_tags_that_change(client: AnyClient, side: Connection) -> None:
+    side.execute("CREATE TABLE s (a int4); CREATE TABLE t (a int4)")
+    for count in range(4):
+        result = client.run("INSERT INTO t SELECT a FROM s")
+        assert (result.statusmessage, result.rowcount, list(result)) == (f"INSERT 0 {count}", count, [])
+        side.execute("INSERT INTO s VALUES (1)")
+    side.execute("DROP TABLE t")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        client.run("INSERT INTO t SELECT a FROM s")
+
+
+def test_notices_come_each_time(client: AnyClient) -> None:
+    for query in (
+        "DO $$BEGIN RAISE NOTICE 'hello'; END$$",
+        "DO $$BEGIN RAISE NOTICE 'hello'; END$$; SELECT 1",
+    ):
+        for _ in range(3):
+            assert [notice.message for notice in (client.run(query)).notices] == ["hello"]
+
+
+def test_rows_without_columns_each_time(client: AnyClient) -> None:
+    for count in (2, 2, 0, 3):
+        result = client.run(f"SELECT FROM generate_series(1, {count})")
+        assert list(result) == [()] * count
+
+
+def test_a_known_query_submitted(client: AnyClient) -> None:
+    """Its rows are dropped at their source, whatever is known of them."""
+    for query in ("SELECT 1", "SET DateStyle = ISO"):
+        for _ in range(2):
+            client.run(query)
+        assert list((client.submit(query)).result()) == []
+
+
+def test_a_known_query_in_another_database(client: AnyClient) -> None:
+    query = "SELECT current_database()::text AS a"
+    here = (client.run(query)).value()
+    for _ in range(2):
+        assert (client.run(query, database="postgres")).value() == "postgres"
+        assert (client.run(query)).value() == here
+
+
+def test_quick_jobs_do_not_tell_their_ends(
+    client: AnyClient, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To do so costs more than they do. The next that takes long does not, and those that follow it do."""
+
+    def tells() -> bool:
+        with client.session.connection() as connection:
+            cursor = connection.execute("SELECT current_setting('pg_background.notify_channel')")
+            return cursor.fetchone() != ("",)
+
+    assert tells()
+    for _ in range(2):
+        client.run("SELECT 1")
+    assert not tells()
+    monkeypatch.setattr(jobs, "LOOK_MS", 1)
+    monkeypatch.setattr(watching, "LATE", 0.002)
+    with closed_gate(side) as gate:
+        job = client.launch(gate.sql)
+        while not client.session.is_listening:
+            assert not job.wait(0.01)
+        assert not tells()
+        second = client.launch(gate.sql)
+        assert tells()
+    assert client.wait_all([job, second])

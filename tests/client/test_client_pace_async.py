@@ -1,0 +1,202 @@
+"""What a job costs a client: round trips to the server; and that what is remembered of a query never deceives."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow, dict_row
+
+from pg_background import AsyncClient
+from pg_background.client import _watch_async as watching
+from pg_background.client import job_async as jobs
+
+from ..support.fix_db import Connection
+from ..support.jobs import closed_gate
+
+AnyClient = AsyncClient[TupleRow]
+
+#: So often psycopg has prepared what it sends.
+TIMES = 8
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes no job one that takes long."""
+    monkeypatch.setattr(jobs, "LOOK_MS", 60_000)
+
+
+class Trips:
+    """How often the server was asked and answered."""
+
+    count = 0
+
+
+@asynccontextmanager
+async def counted(client: AnyClient) -> AsyncIterator[Trips]:
+    trips = Trips()
+    async with client.session.connection() as connection:
+        pgconn = connection.pgconn
+    with tempfile.TemporaryFile("w+") as trace:
+        pgconn.trace(trace.fileno())
+        try:
+            yield trips
+        finally:
+            pgconn.untrace()
+        trace.seek(0)
+        trips.count = sum("\tSync" in line or "\tQuery\t" in line for line in trace)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("SELECT 1 AS a, 'x'", "SELECT 1"), ("SET DateStyle = ISO", "SET"), ("", None)]
+)
+async def test_a_run_is_two_round_trips(aclient: AnyClient, query: str, status: str | None) -> None:
+    for _ in range(TIMES):
+        await aclient.run(query)
+    async with counted(aclient) as trips:
+        assert (await aclient.run(query)).statusmessage == status
+    # What has no tag gives no sign that it was read.
+    assert trips.count == (2 if status else 4)
+
+
+async def test_launch_and_result_are_two_round_trips(aclient: AnyClient) -> None:
+    for _ in range(TIMES):
+        await (await aclient.launch("SELECT %s::int4", [1])).result()
+        await (await aclient.submit("SELECT 1")).result()
+    async with counted(aclient) as trips:
+        assert (await (await aclient.launch("SELECT %s::int4", [2])).result()).value() == 2
+    assert trips.count == 2
+    async with counted(aclient) as trips:
+        assert (await (await aclient.submit("SELECT 1")).result()).rowcount == 1
+    assert trips.count == 2
+
+
+async def test_a_job_of_map_is_two_round_trips(aclient: AnyClient) -> None:
+    async def values(count: int) -> list[int]:
+        results = aclient.map("SELECT %s::int4", range(count), concurrency=4)
+        return [result.value() async for result in results]
+
+    await values(TIMES)
+    async with counted(aclient) as trips:
+        assert await values(100) == list(range(100))
+    assert trips.count == 200
+
+
+async def test_columns_that_change(aclient: AnyClient, side: Connection) -> None:
+    """The same query has other columns, each time after its former ones were learned."""
+    side.execute("CREATE TABLE t (a int4, b numeric(6, 2)); INSERT INTO t VALUES (1, 2.5)")
+    seen = []
+    for change in (
+        "SELECT",
+        "ALTER TABLE t RENAME COLUMN a TO c",
+        "ALTER TABLE t ALTER COLUMN c TYPE text",
+        "ALTER TABLE t ALTER COLUMN b TYPE numeric(9, 3)",
+        "ALTER TABLE t ADD COLUMN d int4",
+        "ALTER TABLE t DROP COLUMN d",
+        "ALTER TABLE t DROP COLUMN b",
+        'ALTER TABLE t RENAME COLUMN c TO "a%s {b} \'c\'"',
+        "ALTER TABLE t RENAME TO u; CREATE TABLE t ()",
+    ):
+        side.execute(change.encode())
+        for _ in range(2):
+            result = await aclient.run("TABLE t", row_factory=dict_row)
+            columns = [(column.name, column.type_display) for column in result.columns]
+        seen.append((columns, list(result)))
+    assert [columns for columns, _ in seen] == [
+        [("a", "int4"), ("b", "numeric(6,2)")],
+        [("c", "int4"), ("b", "numeric(6,2)")],
+        [("c", "text"), ("b", "numeric(6,2)")],
+        [("c", "text"), ("b", "numeric(9,3)")],
+        [("c", "text"), ("b", "numeric(9,3)"), ("d", "int4")],
+        [("c", "text"), ("b", "numeric(9,3)")],
+        [("c", "text")],
+        [("a%s {b} 'c'", "text")],
+        [],
+    ]
+    assert [list(row.values()) for row in seen[-2][1]] == [["1"]]
+    assert seen[-1][1] == []
+
+
+async def test_rows_that_change(aclient: AnyClient, side: Connection) -> None:
+    """None, one of nulls alone, many, an error, and again."""
+    side.execute("CREATE TABLE t (a int4)")
+    query = "SELECT 6 / a AS a FROM t"
+    for _ in range(2):
+        for rows, values in (("VALUES (1), (2)", [6, 3]), ("SELECT WHERE false", []), ("VALUES (NULL)", [None])):
+            side.execute(f"TRUNCATE t; INSERT INTO t {rows.replace('WHERE', '1 WHERE')}".encode())
+            result = await aclient.run(query)
+            assert result.column(0) == values
+            assert result.statusmessage == f"SELECT {len(values)}"
+        side.execute("TRUNCATE t; INSERT INTO t VALUES (0)")
+        job = await aclient.launch(query)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await job.result()
+        assert await job.state == "error"
+
+
+async def test_tags_that_change(aclient: AnyClient, side: Connection) -> None:
+    side.execute("CREATE TABLE s (a int4); CREATE TABLE t (a int4)")
+    for count in range(4):
+        result = await aclient.run("INSERT INTO t SELECT a FROM s")
+        assert (result.statusmessage, result.rowcount, list(result)) == (f"INSERT 0 {count}", count, [])
+        side.execute("INSERT INTO s VALUES (1)")
+    side.execute("DROP TABLE t")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await aclient.run("INSERT INTO t SELECT a FROM s")
+
+
+async def test_notices_come_each_time(aclient: AnyClient) -> None:
+    for query in ("DO $$BEGIN RAISE NOTICE 'hello'; END$$", "DO $$BEGIN RAISE NOTICE 'hello'; END$$; SELECT 1"):
+        for _ in range(3):
+            assert [notice.message for notice in (await aclient.run(query)).notices] == ["hello"]
+
+
+async def test_rows_without_columns_each_time(aclient: AnyClient) -> None:
+    for count in (2, 2, 0, 3):
+        result = await aclient.run(f"SELECT FROM generate_series(1, {count})")
+        assert list(result) == [()] * count
+
+
+async def test_a_known_query_submitted(aclient: AnyClient) -> None:
+    """Its rows are dropped at their source, whatever is known of them."""
+    for query in ("SELECT 1", "SET DateStyle = ISO"):
+        for _ in range(2):
+            await aclient.run(query)
+        assert list(await (await aclient.submit(query)).result()) == []
+
+
+async def test_a_known_query_in_another_database(aclient: AnyClient) -> None:
+    query = "SELECT current_database()::text AS a"
+    here = (await aclient.run(query)).value()
+    for _ in range(2):
+        assert (await aclient.run(query, database="postgres")).value() == "postgres"
+        assert (await aclient.run(query)).value() == here
+
+
+async def test_quick_jobs_do_not_tell_their_ends(
+    aclient: AnyClient, side: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To do so costs more than they do. The next that takes long does not, and those that follow it do."""
+
+    async def tells() -> bool:
+        async with aclient.session.connection() as connection:
+            cursor = await connection.execute("SELECT current_setting('pg_background.notify_channel')")
+            return await cursor.fetchone() != ("",)
+
+    assert await tells()
+    for _ in range(2):
+        await aclient.run("SELECT 1")
+    assert not await tells()
+    monkeypatch.setattr(jobs, "LOOK_MS", 1)
+    monkeypatch.setattr(watching, "LATE", 0.002)
+    with closed_gate(side) as gate:
+        job = await aclient.launch(gate.sql)
+        while not aclient.session.is_listening:
+            assert not await job.wait(0.01)
+        assert not await tells()
+        second = await aclient.launch(gate.sql)
+        assert await tells()
+    assert await aclient.wait_all([job, second])
