@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 INPUTS = (
     "src/pg_background/client/_asking_async.py",
     "src/pg_background/client/_connections_async.py",
+    "src/pg_background/client/_looking_async.py",
     "src/pg_background/client/_many_async.py",
     "src/pg_background/client/_session_async.py",
     "src/pg_background/client/_source_async.py",

@@ -1,5 +1,5 @@
 # Made from test_client_pace_async.py by tools/async_to_sync.py: edit that one.
-"""What a job costs a client: round trips to the server; and that what is remembered of a query never deceives."""
+"""Round trips, which are what a job costs a client; what is remembered of a query never deceives."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from psycopg.rows import TupleRow, dict_row
 
 from pg_background import Client
+from pg_background.client import _looking as looking
 from pg_background.client import _watch as watching
-from pg_background.client import job as jobs
 
 from ..support.fix_db import Connection
 from ..support.jobs import closed_gate
@@ -27,7 +27,7 @@ TIMES = 8
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine makes no job one that takes long."""
-    monkeypatch.setattr(jobs, "LOOK_MS", 60_000)
+    monkeypatch.setattr(looking, "LOOK_MS", 60_000)
 
 
 class Trips:
@@ -128,10 +128,10 @@ def test_rows_that_change(client: AnyClient, side: Connection) -> None:
     for _ in range(2):
         for rows, values in (
             ("VALUES (1), (2)", [6, 3]),
-            ("SELECT WHERE false", []),
+            ("SELECT 1 WHERE false", []),
             ("VALUES (NULL)", [None]),
         ):
-            side.execute(f"TRUNCATE t; INSERT INTO t {rows.replace('WHERE', '1 WHERE')}".encode())
+            side.execute(f"TRUNCATE t; INSERT INTO t {rows}".encode())
             result = client.run(query)
             assert result.column(0) == values
             assert result.statusmessage == f"SELECT {len(values)}"
@@ -154,10 +154,8 @@ def test_tags_that_change(client: AnyClient, side: Connection) -> None:
 
 
 def test_notices_come_each_time(client: AnyClient) -> None:
-    for query in (
-        "DO $$BEGIN RAISE NOTICE 'hello'; END$$",
-        "DO $$BEGIN RAISE NOTICE 'hello'; END$$; SELECT 1",
-    ):
+    hello = "DO $$BEGIN RAISE NOTICE 'hello'; END$$"
+    for query in (hello, f"{hello}; SELECT 1"):
         for _ in range(3):
             assert [notice.message for notice in (client.run(query)).notices] == ["hello"]
 
@@ -198,7 +196,7 @@ def test_quick_jobs_do_not_tell_their_ends(
     for _ in range(2):
         client.run("SELECT 1")
     assert not tells()
-    monkeypatch.setattr(jobs, "LOOK_MS", 1)
+    monkeypatch.setattr(looking, "LOOK_MS", 1)
     monkeypatch.setattr(watching, "LATE", 0.002)
     with closed_gate(side) as gate:
         job = client.launch(gate.sql)

@@ -1,4 +1,4 @@
-"""What a job costs a client: round trips to the server; and that what is remembered of a query never deceives."""
+"""Round trips, which are what a job costs a client; what is remembered of a query never deceives."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from psycopg.rows import TupleRow, dict_row
 
 from pg_background import AsyncClient
+from pg_background.client import _looking_async as looking
 from pg_background.client import _watch_async as watching
-from pg_background.client import job_async as jobs
 
 from ..support.fix_db import Connection
 from ..support.jobs import closed_gate
@@ -26,7 +26,7 @@ TIMES = 8
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine makes no job one that takes long."""
-    monkeypatch.setattr(jobs, "LOOK_MS", 60_000)
+    monkeypatch.setattr(looking, "LOOK_MS", 60_000)
 
 
 class Trips:
@@ -97,7 +97,7 @@ async def test_columns_that_change(aclient: AnyClient, side: Connection) -> None
         "ALTER TABLE t ADD COLUMN d int4",
         "ALTER TABLE t DROP COLUMN d",
         "ALTER TABLE t DROP COLUMN b",
-        'ALTER TABLE t RENAME COLUMN c TO "a%s {b} \'c\'"',
+        "ALTER TABLE t RENAME COLUMN c TO \"a%s {b} 'c'\"",
         "ALTER TABLE t RENAME TO u; CREATE TABLE t ()",
     ):
         side.execute(change.encode())
@@ -125,8 +125,12 @@ async def test_rows_that_change(aclient: AnyClient, side: Connection) -> None:
     side.execute("CREATE TABLE t (a int4)")
     query = "SELECT 6 / a AS a FROM t"
     for _ in range(2):
-        for rows, values in (("VALUES (1), (2)", [6, 3]), ("SELECT WHERE false", []), ("VALUES (NULL)", [None])):
-            side.execute(f"TRUNCATE t; INSERT INTO t {rows.replace('WHERE', '1 WHERE')}".encode())
+        for rows, values in (
+            ("VALUES (1), (2)", [6, 3]),
+            ("SELECT 1 WHERE false", []),
+            ("VALUES (NULL)", [None]),
+        ):
+            side.execute(f"TRUNCATE t; INSERT INTO t {rows}".encode())
             result = await aclient.run(query)
             assert result.column(0) == values
             assert result.statusmessage == f"SELECT {len(values)}"
@@ -149,7 +153,8 @@ async def test_tags_that_change(aclient: AnyClient, side: Connection) -> None:
 
 
 async def test_notices_come_each_time(aclient: AnyClient) -> None:
-    for query in ("DO $$BEGIN RAISE NOTICE 'hello'; END$$", "DO $$BEGIN RAISE NOTICE 'hello'; END$$; SELECT 1"):
+    hello = "DO $$BEGIN RAISE NOTICE 'hello'; END$$"
+    for query in (hello, f"{hello}; SELECT 1"):
         for _ in range(3):
             assert [notice.message for notice in (await aclient.run(query)).notices] == ["hello"]
 
@@ -190,7 +195,7 @@ async def test_quick_jobs_do_not_tell_their_ends(
     for _ in range(2):
         await aclient.run("SELECT 1")
     assert not await tells()
-    monkeypatch.setattr(jobs, "LOOK_MS", 1)
+    monkeypatch.setattr(looking, "LOOK_MS", 1)
     monkeypatch.setattr(watching, "LATE", 0.002)
     with closed_gate(side) as gate:
         job = await aclient.launch(gate.sql)

@@ -14,9 +14,8 @@ import pytest
 from psycopg.rows import TupleRow, dict_row
 
 from pg_background import Client, Executor, Job, JobCancelled, JobFuture, Result
+from pg_background.client import _looking as looking
 from pg_background.client import _watch as watching
-from pg_background.client import job as jobs
-from pg_background.client import reading
 from pg_background.client.model import Outcome
 
 from ..support.fix_client import Place
@@ -133,7 +132,12 @@ def test_threads_serve_all_jobs(client: AnyClient, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(watching, "LINGER", 3600.0)
     started: list[str] = []
     real = Thread.start
-    monkeypatch.setattr(Thread, "start", lambda thread: (started.append(thread.name), real(thread))[1])
+
+    def start(thread: Thread) -> None:
+        started.append(thread.name)
+        real(thread)
+
+    monkeypatch.setattr(Thread, "start", start)
     for n in range(300):
         job = client.launch("SELECT 1")
         ended: list[Job[TupleRow]] = []
@@ -147,7 +151,7 @@ def test_threads_serve_all_jobs(client: AnyClient, monkeypatch: pytest.MonkeyPat
 
 
 def test_jobs_that_end_at_once_need_no_thread(client: AnyClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "LOOK_MS", 60_000)
+    monkeypatch.setattr(looking, "LOOK_MS", 60_000)
     monkeypatch.setattr(Thread, "start", None)
     for _ in range(20):
         assert client.run("SELECT 1") == [(1,)]
@@ -159,10 +163,10 @@ def test_waiting_while_another_thread_takes_the_rows(
     client: AnyClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server may have forgotten the job by then: that is no loss."""
-    monkeypatch.setattr(jobs, "LOOK_MS", 60_000)
+    monkeypatch.setattr(looking, "LOOK_MS", 60_000)
     assert client.run("SELECT 1") == [(1,)]
     taken, go_on = Event(), Event()
-    real = reading.read_if_shaped
+    real = looking._read_if_shaped
 
     def read_and_be_late(*arguments: Any) -> Any:
         result = real(*arguments)
@@ -170,7 +174,7 @@ def test_waiting_while_another_thread_takes_the_rows(
         go_on.wait(DEADLINE)
         return result
 
-    monkeypatch.setattr(reading, "read_if_shaped", read_and_be_late)
+    monkeypatch.setattr(looking, "_read_if_shaped", read_and_be_late)
     job = client.launch("SELECT 1")
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
         result = threads.submit(job.result)

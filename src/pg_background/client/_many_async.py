@@ -79,7 +79,7 @@ async def results_in_order(
 
 
 class _UnderWay:
-    """Jobs that are not known to have ended; the oldest is looked for first, which is all that quick ones need."""
+    """Jobs that are not known to have ended. The oldest is looked for first: quick ones need no more."""
 
     def __init__(self) -> None:
         self._jobs: dict[AsyncJob[Any], None] = {}
@@ -93,12 +93,14 @@ class _UnderWay:
 
     async def wait_for_one(self) -> None:
         """Wait until one has ended, and leave it out."""
-        ended: AsyncJob[Any] | None = next(iter(self._jobs))
-        if ended.is_watched or not await ended.is_over_soon():
-            for job in self._jobs:
-                if not job.is_watched:
-                    self._ends.add(job)
-            ended = await self._ends.next()
+        oldest = next(iter(self._jobs))
+        if not oldest.is_watched and await oldest.is_over_soon():
+            del self._jobs[oldest]
+            return
+        for job in self._jobs:
+            if not job.is_watched:
+                self._ends.add(job)
+        ended = await self._ends.next()
         assert ended is not None
         del self._jobs[ended]
 

@@ -81,7 +81,7 @@ class Session:
         return self._connections.lend(private=private, job_continues=job_continues)
 
     def tell_ends(self, connection: Connection) -> bool:
-        """Have the next job that is launched over a connection that is lent tell its end, if it may take long.
+        """Have the next job that is launched over a lent connection tell its end, if it may take long.
 
         To tell it costs a worker more than a quick job itself does.
 
@@ -123,9 +123,9 @@ class Session:
         """
         return self._waits.watch(is_notified=is_notified, earlier=earlier)
 
-    def begin(self, handle: Handle, watch: Watch) -> None:
-        """Watch the job until it is over, beside the caller."""
-        self._waits.begin(handle, watch)
+    def begin(self, handle: Handle, watch: Watch) -> Watch:
+        """Watch the job until it is over, beside the caller; return the watch."""
+        return self._waits.begin(handle, watch)
 
     # ---- questions
 

@@ -80,7 +80,7 @@ class AsyncSession:
         return self._connections.lend(private=private, job_continues=job_continues)
 
     async def tell_ends(self, connection: AsyncConnection) -> bool:
-        """Have the next job that is launched over a connection that is lent tell its end, if it may take long.
+        """Have the next job that is launched over a lent connection tell its end, if it may take long.
 
         To tell it costs a worker more than a quick job itself does.
 
@@ -122,9 +122,9 @@ class AsyncSession:
         """
         return self._waits.watch(is_notified=is_notified, earlier=earlier)
 
-    def begin(self, handle: Handle, watch: AsyncWatch) -> None:
-        """Watch the job until it is over, beside the caller."""
-        self._waits.begin(handle, watch)
+    def begin(self, handle: Handle, watch: AsyncWatch) -> AsyncWatch:
+        """Watch the job until it is over, beside the caller; return the watch."""
+        return self._waits.begin(handle, watch)
 
     # ---- questions
 

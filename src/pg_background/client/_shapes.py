@@ -1,4 +1,4 @@
-"""What earlier jobs have shown of a query's result, so that the next one's rows need not be described first."""
+"""What earlier jobs have shown of a query's result: the next one's rows need not be described first."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Waits:
 
     @property
     def wants_notices(self) -> bool:
-        """Whether the jobs to come are expected to take long: the last that did not was not followed by one."""
+        """Whether the jobs to come are expected to take long, by those that came before."""
         return self._watcher.wants_notices
 
     def watch(self, *, is_notified: bool, earlier: Watch | None = None) -> Watch:
@@ -56,10 +56,11 @@ class Waits:
         return Watch(self._watcher, is_notified)
 
     @staticmethod
-    def begin(handle: Handle, watch: Watch) -> None:
-        """Watch the job until it is over."""
+    def begin(handle: Handle, watch: Watch) -> Watch:
+        """Watch the job until it is over, and return the watch."""
         if not watch.is_over:
             watch.watcher.add(handle, watch)
+        return watch
 
     def close(self) -> None:
         """Stop; whoever still waits is told."""

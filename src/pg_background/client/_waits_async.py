@@ -37,7 +37,7 @@ class AsyncWaits:
 
     @property
     def wants_notices(self) -> bool:
-        """Whether the jobs to come are expected to take long: the last that did not was not followed by one."""
+        """Whether the jobs to come are expected to take long, by those that came before."""
         return self._watcher.wants_notices
 
     def watch(self, *, is_notified: bool, earlier: AsyncWatch | None = None) -> AsyncWatch:
@@ -55,10 +55,11 @@ class AsyncWaits:
         return AsyncWatch(self._watcher, is_notified)
 
     @staticmethod
-    def begin(handle: Handle, watch: AsyncWatch) -> None:
-        """Watch the job until it is over."""
+    def begin(handle: Handle, watch: AsyncWatch) -> AsyncWatch:
+        """Watch the job until it is over, and return the watch."""
         if not watch.is_over:
             watch.watcher.add(handle, watch)
+        return watch
 
     async def close(self) -> None:
         """Stop; whoever still waits is told."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Generic
 import psycopg
 
 from . import reading
-from ._deadline import Deadline
+from ._looking import is_over_in_time, look
 from ._watch import Watch
 from .acompat import Interrupted, Yields, shielded
-from .bars import BAR_SECONDS, ProgressDisplay, bars
-from .errors import ConnectionLost, JobLost
-from .handles import is_about_handle, known
-from .model import FINAL, Handle, JobColumn, JobState, Outcome, Progress
+from .bars import ProgressDisplay
+from .errors import JobLost
+from .handles import known
+from .model import FINAL, Handle, JobColumn, JobState, Progress
 from .notebook import card_of
 from .result import Result
 from .variables import Row
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 #: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
 _END_SECONDS = 1.0
-
-#: How long a connection waits in the server for a job that may end at once, in milliseconds.
-LOOK_MS = 2
 
 
 class Job(Generic[Row]):
@@ -65,10 +62,6 @@ class Job(Generic[Row]):
         key: Hashable = None,
         is_notified: bool = False,
     ) -> None:
-        """
-        Args:
-            key: by which the shape of its result is known.
-        """
         self.handle = handle
         self.label = label
         self.query = query
@@ -153,8 +146,6 @@ class Job(Generic[Row]):
             ConnectionLost: the end can't be learned.
             RuntimeError: the client was closed, or what asks for its jobs was cancelled.
         """
-        if progress is None:
-            self._look(timeout, take=False)
         return self._is_read() or self._await_end(timeout, progress) is not None
 
     def result(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> Result[Row]:
@@ -244,7 +235,7 @@ class Job(Generic[Row]):
         if self._is_read():
             callback(self)
         else:
-            self._begun().when_over(lambda: callback(self))
+            self._session.begin(self.handle, self._watched()).when_over(lambda: callback(self))
 
     def to_arrow(self) -> pyarrow.Table:
         """Return `result()` as an Arrow table; needs the extra `arrow`."""
@@ -284,6 +275,16 @@ class Job(Generic[Row]):
 
     # ---- inside
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is watched, and tells its end to whoever waits."""
+        return self._watch is not None and self._watch.begun
+
+    def is_over_soon(self) -> bool:
+        """Tell whether it has ended or does at once, if nobody watches it; what there is may be read then."""
+        self._look(None, take=True)
+        return self.is_over
+
     def _is_read(self) -> bool:
         return self._result is not None or self._error is not None
 
@@ -297,66 +298,32 @@ class Job(Generic[Row]):
         self._watch = self._session.watch(is_notified=self._is_notified, earlier=self._watch)
         return self._watch
 
-    def _begun(self) -> Watch:
-        watch = self._watched()
-        self._session.begin(self.handle, watch)
-        return watch
-
     def _look(self, timeout: float | None, *, take: bool) -> None:
-        """See whether it has ended or does at once, while nobody watches it: a quick job needs no more.
-
-        Args:
-            timeout: the caller's.
-            take: read what there is, if that needs no other question.
-        """
+        """See whether it has ended, or does at once; if it is to be taken, so is what comes with the news."""
         watch = self._watched()
         if watch.begun or watch.is_over or watch.watcher.closed:
             return
         with watch.reading:
             if self._is_read() or watch.begun or watch.is_over:
                 return
-            patience = LOOK_MS if timeout is None else max(min(round(timeout * 1000), LOOK_MS), 1)
-            outcome: Outcome | None = None
-            try:
-                outcome = self._outcome_now(patience, take)
-            except ConnectionLost:
-                # What watches jobs asks again over another one.
-                if not self._session.reconnects:
-                    raise
-            except psycopg.Error as error:
-                if not is_about_handle(error):
-                    raise
+            shape = self._session.shapes.get(self._key) if take else None
+            outcome, result = look(self._session, self.handle, shape, self._row_factory, timeout)
+            if result is not None:
+                self._result, self._state = result, "stopped"
             if outcome is not None:
                 watch.watcher.wants_notices = False
                 watch.settle(outcome)
 
-    def _outcome_now(self, patience: int, take: bool) -> Outcome | None:
-        shape = self._session.shapes.get(self._key) if take else None
-        if shape is not None and shape.take is not None:
-            result = reading.read_if_shaped(self._session, self.handle, shape, self._row_factory, patience)
-            if result is not None:
-                self._result, self._state = result, "stopped"
-                return Outcome(self.handle, "stopped", len(result), shape.command_tag, None, None)
-            outcome = self._session.outcome(self.handle)
-            return outcome if outcome.state in FINAL else None
-        tag = None if shape is None else shape.command_tag
-        outcome, self._result = reading.look(self._session, self.handle, tag, patience)
-        if self._result is not None:
-            self._state = "stopped"
-        return outcome
-
-    def _await_end(self, timeout: float | None, progress: ProgressDisplay) -> Watch | None:
-        """Return what is known of the end once it has come; None if the time is up."""
-        watch = self._begun()
-        with bars(progress, [self]) as bar:
-            for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
-                if watch.wait(pause):
-                    break
-                if bar:
-                    bar.show(self, self.progress)
-            if bar and watch.is_over:
-                bar.show(self, self.progress, over=True)
-        if not watch.is_over:
+    def _await_end(
+        self, timeout: float | None, progress: ProgressDisplay, *, take: bool = False
+    ) -> Watch | None:
+        """Return what is known of the end once it has come; None if the time is up. `take` as for `_look`."""
+        if progress is None:
+            self._look(timeout, take=take)
+            if self._is_read():
+                return self._watch
+        watch = self._session.begin(self.handle, self._watched())
+        if not is_over_in_time(self, watch, timeout, progress):
             return None
         if watch.error is not None:
             # The next wait asks again; another one, which has the same error, may have begun to.
@@ -372,36 +339,26 @@ class Job(Generic[Row]):
         self._state = known(watch.outcome).state
         return watch
 
-    def is_over_soon(self) -> bool:
-        """Tell whether it has ended or does at once, if nobody watches it; what there is may be read then."""
-        self._look(None, take=True)
-        return self.is_over
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether it was begun to tell its end to whoever waits."""
-        return self._watch is not None and self._watch.begun
-
     def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
         """Wait for the end and read what there is, once."""
         if self._is_read():
             return
-        if progress is None:
-            self._look(timeout, take=True)
-            if self._is_read():
-                return
-        watch = self._await_end(timeout, progress)
+        watch = self._await_end(timeout, progress, take=True)
         if watch is None:
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
         with watch.reading:
-            if not self._is_read():
-                self._read(watch)
+            if self._is_read():
+                return
+            assert (outcome := watch.outcome) is not None
+            key, factory = self._key, self._row_factory
+            read = reading.read(self._session, outcome, factory, self._has_rows, key)
+            if isinstance(read, Exception):
+                self._error = read
+            else:
+                self._result = read
 
     def _pages(self, size: int) -> Yields[list[Row]]:
-        watch = None
-        if not self._is_read():
-            self._look(None, take=False)
-            watch = self._await_end(None, None)
+        watch = None if self._is_read() else self._await_end(None, None)
         if self._error is not None:
             raise self._error
         if self._result is not None:
@@ -411,14 +368,6 @@ class Job(Generic[Row]):
         assert watch is not None
         assert watch.outcome is not None
         yield from reading.pages(self._session, watch.outcome, self._row_factory, size)
-
-    def _read(self, watch: Watch) -> None:
-        assert watch.outcome is not None
-        read = reading.read(self._session, watch.outcome, self._row_factory, self._has_rows, self._key)
-        if isinstance(read, Exception):
-            self._error = read
-        else:
-            self._result = read
 
     def cancel_quietly(self) -> None:
         """Cancel it if that can be done; nothing is raised."""

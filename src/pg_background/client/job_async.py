@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading_async as reading
-from ._deadline import Deadline
+from ._looking_async import is_over_in_time, look
 from ._watch_async import AsyncWatch
 from .acompat import AInterrupted, AYields, ashielded
-from .bars import BAR_SECONDS, ProgressDisplay, bars
-from .errors import ConnectionLost, JobLost
-from .handles import is_about_handle, known
-from .model import FINAL, Handle, JobColumn, JobState, Outcome, Progress
+from .bars import ProgressDisplay
+from .errors import JobLost
+from .handles import known
+from .model import FINAL, Handle, JobColumn, JobState, Progress
 from .notebook import card_of
 from .result import Result
 from .variables import Row
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 #: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
 _END_SECONDS = 1.0
-
-#: How long a connection waits in the server for a job that may end at once, in milliseconds.
-LOOK_MS = 2
 
 
 class AsyncJob(Generic[Row]):
@@ -64,10 +61,6 @@ class AsyncJob(Generic[Row]):
         key: Hashable = None,
         is_notified: bool = False,
     ) -> None:
-        """
-        Args:
-            key: by which the shape of its result is known.
-        """
         self.handle = handle
         self.label = label
         self.query = query
@@ -101,9 +94,7 @@ class AsyncJob(Generic[Row]):
     @property
     def is_over(self) -> bool:
         """Whether it is known here that it has ended; the server is not asked."""
-        return (
-            self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.is_over)
-        )
+        return self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.is_over)
 
     @property
     def last_state(self) -> str:
@@ -154,8 +145,6 @@ class AsyncJob(Generic[Row]):
             ConnectionLost: the end can't be learned.
             RuntimeError: the client was closed, or what asks for its jobs was cancelled.
         """
-        if progress is None:
-            await self._look(timeout, take=False)
         return self._is_read() or await self._await_end(timeout, progress) is not None
 
     async def result(self, timeout: float | None = None, *, progress: ProgressDisplay = None) -> Result[Row]:
@@ -245,7 +234,7 @@ class AsyncJob(Generic[Row]):
         if self._is_read():
             callback(self)
         else:
-            self._begun().when_over(lambda: callback(self))
+            self._session.begin(self.handle, self._watched()).when_over(lambda: callback(self))
 
     async def to_arrow(self) -> pyarrow.Table:
         """Return `result()` as an Arrow table; needs the extra `arrow`."""
@@ -288,6 +277,16 @@ class AsyncJob(Generic[Row]):
 
     # ---- inside
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is watched, and tells its end to whoever waits."""
+        return self._watch is not None and self._watch.begun
+
+    async def is_over_soon(self) -> bool:
+        """Tell whether it has ended or does at once, if nobody watches it; what there is may be read then."""
+        await self._look(None, take=True)
+        return self.is_over
+
     def _is_read(self) -> bool:
         return self._result is not None or self._error is not None
 
@@ -301,68 +300,32 @@ class AsyncJob(Generic[Row]):
         self._watch = self._session.watch(is_notified=self._is_notified, earlier=self._watch)
         return self._watch
 
-    def _begun(self) -> AsyncWatch:
-        watch = self._watched()
-        self._session.begin(self.handle, watch)
-        return watch
-
     async def _look(self, timeout: float | None, *, take: bool) -> None:
-        """See whether it has ended or does at once, while nobody watches it: a quick job needs no more.
-
-        Args:
-            timeout: the caller's.
-            take: read what there is, if that needs no other question.
-        """
+        """See whether it has ended, or does at once; if it is to be taken, so is what comes with the news."""
         watch = self._watched()
         if watch.begun or watch.is_over or watch.watcher.closed:
             return
         async with watch.reading:
             if self._is_read() or watch.begun or watch.is_over:
                 return
-            patience = LOOK_MS if timeout is None else max(min(round(timeout * 1000), LOOK_MS), 1)
-            outcome: Outcome | None = None
-            try:
-                outcome = await self._outcome_now(patience, take)
-            except ConnectionLost:
-                # What watches jobs asks again over another one.
-                if not self._session.reconnects:
-                    raise
-            except psycopg.Error as error:
-                if not is_about_handle(error):
-                    raise
+            shape = self._session.shapes.get(self._key) if take else None
+            outcome, result = await look(self._session, self.handle, shape, self._row_factory, timeout)
+            if result is not None:
+                self._result, self._state = result, "stopped"
             if outcome is not None:
                 watch.watcher.wants_notices = False
                 watch.settle(outcome)
 
-    async def _outcome_now(self, patience: int, take: bool) -> Outcome | None:
-        shape = self._session.shapes.get(self._key) if take else None
-        if shape is not None and shape.take is not None:
-            result = await reading.read_if_shaped(
-                self._session, self.handle, shape, self._row_factory, patience
-            )
-            if result is not None:
-                self._result, self._state = result, "stopped"
-                return Outcome(self.handle, "stopped", len(result), shape.command_tag, None, None)
-            outcome = await self._session.outcome(self.handle)
-            return outcome if outcome.state in FINAL else None
-        tag = None if shape is None else shape.command_tag
-        outcome, self._result = await reading.look(self._session, self.handle, tag, patience)
-        if self._result is not None:
-            self._state = "stopped"
-        return outcome
-
-    async def _await_end(self, timeout: float | None, progress: ProgressDisplay) -> AsyncWatch | None:
-        """Return what is known of the end once it has come; None if the time is up."""
-        watch = self._begun()
-        with bars(progress, [self]) as bar:
-            for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
-                if await watch.wait(pause):
-                    break
-                if bar:
-                    bar.show(self, await self.progress)
-            if bar and watch.is_over:
-                bar.show(self, await self.progress, over=True)
-        if not watch.is_over:
+    async def _await_end(
+        self, timeout: float | None, progress: ProgressDisplay, *, take: bool = False
+    ) -> AsyncWatch | None:
+        """Return what is known of the end once it has come; None if the time is up. `take` as for `_look`."""
+        if progress is None:
+            await self._look(timeout, take=take)
+            if self._is_read():
+                return self._watch
+        watch = self._session.begin(self.handle, self._watched())
+        if not await is_over_in_time(self, watch, timeout, progress):
             return None
         if watch.error is not None:
             # The next wait asks again; another one, which has the same error, may have begun to.
@@ -378,36 +341,26 @@ class AsyncJob(Generic[Row]):
         self._state = known(watch.outcome).state
         return watch
 
-    async def is_over_soon(self) -> bool:
-        """Tell whether it has ended or does at once, if nobody watches it; what there is may be read then."""
-        await self._look(None, take=True)
-        return self.is_over
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether it was begun to tell its end to whoever waits."""
-        return self._watch is not None and self._watch.begun
-
     async def _finish(self, timeout: float | None, progress: ProgressDisplay) -> None:
         """Wait for the end and read what there is, once."""
         if self._is_read():
             return
-        if progress is None:
-            await self._look(timeout, take=True)
-            if self._is_read():
-                return
-        watch = await self._await_end(timeout, progress)
+        watch = await self._await_end(timeout, progress, take=True)
         if watch is None:
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
         async with watch.reading:
-            if not self._is_read():
-                await self._read(watch)
+            if self._is_read():
+                return
+            assert (outcome := watch.outcome) is not None
+            key, factory = self._key, self._row_factory
+            read = await reading.read(self._session, outcome, factory, self._has_rows, key)
+            if isinstance(read, Exception):
+                self._error = read
+            else:
+                self._result = read
 
     async def _pages(self, size: int) -> AYields[list[Row]]:
-        watch = None
-        if not self._is_read():
-            await self._look(None, take=False)
-            watch = await self._await_end(None, None)
+        watch = None if self._is_read() else await self._await_end(None, None)
         if self._error is not None:
             raise self._error
         if self._result is not None:
@@ -418,14 +371,6 @@ class AsyncJob(Generic[Row]):
         assert watch.outcome is not None
         async for page in reading.pages(self._session, watch.outcome, self._row_factory, size):
             yield page
-
-    async def _read(self, watch: AsyncWatch) -> None:
-        assert watch.outcome is not None
-        read = await reading.read(self._session, watch.outcome, self._row_factory, self._has_rows, self._key)
-        if isinstance(read, Exception):
-            self._error = read
-        else:
-            self._result = read
 
     async def cancel_quietly(self) -> None:
         """Cancel it if that can be done; nothing is raised."""

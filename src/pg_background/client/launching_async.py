@@ -68,9 +68,7 @@ async def start(
             if options == _PLAIN and not limit:
                 launch = partial(cursor.execute, session.statements.start_plain, (text, values, on_full))
             elif limit:
-                launch = partial(
-                    cursor.execute, session.statements.start_limited, (str(limit), *arguments)
-                )
+                launch = partial(cursor.execute, session.statements.start_limited, (str(limit), *arguments))
             else:
                 launch = partial(cursor.execute, session.statements.start, arguments)
             try:

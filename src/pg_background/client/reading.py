@@ -19,61 +19,13 @@ from ._shapes import Shape
 from ._source import Connection
 from .acompat import Yields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
-from .model import Handle, JobColumn, Notice, Outcome, statusmessage
+from .model import Handle, JobColumn, Notice, Outcome
 from .query import Params
 from .result import Result
 from .variables import Row
 
 if TYPE_CHECKING:
     from ._session import Session
-
-
-def read_if_shaped(
-    session: Session, handle: Handle, shape: Shape, row_factory: RowFactory[Row], patience: int
-) -> Result[Row] | None:
-    """Return the rows of a job that ends in so many milliseconds, if it has any and they are of this shape.
-
-    Otherwise, as when the job has failed, nothing of it was taken.
-
-    Raises:
-        psycopg.Error: its rows could not be read.
-    """
-    assert shape.take is not None
-    try:
-        with session.connection() as connection:
-            if connection.info.encoding != "utf-8":
-                return None
-            parameters = {"pid": handle.pid, "cookie": handle.cookie, "patience": patience}
-            result = _rows_of(connection, shape.take, parameters, row_factory)
-    except psycopg.Error as error:
-        # Errors of this class are raised before anything is taken: other columns, or a type that has gone.
-        if error.sqlstate and error.sqlstate.startswith("42"):
-            return None
-        raise
-    if not result:
-        return None
-    result.statusmessage = statusmessage(shape.command_tag, len(result))
-    return result
-
-
-def look(
-    session: Session, handle: Handle, tag: str | None, patience: int
-) -> tuple[Outcome | None, Result[Any] | None]:
-    """Return the outcome of a job that ends in so many milliseconds, and its result if the tag is all of it.
-
-    Args:
-        tag: what a job without rows is expected to end with; None if it may have rows.
-    """
-    notices: list[Notice] = []
-    with session.connection() as connection:
-        cursor = asking(connection)
-        with _noting(connection, notices):
-            cursor.execute(session.statements.look, (*handle, patience, tag))
-        row = cursor.fetchone()
-    assert row is not None
-    *told, tags = row
-    outcome = Outcome.of(told)
-    return outcome if outcome.state else None, _tag_only(outcome, notices) if tags else None
 
 
 def read(
@@ -172,19 +124,19 @@ def _read_rows(
 ) -> Result[Row]:
     statements = session.statements
     query = statements.result(columns) if columns else statements.rows_without_columns
-    result = _rows_of(connection, query, outcome.handle, row_factory)
+    result = rows_of(connection, query, outcome.handle, row_factory)
     if not columns and not len(result):
-        return _tag_only(outcome, result.notices)
+        return tag_only(outcome, result.notices)
     result.statusmessage = outcome.statusmessage
     return result
 
 
-def _rows_of(
+def rows_of(
     connection: Connection, query: sql.SQL, parameters: Params, row_factory: RowFactory[Row]
 ) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
-    with _noting(connection, notices):
+    with Noting(connection, notices):
         cursor.execute(query.as_bytes(), parameters)
     assert cursor.pgresult is not None
     rows: Sequence[Row] = ()
@@ -237,12 +189,24 @@ def _in_utf8(connection: Connection) -> Iterator[None]:
             connection.execute(set_encoding, [encoding])
 
 
-@contextmanager
-def _noting(connection: Connection, notices: list[Notice]) -> Iterator[None]:
-    """Collect the notices that come during the block; psycopg's own objects are not for keeping."""
+class Noting:
+    """Collects the notices that come during a block; psycopg's own objects are not for keeping.
 
-    def note(said: Diagnostic) -> None:
-        notices.append(
+    Each job has such a block, so it is no generator.
+    """
+
+    def __init__(self, connection: Connection, notices: list[Notice]) -> None:
+        self._connection = connection
+        self._notices = notices
+
+    def __enter__(self) -> None:
+        self._connection.add_notice_handler(self._note)
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.remove_notice_handler(self._note)
+
+    def _note(self, said: Diagnostic) -> None:
+        self._notices.append(
             Notice(
                 said.severity,
                 said.sqlstate,
@@ -253,20 +217,15 @@ def _noting(connection: Connection, notices: list[Notice]) -> Iterator[None]:
             )
         )
 
-    connection.add_notice_handler(note)
-    try:
-        yield
-    finally:
-        connection.remove_notice_handler(note)
-
 
 def without_rows(session: Session, outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
-        return _tag_only(outcome)
+        return tag_only(outcome)
     return error_of(outcome, session.error_fields(outcome.handle))
 
 
-def _tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+def tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+    """Return the result of a job that has given no rows."""
     rowcount = outcome.row_count or 0
     return Result((), rowcount=rowcount, statusmessage=outcome.statusmessage, notices=notices)

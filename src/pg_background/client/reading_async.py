@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,61 +18,13 @@ from ._shapes import Shape
 from ._source_async import AsyncConnection
 from .acompat import AYields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
-from .model import Handle, JobColumn, Notice, Outcome, statusmessage
+from .model import Handle, JobColumn, Notice, Outcome
 from .query import Params
 from .result import Result
 from .variables import Row
 
 if TYPE_CHECKING:
     from ._session_async import AsyncSession
-
-
-async def read_if_shaped(
-    session: AsyncSession, handle: Handle, shape: Shape, row_factory: AsyncRowFactory[Row], patience: int
-) -> Result[Row] | None:
-    """Return the rows of a job that ends in so many milliseconds, if it has any and they are of this shape.
-
-    Otherwise, as when the job has failed, nothing of it was taken.
-
-    Raises:
-        psycopg.Error: its rows could not be read.
-    """
-    assert shape.take is not None
-    try:
-        async with session.connection() as connection:
-            if connection.info.encoding != "utf-8":
-                return None
-            parameters = {"pid": handle.pid, "cookie": handle.cookie, "patience": patience}
-            result = await _rows_of(connection, shape.take, parameters, row_factory)
-    except psycopg.Error as error:
-        # Errors of this class are raised before anything is taken: other columns, or a type that has gone.
-        if error.sqlstate and error.sqlstate.startswith("42"):
-            return None
-        raise
-    if not result:
-        return None
-    result.statusmessage = statusmessage(shape.command_tag, len(result))
-    return result
-
-
-async def look(
-    session: AsyncSession, handle: Handle, tag: str | None, patience: int
-) -> tuple[Outcome | None, Result[Any] | None]:
-    """Return the outcome of a job that ends in so many milliseconds, and its result if the tag is all of it.
-
-    Args:
-        tag: what a job without rows is expected to end with; None if it may have rows.
-    """
-    notices: list[Notice] = []
-    async with session.connection() as connection:
-        cursor = asking(connection)
-        with _noting(connection, notices):
-            await cursor.execute(session.statements.look, (*handle, patience, tag))
-        row = await cursor.fetchone()
-    assert row is not None
-    *told, tags = row
-    outcome = Outcome.of(told)
-    return outcome if outcome.state else None, _tag_only(outcome, notices) if tags else None
 
 
 async def read(
@@ -177,19 +129,19 @@ async def _read_rows(
 ) -> Result[Row]:
     statements = session.statements
     query = statements.result(columns) if columns else statements.rows_without_columns
-    result = await _rows_of(connection, query, outcome.handle, row_factory)
+    result = await rows_of(connection, query, outcome.handle, row_factory)
     if not columns and not len(result):
-        return _tag_only(outcome, result.notices)
+        return tag_only(outcome, result.notices)
     result.statusmessage = outcome.statusmessage
     return result
 
 
-async def _rows_of(
+async def rows_of(
     connection: AsyncConnection, query: sql.SQL, parameters: Params, row_factory: AsyncRowFactory[Row]
 ) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
-    with _noting(connection, notices):
+    with Noting(connection, notices):
         await cursor.execute(query.as_bytes(), parameters)
     assert cursor.pgresult is not None
     rows: Sequence[Row] = ()
@@ -242,12 +194,24 @@ async def _in_utf8(connection: AsyncConnection) -> AsyncIterator[None]:
             await connection.execute(set_encoding, [encoding])
 
 
-@contextmanager
-def _noting(connection: AsyncConnection, notices: list[Notice]) -> Iterator[None]:
-    """Collect the notices that come during the block; psycopg's own objects are not for keeping."""
+class Noting:
+    """Collects the notices that come during a block; psycopg's own objects are not for keeping.
 
-    def note(said: Diagnostic) -> None:
-        notices.append(
+    Each job has such a block, so it is no generator.
+    """
+
+    def __init__(self, connection: AsyncConnection, notices: list[Notice]) -> None:
+        self._connection = connection
+        self._notices = notices
+
+    def __enter__(self) -> None:
+        self._connection.add_notice_handler(self._note)
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.remove_notice_handler(self._note)
+
+    def _note(self, said: Diagnostic) -> None:
+        self._notices.append(
             Notice(
                 said.severity,
                 said.sqlstate,
@@ -258,20 +222,15 @@ def _noting(connection: AsyncConnection, notices: list[Notice]) -> Iterator[None
             )
         )
 
-    connection.add_notice_handler(note)
-    try:
-        yield
-    finally:
-        connection.remove_notice_handler(note)
-
 
 async def without_rows(session: AsyncSession, outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
-        return _tag_only(outcome)
+        return tag_only(outcome)
     return error_of(outcome, await session.error_fields(outcome.handle))
 
 
-def _tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+def tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+    """Return the result of a job that has given no rows."""
     rowcount = outcome.row_count or 0
     return Result((), rowcount=rowcount, statusmessage=outcome.statusmessage, notices=notices)

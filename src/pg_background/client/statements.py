@@ -33,10 +33,8 @@ LISTEN = "LISTEN pg_background"
 NUDGE = "NOTIFY pg_background"
 
 _START = call("pg_background_start")
-#: All as they are by default but the query, its values and what is done when there is no worker.
-_START_PLAIN = call(
-    "pg_background_start", "%s", "%s", "NULL", "0", "0", "NULL", "false", "false", "%s"
-)
+#: Only the query, its values and what is done when there is no worker are not as they are by default.
+_START_PLAIN = call("pg_background_start", "%s", "%s", "NULL", "0", "0", "NULL", "false", "false", "%s")
 
 #: It refers to the setting's new value, so that it comes after that was set.
 _START_DURING = _START.replace("%s", "(CASE WHEN s.during IS NOT NULL THEN %s END)", 1)
@@ -105,8 +103,8 @@ class Statements:
             " ALL ('{{queued,starting,running}}'::pg_catalog.text[])"
         )
         self.outcome = self._sql(f"{_OUTCOMES}{HANDLE} CROSS JOIN {_OUTCOME}")
-        #: Waits so many milliseconds; without an outcome the job goes on. Of a job that has given no rows, and
-        #: whose tag is the one that is expected, all that there is to be read is taken: its notices come.
+        #: Waits so many milliseconds; without an outcome the job goes on. Of a job that has given no rows,
+        #: and whose tag is the one that is expected, all that can be read is taken: its notices come.
         self.look = self._sql(
             "SELECT h.pid, h.cookie, (o.o).state, (o.o).row_count, (o.o).command_tag, (o.o).sqlstate,"
             f" (o.o).error_message, t.tags FROM {HANDLE} CROSS JOIN LATERAL (SELECT"
