@@ -15,7 +15,8 @@ from pg_background import Client
 from pg_background.client import _looking as looking
 from pg_background.client import _watch as watching
 
-from ..support.fix_db import Connection
+from ..support.fix_client import Place
+from ..support.fix_db import Connection, MakeRole
 from ..support.jobs import closed_gate
 
 AnyClient = Client[TupleRow]
@@ -151,6 +152,47 @@ def test_tags_that_change(client: AnyClient, side: Connection) -> None:
     side.execute("DROP TABLE t")
     with pytest.raises(psycopg.errors.UndefinedTable):
         client.run("INSERT INTO t SELECT a FROM s")
+
+
+def test_rows_that_a_rule_adds(client: AnyClient, side: Connection) -> None:
+    """They are as many as they like, beside what was inserted."""
+    side.execute(
+        "CREATE TABLE t (a int4);"
+        "CREATE RULE shows AS ON INSERT TO t DO ALSO SELECT count(*) FROM t GROUP BY a % 2"
+    )
+    for n in range(3):
+        result = client.run("INSERT INTO t SELECT 1 + count(*) FROM t")
+        assert (result.statusmessage, len(result)) == ("INSERT 0 1", min(n + 1, 2))
+        result = client.run("UPDATE t SET a = a RETURNING a")
+        assert (result.statusmessage, len(result)) == (f"UPDATE {n + 1}", n + 1)
+
+
+def test_what_counts_no_rows(client: AnyClient) -> None:
+    for query, status in (
+        ("SHOW work_mem", "SHOW"),
+        ("EXPLAIN SELECT 1", "EXPLAIN"),
+        ("VALUES (1)", "SELECT 1"),
+    ):
+        for _ in range(3):
+            result = client.run(query)
+            assert (result.statusmessage, len(result)) == (status, 1)
+
+
+def test_a_role_that_may_not_look(place: Place, make_role: MakeRole, side: Connection) -> None:
+    """It has what clients need for jobs that take long."""
+    role = make_role()
+    side.execute(f"GRANT USAGE ON SCHEMA {place.schema} TO {role}".encode())
+    for function in (
+        "start(text, text[], text, int4, int4, name, bool, bool, text)",
+        *("outcome(int4, int8)", "describe(int4, int8)", "result(int4, int8)"),
+    ):
+        side.execute(f"GRANT EXECUTE ON FUNCTION pg_background_{function} TO {role}".encode())
+    try:
+        with Client.connect(place.dsn(user=role)) as client:
+            for _ in range(2):
+                assert (client.run("SELECT 1")).value() == 1
+    finally:
+        side.execute(f"DROP OWNED BY {role}".encode())
 
 
 def test_notices_come_each_time(client: AnyClient) -> None:

@@ -14,7 +14,8 @@ from pg_background import AsyncClient
 from pg_background.client import _looking_async as looking
 from pg_background.client import _watch_async as watching
 
-from ..support.fix_db import Connection
+from ..support.fix_client import Place
+from ..support.fix_db import Connection, MakeRole
 from ..support.jobs import closed_gate
 
 AnyClient = AsyncClient[TupleRow]
@@ -150,6 +151,47 @@ async def test_tags_that_change(aclient: AnyClient, side: Connection) -> None:
     side.execute("DROP TABLE t")
     with pytest.raises(psycopg.errors.UndefinedTable):
         await aclient.run("INSERT INTO t SELECT a FROM s")
+
+
+async def test_rows_that_a_rule_adds(aclient: AnyClient, side: Connection) -> None:
+    """They are as many as they like, beside what was inserted."""
+    side.execute(
+        "CREATE TABLE t (a int4);"
+        "CREATE RULE shows AS ON INSERT TO t DO ALSO SELECT count(*) FROM t GROUP BY a % 2"
+    )
+    for n in range(3):
+        result = await aclient.run("INSERT INTO t SELECT 1 + count(*) FROM t")
+        assert (result.statusmessage, len(result)) == ("INSERT 0 1", min(n + 1, 2))
+        result = await aclient.run("UPDATE t SET a = a RETURNING a")
+        assert (result.statusmessage, len(result)) == (f"UPDATE {n + 1}", n + 1)
+
+
+async def test_what_counts_no_rows(aclient: AnyClient) -> None:
+    for query, status in (
+        ("SHOW work_mem", "SHOW"),
+        ("EXPLAIN SELECT 1", "EXPLAIN"),
+        ("VALUES (1)", "SELECT 1"),
+    ):
+        for _ in range(3):
+            result = await aclient.run(query)
+            assert (result.statusmessage, len(result)) == (status, 1)
+
+
+async def test_a_role_that_may_not_look(place: Place, make_role: MakeRole, side: Connection) -> None:
+    """It has what clients need for jobs that take long."""
+    role = make_role()
+    side.execute(f"GRANT USAGE ON SCHEMA {place.schema} TO {role}".encode())
+    for function in (
+        "start(text, text[], text, int4, int4, name, bool, bool, text)",
+        *("outcome(int4, int8)", "describe(int4, int8)", "result(int4, int8)"),
+    ):
+        side.execute(f"GRANT EXECUTE ON FUNCTION pg_background_{function} TO {role}".encode())
+    try:
+        async with await AsyncClient.connect(place.dsn(user=role)) as client:
+            for _ in range(2):
+                assert (await client.run("SELECT 1")).value() == 1
+    finally:
+        side.execute(f"DROP OWNED BY {role}".encode())
 
 
 async def test_notices_come_each_time(aclient: AnyClient) -> None:

@@ -349,9 +349,9 @@ class Job(Generic[Row]):
         with watch.reading:
             if self._is_read():
                 return
-            assert (outcome := watch.outcome) is not None
-            key, factory = self._key, self._row_factory
-            read = reading.read(self._session, outcome, factory, self._has_rows, key)
+            assert watch.outcome is not None
+            how = (self._row_factory, self._has_rows, self._key)
+            read = reading.read(self._session, watch.outcome, *how)
             if isinstance(read, Exception):
                 self._error = read
             else:

@@ -351,9 +351,9 @@ class AsyncJob(Generic[Row]):
         async with watch.reading:
             if self._is_read():
                 return
-            assert (outcome := watch.outcome) is not None
-            key, factory = self._key, self._row_factory
-            read = await reading.read(self._session, outcome, factory, self._has_rows, key)
+            assert watch.outcome is not None
+            how = (self._row_factory, self._has_rows, self._key)
+            read = await reading.read(self._session, watch.outcome, *how)
             if isinstance(read, Exception):
                 self._error = read
             else:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ._session import Session
 
 
+#: Tags of statements that write rows.
+_WRITING = ("INSERT", "UPDATE", "DELETE", "MERGE")
+
+
 def read(
     session: Session,
     outcome: Outcome,
@@ -162,9 +166,10 @@ def rows_of(
 def _note_shape(
     session: Session, key: Hashable, outcome: Outcome, columns: tuple[JobColumn, ...], rows: int
 ) -> None:
-    """Remember what helps the next time: rows, or a tag that rows never have."""
+    """Remember what helps the next time: as many rows as the tag tells, or a tag that rows never have."""
     tag = outcome.command_tag
-    if columns and rows:
+    # What writes may have rows by a rule beside those that it has written.
+    if columns and tag not in _WRITING and 0 < rows == outcome.row_count:
         session.shapes.note(key, Shape(tag, session.statements.result_if_shaped(columns)))
     elif not columns and tag not in (None, "SELECT"):
         session.shapes.note(key, Shape(tag, None))
