@@ -167,6 +167,15 @@ def test_rows_that_a_rule_adds(client: AnyClient, side: Connection) -> None:
         assert (result.statusmessage, len(result)) == (f"UPDATE {n + 1}", n + 1)
 
 
+def test_rows_that_a_rule_adds_later(client: AnyClient, side: Connection) -> None:
+    side.execute("CREATE TABLE t (a int4)")
+    for _ in range(2):
+        assert list(client.run("INSERT INTO t VALUES (1)")) == []
+    side.execute("CREATE RULE shows AS ON INSERT TO t DO ALSO SELECT 'x' AS shown")
+    for _ in range(2):
+        assert list(client.run("INSERT INTO t VALUES (1)")) == [("x",)]
+
+
 def test_what_counts_no_rows(client: AnyClient) -> None:
     for query, status in (
         ("SHOW work_mem", "SHOW"),

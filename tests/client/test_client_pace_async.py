@@ -166,6 +166,15 @@ async def test_rows_that_a_rule_adds(aclient: AnyClient, side: Connection) -> No
         assert (result.statusmessage, len(result)) == (f"UPDATE {n + 1}", n + 1)
 
 
+async def test_rows_that_a_rule_adds_later(aclient: AnyClient, side: Connection) -> None:
+    side.execute("CREATE TABLE t (a int4)")
+    for _ in range(2):
+        assert list(await aclient.run("INSERT INTO t VALUES (1)")) == []
+    side.execute("CREATE RULE shows AS ON INSERT TO t DO ALSO SELECT 'x' AS shown")
+    for _ in range(2):
+        assert list(await aclient.run("INSERT INTO t VALUES (1)")) == [("x",)]
+
+
 async def test_what_counts_no_rows(aclient: AnyClient) -> None:
     for query, status in (
         ("SHOW work_mem", "SHOW"),
