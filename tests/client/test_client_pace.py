@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from psycopg.rows import TupleRow, dict_row
 from pg_background import Client
 from pg_background.client import _looking as looking
 from pg_background.client import _watch as watching
+from pg_background.client._many import results_in_order
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole
@@ -85,6 +87,39 @@ def test_a_job_of_map_is_two_round_trips(client: AnyClient) -> None:
     with counted(client) as trips:
         assert values(100) == list(range(100))
     assert trips.count == 200
+
+
+def test_map_has_so_many_under_way() -> None:
+    """Quick ones too, of which a server may never see two at once."""
+    jobs: list[Quick] = []
+    unfinished: list[int] = []
+
+    def launch(_: object) -> Any:
+        jobs.append(Quick(len(jobs)))
+        unfinished.append(sum(not job.is_over for job in jobs))
+        return jobs[-1]
+
+    results: Iterator[Any] = results_in_order(launch, range(9), concurrency=3)
+    assert list(results) == list(range(9))
+    assert max(unfinished) == 3
+
+
+class Quick:
+    """A job that ends when it is looked for."""
+
+    is_watched = False
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_over = False
+
+    def is_over_soon(self) -> bool:
+        self.is_over = True
+        return True
+
+    def result(self) -> int:
+        self.is_over = True
+        return self.number
 
 
 def test_columns_that_change(client: AnyClient, side: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from psycopg.rows import TupleRow, dict_row
 from pg_background import AsyncClient
 from pg_background.client import _looking_async as looking
 from pg_background.client import _watch_async as watching
+from pg_background.client._many_async import results_in_order
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole
@@ -84,6 +86,39 @@ async def test_a_job_of_map_is_two_round_trips(aclient: AnyClient) -> None:
     async with counted(aclient) as trips:
         assert await values(100) == list(range(100))
     assert trips.count == 200
+
+
+async def test_map_has_so_many_under_way() -> None:
+    """Quick ones too, of which a server may never see two at once."""
+    jobs: list[Quick] = []
+    unfinished: list[int] = []
+
+    async def launch(_: object) -> Any:
+        jobs.append(Quick(len(jobs)))
+        unfinished.append(sum(not job.is_over for job in jobs))
+        return jobs[-1]
+
+    results: AsyncIterator[Any] = results_in_order(launch, range(9), concurrency=3)
+    assert [result async for result in results] == list(range(9))
+    assert max(unfinished) == 3
+
+
+class Quick:
+    """A job that ends when it is looked for."""
+
+    is_watched = False
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_over = False
+
+    async def is_over_soon(self) -> bool:
+        self.is_over = True
+        return True
+
+    async def result(self) -> int:
+        self.is_over = True
+        return self.number
 
 
 async def test_columns_that_change(aclient: AnyClient, side: Connection) -> None:
