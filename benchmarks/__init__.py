@@ -3,7 +3,7 @@
 bench.py        `make bench`: all sections, with a report in build/bench
   sections.py   which there are
   context.py    what one is given, and has to be
-  calls.py, sessions.py, shapes.py, growth.py, memory.py, imports.py    one each
+  calls.py, sessions.py, shapes.py, client.py, growth.py, memory.py, imports.py    one each
   crowd.py      several sessions of psycopg at once
   page.py       the report: Markdown, JSON and charts
 quick.py        `make bench-quick`

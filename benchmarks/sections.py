@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import calls, growth, imports, memory, sessions, shapes
+from . import calls, client, growth, imports, memory, sessions, shapes
 from .context import Section
 
 #: By the name that ONLY takes.
@@ -10,6 +10,7 @@ SECTIONS: dict[str, Section] = {
     "calls": calls,
     "sessions": sessions,
     "shapes": shapes,
+    "client": client,
     "growth": growth,
     "memory": memory,
     "imports": imports,

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 INPUTS = (
     "src/pg_background/client/_asking_async.py",
     "src/pg_background/client/_connections_async.py",
+    "src/pg_background/client/_looking_async.py",
     "src/pg_background/client/_many_async.py",
     "src/pg_background/client/_session_async.py",
     "src/pg_background/client/_source_async.py",
@@ -37,6 +38,7 @@ INPUTS = (
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
     "tests/client/test_client_async.py",
     "tests/client/test_client_lists_async.py",
+    "tests/client/test_client_pace_async.py",
     "tests/client/test_client_pooler_async.py",
     "tests/client/test_client_rows_async.py",
     "tests/client/test_client_sources_async.py",
@@ -49,6 +51,7 @@ NAMES = {
     "AbstractAsyncContextManager": "AbstractContextManager",
     "AEvent": "Event",
     "AInterrupted": "Interrupted",
+    "ALINGER": "LINGER",
     "ALock": "Lock",
     "ATask": "Task",
     "AYields": "Yields",

@@ -6,7 +6,7 @@ import concurrent.futures
 import os
 import signal
 from collections.abc import Iterator
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import psycopg
@@ -14,6 +14,9 @@ import pytest
 from psycopg.rows import TupleRow, dict_row
 
 from pg_background import Client, Executor, Job, JobCancelled, JobFuture, Result
+from pg_background.client import _looking as looking
+from pg_background.client import _watch as watching
+from pg_background.client.model import Outcome
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
@@ -122,6 +125,69 @@ def test_one_job_for_many_threads(client: AnyClient) -> None:
     with concurrent.futures.ThreadPoolExecutor(10) as threads:
         results = list(threads.map(lambda _: job.result(), range(10)))
     assert all(result is results[0] for result in results)
+
+
+def test_threads_serve_all_jobs(client: AnyClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One waits for them and one listens: neither is started for each job."""
+    monkeypatch.setattr(watching, "LINGER", 3600.0)
+    started: list[str] = []
+    real = Thread.start
+
+    def start(thread: Thread) -> None:
+        started.append(thread.name)
+        real(thread)
+
+    monkeypatch.setattr(Thread, "start", start)
+    for n in range(300):
+        job = client.launch("SELECT 1")
+        ended: list[Job[TupleRow]] = []
+        if n % 3 == 0:
+            job.add_done_callback(ended.append)
+            assert job.wait()
+        assert job.result().value() == 1
+        assert wait_until(lambda: n % 3 != 0 or ended)  # noqa: B023
+    assert set(started) <= {"pg_background wait", "pg_background listen"}
+    assert len(started) <= 2
+
+
+def test_jobs_that_end_at_once_need_no_thread(client: AnyClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "LOOK_MS", 60_000)
+    monkeypatch.setattr(Thread, "start", None)
+    for _ in range(20):
+        assert client.run("SELECT 1") == [(1,)]
+        assert client.launch("SELECT 1").wait()
+    assert [result.value() for result in client.map("SELECT %s", range(20))] == list(range(20))
+
+
+def test_waiting_while_another_thread_takes_the_rows(
+    client: AnyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may have forgotten the job by then: that is no loss."""
+    monkeypatch.setattr(looking, "LOOK_MS", 60_000)
+    assert client.run("SELECT 1") == [(1,)]
+    taken, go_on = Event(), Event()
+    real = looking._read_if_shaped
+
+    def read_and_be_late(*arguments: Any) -> Any:
+        result = real(*arguments)
+        taken.set()
+        go_on.wait(DEADLINE)
+        return result
+
+    monkeypatch.setattr(looking, "_read_if_shaped", read_and_be_late)
+    job = client.launch("SELECT 1")
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        result = threads.submit(job.result)
+        assert taken.wait(DEADLINE)
+        watch = job._watch
+        assert watch is not None
+        watch.settle(Outcome(job.handle, None, None, None, None, None))
+        waiting = threads.submit(job.wait)
+        concurrent.futures.wait([waiting], 0.05)
+        assert not waiting.done()
+        go_on.set()
+        assert waiting.result(DEADLINE)
+        assert result.result(DEADLINE) == [(1,)]
 
 
 def test_executor(executor: Executor[TupleRow]) -> None:

@@ -47,6 +47,8 @@ def use_client(dsn: str) -> None:
     with Client.connect(dsn) as client:
         assert client.run(ROWS, label="rows", timeout=60).one() == (1, "x")
         assert client.run("SELECT %s::pg_catalog.int4", [7]).value() == 7
+        for _ in range(2):
+            assert client.run("SET DateStyle = ISO").statusmessage == "SET"
         assert client.run_script(f"VACUUM work.gate; {ROWS}").one() == (1, "x")
         assert list(client.launch(ROWS).fetch(1)) == [[(1, "x")]]
         failed = client.submit("SELECT 1/0")

@@ -103,6 +103,9 @@ class Connections:
             with lending as borrowed:
                 if self._found is None:
                     self._found = self._find_extension(borrowed)
+                if not self._notice_handlers:
+                    yield borrowed
+                    return
                 handlers = tuple(self._notice_handlers)
                 for handler in handlers:
                     borrowed.add_notice_handler(handler)
@@ -133,7 +136,8 @@ class Connections:
 
     def rows_once(self, statement: StatementName, *parameters: Any) -> list[TupleRow]:
         """Run a statement, and return its rows."""
-        with self.lend() as connection, asking(connection) as cursor:
+        with self.lend() as connection:
+            cursor = asking(connection)
             cursor.execute(getattr(self.statements, statement), parameters)
             return cursor.fetchall()
 

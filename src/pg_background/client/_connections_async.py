@@ -104,6 +104,9 @@ class AsyncConnections:
             async with lending as borrowed:
                 if self._found is None:
                     self._found = await self._find_extension(borrowed)
+                if not self._notice_handlers:
+                    yield borrowed
+                    return
                 handlers = tuple(self._notice_handlers)
                 for handler in handlers:
                     borrowed.add_notice_handler(handler)
@@ -134,7 +137,8 @@ class AsyncConnections:
 
     async def rows_once(self, statement: StatementName, *parameters: Any) -> list[TupleRow]:
         """Run a statement, and return its rows."""
-        async with self.lend() as connection, asking(connection) as cursor:
+        async with self.lend() as connection:
+            cursor = asking(connection)
             await cursor.execute(getattr(self.statements, statement), parameters)
             return await cursor.fetchall()
 

@@ -60,18 +60,15 @@ def results_in_order(
 
     The first error is raised in its turn; it, and leaving the iteration, cancels those that still run.
     """
-    free = concurrency
-    ends: Ends[Job[Row]] = Ends()
+    under_way = _UnderWay()
     ahead: deque[Job[Row]] = deque()
     try:
         for values in params:
-            while free == 0:
-                ends.next()
-                free += 1
+            if len(under_way) == concurrency:
+                under_way.wait_for_one()
             job = launch(params_of(values))
             ahead.append(job)
-            ends.add(job)
-            free -= 1
+            under_way.add(job)
             while ahead and ahead[0].is_over:
                 yield ahead[0].result()
                 ahead.popleft()
@@ -80,6 +77,33 @@ def results_in_order(
             ahead.popleft()
     finally:
         shielded(lambda: _discard_all(ahead))
+
+
+class _UnderWay:
+    """Jobs that are not known to have ended. The oldest is looked for first: quick ones need no more."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[Job[Any], None] = {}
+        self._ends: Ends[Job[Any]] = Ends()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job: Job[Any]) -> None:
+        self._jobs[job] = None
+
+    def wait_for_one(self) -> None:
+        """Wait until one has ended, and leave it out."""
+        oldest = next(iter(self._jobs))
+        if not oldest.is_watched and oldest.is_over_soon():
+            del self._jobs[oldest]
+            return
+        for job in self._jobs:
+            if not job.is_watched:
+                self._ends.add(job)
+        ended = self._ends.next()
+        assert ended is not None
+        del self._jobs[ended]
 
 
 def _discard_all(jobs: Iterable[Job[Any]]) -> None:

@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from ._asking import asking
 from ._connections import Connections, NoticeHandler
 from ._job_errors import ErrorFields
+from ._shapes import Shapes
 from ._source import Connection, Source
 from ._waits import Waits
 from ._watch import Watch
@@ -27,6 +28,9 @@ class Session:
     A client has one, `Client.session`, and shares it with its jobs. If the connection breaks during a
     question about a job, that is asked again over another one, where the source has one. What changes
     something is sent once.
+
+    Attributes:
+        shapes: what the results of earlier queries were like.
     """
 
     def __init__(self, source: Source) -> None:
@@ -36,6 +40,7 @@ class Session:
         """
         self._connections = Connections(source)
         self._waits = Waits(self._connections)
+        self.shapes = Shapes()
 
     def close(self) -> None:
         """End all waits, and the connection if the source opened it; jobs go on."""
@@ -75,6 +80,16 @@ class Session:
         """
         return self._connections.lend(private=private, job_continues=job_continues)
 
+    def tell_ends(self, connection: Connection) -> bool:
+        """Have the next job that is launched over a lent connection tell its end, if it may take long.
+
+        To tell it costs a worker more than a quick job itself does.
+
+        Returns:
+            whether it does.
+        """
+        return self._connections.source.tell_ends(connection, self._waits.wants_notices)
+
     def add_notice_handler(self, callback: NoticeHandler) -> None:
         """Call it with each notice that comes over a connection while that is lent."""
         self._connections.add_notice_handler(callback)
@@ -90,18 +105,27 @@ class Session:
     # ---- waits
 
     @property
+    def reconnects(self) -> bool:
+        """Whether another connection can be had when one broke."""
+        return self._connections.source.reconnects
+
+    @property
     def is_listening(self) -> bool:
         """Whether there is a connection over which jobs tell their ends."""
         return self._waits.is_listening
 
-    def watch(self, handle: Handle, *, is_notified: bool, earlier: Watch | None = None) -> Watch:
-        """Watch a job until it is over, beside the caller.
+    def watch(self, *, is_notified: bool, earlier: Watch | None = None) -> Watch:
+        """Return what tells that a job is over, once `begin` was called.
 
         Args:
             is_notified: whether the server gives notice when it ends.
             earlier: what this has returned for the job before; it is returned if it still is of use.
         """
-        return self._waits.watch(handle, is_notified=is_notified, earlier=earlier)
+        return self._waits.watch(is_notified=is_notified, earlier=earlier)
+
+    def begin(self, handle: Handle, watch: Watch) -> Watch:
+        """Watch the job until it is over, beside the caller; return the watch."""
+        return self._waits.begin(handle, watch)
 
     # ---- questions
 

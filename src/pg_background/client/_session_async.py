@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from ._asking_async import asking
 from ._connections_async import AsyncConnections, NoticeHandler
 from ._job_errors import ErrorFields
+from ._shapes import Shapes
 from ._source_async import AsyncConnection, AsyncSource
 from ._waits_async import AsyncWaits
 from ._watch_async import AsyncWatch
@@ -26,6 +27,9 @@ class AsyncSession:
     A client has one, `AsyncClient.session`, and shares it with its jobs. If the connection breaks during a
     question about a job, that is asked again over another one, where the source has one. What changes
     something is sent once.
+
+    Attributes:
+        shapes: what the results of earlier queries were like.
     """
 
     def __init__(self, source: AsyncSource) -> None:
@@ -35,6 +39,7 @@ class AsyncSession:
         """
         self._connections = AsyncConnections(source)
         self._waits = AsyncWaits(self._connections)
+        self.shapes = Shapes()
 
     async def close(self) -> None:
         """End all waits, and the connection if the source opened it; jobs go on."""
@@ -74,6 +79,16 @@ class AsyncSession:
         """
         return self._connections.lend(private=private, job_continues=job_continues)
 
+    async def tell_ends(self, connection: AsyncConnection) -> bool:
+        """Have the next job that is launched over a lent connection tell its end, if it may take long.
+
+        To tell it costs a worker more than a quick job itself does.
+
+        Returns:
+            whether it does.
+        """
+        return await self._connections.source.tell_ends(connection, self._waits.wants_notices)
+
     def add_notice_handler(self, callback: NoticeHandler) -> None:
         """Call it with each notice that comes over a connection while that is lent."""
         self._connections.add_notice_handler(callback)
@@ -89,18 +104,27 @@ class AsyncSession:
     # ---- waits
 
     @property
+    def reconnects(self) -> bool:
+        """Whether another connection can be had when one broke."""
+        return self._connections.source.reconnects
+
+    @property
     def is_listening(self) -> bool:
         """Whether there is a connection over which jobs tell their ends."""
         return self._waits.is_listening
 
-    def watch(self, handle: Handle, *, is_notified: bool, earlier: AsyncWatch | None = None) -> AsyncWatch:
-        """Watch a job until it is over, beside the caller.
+    def watch(self, *, is_notified: bool, earlier: AsyncWatch | None = None) -> AsyncWatch:
+        """Return what tells that a job is over, once `begin` was called.
 
         Args:
             is_notified: whether the server gives notice when it ends.
             earlier: what this has returned for the job before; it is returned if it still is of use.
         """
-        return self._waits.watch(handle, is_notified=is_notified, earlier=earlier)
+        return self._waits.watch(is_notified=is_notified, earlier=earlier)
+
+    def begin(self, handle: Handle, watch: AsyncWatch) -> AsyncWatch:
+        """Watch the job until it is over, beside the caller; return the watch."""
+        return self._waits.begin(handle, watch)
 
     # ---- questions
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from .acompat import Lock
-from .statements import NOTIFY_ENDS
+from .statements import NOTIFY_ENDS, NOTIFY_NO_ENDS
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -59,6 +59,14 @@ class Source(Protocol):
     def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
+    def tell_ends(self, connection: Connection, wanted: bool) -> bool:
+        """Have the jobs that are launched over a connection from now on tell their ends, or not.
+
+        Returns:
+            whether they do.
+        """
+        ...
+
     def move(self, *, forked: bool) -> None:
         """Go on in a forked process, or else in another event loop, the one before being closed.
 
@@ -89,6 +97,7 @@ class DsnSource:
         self._lock = Lock()
         self._closed = False
         self.can_listen = False
+        self._tells_ends = False
 
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
@@ -99,7 +108,14 @@ class DsnSource:
             self._connection.prepare_threshold = None
         else:
             self.can_listen = True
-            self._connection.execute(NOTIFY_ENDS)
+            self.tell_ends(self._connection, True)
+
+    def tell_ends(self, connection: Connection, wanted: bool) -> bool:
+        """See `Source`."""
+        if self.can_listen and self._tells_ends != wanted:
+            connection.execute(NOTIFY_ENDS if wanted else NOTIFY_NO_ENDS)
+            self._tells_ends = wanted
+        return self._tells_ends
 
     @contextmanager
     def shared(self) -> Iterator[Connection]:
@@ -114,9 +130,9 @@ class DsnSource:
     def _opened(self) -> Connection:
         """Return a new connection that is ready for use."""
         connection = self._open()
+        self._tells_ends = False
         try:
-            if self.can_listen:
-                connection.execute(NOTIFY_ENDS)
+            self.tell_ends(connection, True)
         except BaseException:
             # Interrupted here, it would not tell of the jobs that it launches.
             connection.close()
@@ -200,6 +216,10 @@ class ConnectionSource:
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
 
+    def tell_ends(self, connection: Connection, wanted: bool) -> bool:
+        """See `Source`."""
+        return False
+
     def move(self, *, forked: bool) -> None:
         """See `Source`."""
         if forked:
@@ -235,6 +255,10 @@ class PoolSource:
 
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
+
+    def tell_ends(self, connection: Connection, wanted: bool) -> bool:
+        """See `Source`."""
+        return False
 
     def move(self, *, forked: bool) -> None:
         """See `Source`."""
@@ -279,6 +303,10 @@ class EngineSource:
     def found(self, *, through_pooler: bool) -> None:
         """See `Source`."""
 
+    def tell_ends(self, connection: Connection, wanted: bool) -> bool:
+        """See `Source`."""
+        return False
+
     def move(self, *, forked: bool) -> None:
         """See `Source`."""
         if forked:
@@ -304,7 +332,7 @@ def _errors_of_the_driver() -> Iterator[None]:
 
 def _is_stuck(connection: Connection) -> bool:
     """Whether it is busy with a statement that nobody awaits: its caller was interrupted twice."""
-    return connection.info.transaction_status == TransactionStatus.ACTIVE
+    return connection.pgconn.transaction_status == TransactionStatus.ACTIVE
 
 
 @contextmanager

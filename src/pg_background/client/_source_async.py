@@ -11,7 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from .acompat import ALock
-from .statements import NOTIFY_ENDS
+from .statements import NOTIFY_ENDS, NOTIFY_NO_ENDS
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -58,6 +58,14 @@ class AsyncSource(Protocol):
     async def found(self, *, through_pooler: bool) -> None:
         """Learn that there is the extension, and whether a pooler changes sessions between transactions."""
 
+    async def tell_ends(self, connection: AsyncConnection, wanted: bool) -> bool:
+        """Have the jobs that are launched over a connection from now on tell their ends, or not.
+
+        Returns:
+            whether they do.
+        """
+        ...
+
     def move(self, *, forked: bool) -> None:
         """Go on in a forked process, or else in another event loop, the one before being closed.
 
@@ -88,6 +96,7 @@ class AsyncDsnSource:
         self._lock = ALock()
         self._closed = False
         self.can_listen = False
+        self._tells_ends = False
 
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
@@ -98,7 +107,14 @@ class AsyncDsnSource:
             self._connection.prepare_threshold = None
         else:
             self.can_listen = True
-            await self._connection.execute(NOTIFY_ENDS)
+            await self.tell_ends(self._connection, True)
+
+    async def tell_ends(self, connection: AsyncConnection, wanted: bool) -> bool:
+        """See `AsyncSource`."""
+        if self.can_listen and self._tells_ends != wanted:
+            await connection.execute(NOTIFY_ENDS if wanted else NOTIFY_NO_ENDS)
+            self._tells_ends = wanted
+        return self._tells_ends
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncConnection]:
@@ -113,9 +129,9 @@ class AsyncDsnSource:
     async def _opened(self) -> AsyncConnection:
         """Return a new connection that is ready for use."""
         connection = await self._open()
+        self._tells_ends = False
         try:
-            if self.can_listen:
-                await connection.execute(NOTIFY_ENDS)
+            await self.tell_ends(connection, True)
         except BaseException:
             # Interrupted here, it would not tell of the jobs that it launches.
             await connection.close()
@@ -199,6 +215,10 @@ class AsyncConnectionSource:
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
 
+    async def tell_ends(self, connection: AsyncConnection, wanted: bool) -> bool:
+        """See `AsyncSource`."""
+        return False
+
     def move(self, *, forked: bool) -> None:
         """See `AsyncSource`."""
         if forked:
@@ -234,6 +254,10 @@ class AsyncPoolSource:
 
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
+
+    async def tell_ends(self, connection: AsyncConnection, wanted: bool) -> bool:
+        """See `AsyncSource`."""
+        return False
 
     def move(self, *, forked: bool) -> None:
         """See `AsyncSource`."""
@@ -278,6 +302,10 @@ class AsyncEngineSource:
     async def found(self, *, through_pooler: bool) -> None:
         """See `AsyncSource`."""
 
+    async def tell_ends(self, connection: AsyncConnection, wanted: bool) -> bool:
+        """See `AsyncSource`."""
+        return False
+
     def move(self, *, forked: bool) -> None:
         """See `AsyncSource`."""
         if forked:
@@ -303,7 +331,7 @@ def _errors_of_the_driver() -> Iterator[None]:
 
 def _is_stuck(connection: AsyncConnection) -> bool:
     """Whether it is busy with a statement that nobody awaits: its caller was interrupted twice."""
-    return connection.info.transaction_status == TransactionStatus.ACTIVE
+    return connection.pgconn.transaction_status == TransactionStatus.ACTIVE
 
 
 @asynccontextmanager

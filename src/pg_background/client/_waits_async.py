@@ -35,20 +35,31 @@ class AsyncWaits:
         """Whether there is a connection over which jobs tell their ends."""
         return self._watcher.listening
 
-    def watch(self, handle: Handle, *, is_notified: bool, earlier: AsyncWatch | None = None) -> AsyncWatch:
-        """Watch a job until it is over.
+    @property
+    def wants_notices(self) -> bool:
+        """Whether the jobs to come are expected to take long, by those that came before."""
+        return self._watcher.wants_notices
+
+    def watch(self, *, is_notified: bool, earlier: AsyncWatch | None = None) -> AsyncWatch:
+        """Return what tells that a job is over, once `begin` was called.
 
         Args:
             is_notified: whether the server gives notice when it ends.
             earlier: what the caller has of this job; it is returned if it still is of use.
         """
         self._connections.move_here()
-        watcher = self._watcher
         # In a forked child, and in another event loop, nobody watches for the former one, and that it ended
         # there is no error here.
-        if earlier is not None and (earlier.watcher is watcher or earlier.outcome is not None):
+        if earlier is not None and (earlier.watcher is self._watcher or earlier.outcome is not None):
             return earlier
-        return watcher.add(handle, is_notified=is_notified)
+        return AsyncWatch(self._watcher, is_notified)
+
+    @staticmethod
+    def begin(handle: Handle, watch: AsyncWatch) -> AsyncWatch:
+        """Watch the job until it is over, and return the watch."""
+        if not watch.is_over:
+            watch.watcher.add(handle, watch)
+        return watch
 
     async def close(self) -> None:
         """Stop; whoever still waits is told."""

@@ -1,6 +1,8 @@
 # Made from _watch_async.py by tools/async_to_sync.py: edit that one.
 """Waiting for any number of jobs, with one statement over all of them when there may be news.
 
+It is for jobs that take a while: who wants one alone looks first whether it ends at once (`Job.result`).
+
 No session waits in the server, so nothing there has a snapshot or a lock, and the client's connection is
 free: it is asked soon after a job was added, then less and less often. What takes longer is told by NOTIFY,
 to a connection that only listens, where there can be one.
@@ -12,7 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from .acompat import Event, Lock, Task, join, spawn, wait_event
+from .acompat import LINGER, Event, Lock, Task, join, spawn, wait_event
 from .model import Handle, Outcome
 
 #: Seconds between two questions while no job ends: they begin with the first and grow to the second.
@@ -34,19 +36,31 @@ class Watch:
     def __init__(self, watcher: Watcher, is_notified: bool) -> None:
         self.watcher = watcher
         self.is_notified = is_notified
-        #: set when the job is final, or when that can't be learned any more
-        self.over = Event()
+        #: whether the watcher asks for it; before that nothing of it costs anything
+        self.begun = False
+        #: whether the job is final, or that can't be learned any more
+        self.is_over = False
         self.outcome: Outcome | None = None
         self.error: Exception | None = None
         #: held while the job's output is read
         self.reading = Lock()
+        self._event: Event | None = None
         self._callbacks: list[Callback] = []
         self._mutex = threading.Lock()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it is over, at most so many seconds; return whether it is."""
+        with self._mutex:
+            if self.is_over:
+                return True
+            if self._event is None:
+                self._event = Event()
+        return wait_event(self._event, timeout)
 
     def when_over(self, callback: Callback) -> None:
         """Call it then, or at once if it is over."""
         with self._mutex:
-            if not self.over.is_set():
+            if not self.is_over:
                 self._callbacks.append(callback)
                 return
         callback()
@@ -54,10 +68,12 @@ class Watch:
     def settle(self, outcome: Outcome | None, error: Exception | None = None) -> None:
         """Say what has become of the job, once."""
         with self._mutex:
-            if self.over.is_set():
+            if self.is_over:
                 return
             self.outcome, self.error = outcome, error
-            self.over.set()
+            self.is_over = True
+            if self._event is not None:
+                self._event.set()
             callbacks, self._callbacks = self._callbacks, []
         self._call(callbacks)
 
@@ -91,29 +107,28 @@ class Watcher:
         self.wake = Event()
         self.listening = False
         self.closed = False
+        #: whether jobs are expected to take so long that it is worth their while to tell of their ends
+        self.wants_notices = True
         self._ask = ask
         self._listen = listen
-        self._open: dict[Handle, Watch] = {}
+        self._open: dict[Handle, list[Watch]] = {}
         self._mutex = threading.Lock()
         self._asking: Task | None = None
         self._hearing: Task | None = None
 
-    def add(self, handle: Handle, *, is_notified: bool) -> Watch:
-        """Watch a job until it is over.
-
-        Args:
-            is_notified: whether the server gives notice when it ends.
-        """
+    def add(self, handle: Handle, watch: Watch) -> None:
+        """Watch a job until it is over, if that was not begun yet."""
         with self._mutex:
-            if self.closed:
-                watch = Watch(self, is_notified)
-                watch.settle(None, self._why_in_vain())
-                return watch
-            watch = self._open.setdefault(handle, Watch(self, is_notified))
-            if self._asking is None:
-                self._asking = spawn("pg_background wait", self._run)
-            self.wake.set()
-        return watch
+            if watch.begun:
+                return
+            watch.begun = True
+            if not self.closed:
+                self._open.setdefault(handle, []).append(watch)
+                if self._asking is None:
+                    self._asking = spawn("pg_background wait", self._run)
+                self.wake.set()
+                return
+        watch.settle(None, self._why_in_vain())
 
     def hear(self, payload: str) -> None:
         """Take a notice: it may be of another client's job."""
@@ -124,7 +139,7 @@ class Watcher:
 
     def fail(self, handle: Handle, error: Exception) -> None:
         """Say that waiting for a job is in vain."""
-        if watch := self._take(handle):
+        for watch in self._take(handle):
             watch.settle(None, error)
 
     def close(self) -> None:
@@ -162,36 +177,49 @@ class Watcher:
 
     def _ask_until_none_is_open(self) -> None:
         pause = SOON
-        while (handles := self._still_open()) and not self.closed:
+        while not self.closed:
             self.wake.clear()
+            handles = self._still_open()
+            if not handles:
+                if not wait_event(self.wake, LINGER) and self._has_ended():
+                    return
+                pause = SOON
+                continue
             try:
                 finished = self._ask(handles)
             except Exception as error:
                 self._settle_all(error)
                 continue
             for outcome in finished:
-                if watch := self._take(outcome.handle):
+                for watch in self._take(outcome.handle):
                     watch.settle(outcome)
-            if pause >= LATE and self._hearing is None:
-                self._hearing = spawn("pg_background listen", self._hear)
+            if pause >= LATE:
+                self.wants_notices = True
+                if self._hearing is None:
+                    self._hearing = spawn("pg_background listen", self._hear)
             hears_all = self.listening and self._are_all_notified()
             woken = wait_event(self.wake, SAFE if hears_all else pause)
             pause = SOON if woken or finished else min(pause * _GROWTH, LATE)
 
     def _still_open(self) -> list[Handle]:
-        """Return the jobs to ask about; with none left the next one to be added starts anew."""
         with self._mutex:
-            if not self._open:
-                self._asking = None
             return list(self._open)
+
+    def _has_ended(self) -> bool:
+        """Tell that none is left to ask about: the next one to be added starts anew."""
+        with self._mutex:
+            if self._open:
+                return False
+            self._asking = None
+            return True
 
     def _are_all_notified(self) -> bool:
         with self._mutex:
-            return all(watch.is_notified for watch in self._open.values())
+            return all(watch.is_notified for watches in self._open.values() for watch in watches)
 
-    def _take(self, handle: Handle) -> Watch | None:
+    def _take(self, handle: Handle) -> list[Watch]:
         with self._mutex:
-            return self._open.pop(handle, None)
+            return self._open.pop(handle, [])
 
     def _why_in_vain(self) -> RuntimeError:
         return RuntimeError(
@@ -202,6 +230,7 @@ class Watcher:
 
     def _settle_all(self, error: Exception) -> None:
         with self._mutex:
-            watches, self._open = list(self._open.values()), {}
-        for watch in watches:
-            watch.settle(None, error)
+            opened, self._open = list(self._open.values()), {}
+        for watches in opened:
+            for watch in watches:
+                watch.settle(None, error)

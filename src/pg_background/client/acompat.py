@@ -27,6 +27,11 @@ AInterrupted = asyncio.CancelledError
 Interrupted = KeyboardInterrupt
 
 
+#: Seconds that what serves others stays for the next one: a thread costs more to start than a task.
+ALINGER = 0.0
+LINGER = 5.0
+
+
 def aloop() -> asyncio.AbstractEventLoop | None:
     """Return the event loop of the caller; threads have none."""
     return asyncio.get_running_loop()
@@ -109,14 +114,26 @@ def shielded(function: Callable[[], None]) -> None:
 
 async def alet_end(function: Callable[[], Coroutine[Any, Any, object]], seconds: float) -> None:
     """Run it; if the caller is cancelled meanwhile, it still has so many seconds to end by itself."""
-    task = asyncio.ensure_future(function())
+    # A cancel of the caller ends a future of its own: shield() needs one turn of the loop more for that.
+    ended = asyncio.get_running_loop().create_future()
+
+    async def run() -> object:
+        try:
+            return await function()
+        finally:
+            if not ended.done():
+                ended.set_result(None)
+
+    task = asyncio.ensure_future(run())
     try:
-        await asyncio.shield(task)
+        await ended
     except asyncio.CancelledError:
         await ashielded(lambda: _end_in_time(task, seconds))
         # What it raised is of less weight, and is looked at so that asyncio does not complain.
         _ = task.cancelled() or task.exception()
         raise
+    # It has set the future in its last turn.
+    task.result()
 
 
 async def _end_in_time(task: asyncio.Task[object], seconds: float) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Generic
 import psycopg
 
 from . import reading
-from ._deadline import Deadline
+from ._looking import is_over_in_time, look
 from ._watch import Watch
-from .acompat import Interrupted, Yields, shielded, wait_event
-from .bars import BAR_SECONDS, ProgressDisplay, bars
+from .acompat import Interrupted, Yields, shielded
+from .bars import ProgressDisplay
 from .errors import JobLost
 from .handles import known
 from .model import FINAL, Handle, JobColumn, JobState, Progress
@@ -59,6 +59,7 @@ class Job(Generic[Row]):
         label: str | None = None,
         query: str | None = None,
         has_rows: bool = True,
+        key: Hashable = None,
         is_notified: bool = False,
     ) -> None:
         self.handle = handle
@@ -67,6 +68,7 @@ class Job(Generic[Row]):
         self._session = session
         self._row_factory = row_factory
         self._has_rows = has_rows
+        self._key = key
         self._is_notified = is_notified
         self._watch: Watch | None = None
         self._is_detached = False
@@ -93,9 +95,7 @@ class Job(Generic[Row]):
     @property
     def is_over(self) -> bool:
         """Whether it is known here that it has ended; the server is not asked."""
-        return (
-            self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.over.is_set())
-        )
+        return self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.is_over)
 
     @property
     def last_state(self) -> str:
@@ -235,7 +235,7 @@ class Job(Generic[Row]):
         if self._is_read():
             callback(self)
         else:
-            self._watched().when_over(lambda: callback(self))
+            self._session.begin(self.handle, self._watched()).when_over(lambda: callback(self))
 
     def to_arrow(self) -> pyarrow.Table:
         """Return `result()` as an Arrow table; needs the extra `arrow`."""
@@ -275,6 +275,16 @@ class Job(Generic[Row]):
 
     # ---- inside
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is watched, and tells its end to whoever waits."""
+        return self._watch is not None and self._watch.begun
+
+    def is_over_soon(self) -> bool:
+        """Tell whether it has ended or does at once, if nobody watches it; what there is may be read then."""
+        self._look(None, take=True)
+        return self.is_over
+
     def _is_read(self) -> bool:
         return self._result is not None or self._error is not None
 
@@ -285,21 +295,35 @@ class Job(Generic[Row]):
 
     def _watched(self) -> Watch:
         self._require_attached()
-        self._watch = self._session.watch(self.handle, is_notified=self._is_notified, earlier=self._watch)
+        self._watch = self._session.watch(is_notified=self._is_notified, earlier=self._watch)
         return self._watch
 
-    def _await_end(self, timeout: float | None, progress: ProgressDisplay) -> Watch | None:
-        """Return what is known of the end once it has come; None if the time is up."""
+    def _look(self, timeout: float | None, *, take: bool) -> None:
+        """See whether it has ended, or does at once; if it is to be taken, so is what comes with the news."""
         watch = self._watched()
-        with bars(progress, [self]) as bar:
-            for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
-                if wait_event(watch.over, pause):
-                    break
-                if bar:
-                    bar.show(self, self.progress)
-            if bar and watch.over.is_set():
-                bar.show(self, self.progress, over=True)
-        if not watch.over.is_set():
+        if watch.begun or watch.is_over or watch.watcher.closed:
+            return
+        with watch.reading:
+            if self._is_read() or watch.begun or watch.is_over:
+                return
+            shape = self._session.shapes.get(self._key) if take else None
+            outcome, result = look(self._session, self.handle, shape, self._row_factory, timeout)
+            if result is not None:
+                self._result, self._state = result, "stopped"
+            if outcome is not None:
+                watch.watcher.wants_notices = False
+                watch.settle(outcome)
+
+    def _await_end(
+        self, timeout: float | None, progress: ProgressDisplay, *, take: bool = False
+    ) -> Watch | None:
+        """Return what is known of the end once it has come; None if the time is up. `take` as for `_look`."""
+        if progress is None:
+            self._look(timeout, take=take)
+            if self._is_read():
+                return self._watch
+        watch = self._session.begin(self.handle, self._watched())
+        if not is_over_in_time(self, watch, timeout, progress):
             return None
         if watch.error is not None:
             # The next wait asks again; another one, which has the same error, may have begun to.
@@ -307,6 +331,11 @@ class Job(Generic[Row]):
                 self._watch = None
             raise watch.error
         assert watch.outcome is not None
+        if watch.outcome.state is None:
+            # Another caller, who has found it ended, may be about to have all that there was.
+            with watch.reading:
+                if self._is_read():
+                    return watch
         self._state = known(watch.outcome).state
         return watch
 
@@ -314,12 +343,19 @@ class Job(Generic[Row]):
         """Wait for the end and read what there is, once."""
         if self._is_read():
             return
-        watch = self._await_end(timeout, progress)
+        watch = self._await_end(timeout, progress, take=True)
         if watch is None:
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
         with watch.reading:
-            if not self._is_read():
-                self._read(watch)
+            if self._is_read():
+                return
+            assert watch.outcome is not None
+            how = (self._row_factory, self._has_rows, self._key)
+            read = reading.read(self._session, watch.outcome, *how)
+            if isinstance(read, Exception):
+                self._error = read
+            else:
+                self._result = read
 
     def _pages(self, size: int) -> Yields[list[Row]]:
         watch = None if self._is_read() else self._await_end(None, None)
@@ -332,14 +368,6 @@ class Job(Generic[Row]):
         assert watch is not None
         assert watch.outcome is not None
         yield from reading.pages(self._session, watch.outcome, self._row_factory, size)
-
-    def _read(self, watch: Watch) -> None:
-        assert watch.outcome is not None
-        read = reading.read(self._session, watch.outcome, self._row_factory, self._has_rows)
-        if isinstance(read, Exception):
-            self._error = read
-        else:
-            self._result = read
 
     def cancel_quietly(self) -> None:
         """Cancel it if that can be done; nothing is raised."""

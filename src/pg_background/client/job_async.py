@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading_async as reading
-from ._deadline import Deadline
+from ._looking_async import is_over_in_time, look
 from ._watch_async import AsyncWatch
-from .acompat import AInterrupted, AYields, ashielded, await_event
-from .bars import BAR_SECONDS, ProgressDisplay, bars
+from .acompat import AInterrupted, AYields, ashielded
+from .bars import ProgressDisplay
 from .errors import JobLost
 from .handles import known
 from .model import FINAL, Handle, JobColumn, JobState, Progress
@@ -58,6 +58,7 @@ class AsyncJob(Generic[Row]):
         label: str | None = None,
         query: str | None = None,
         has_rows: bool = True,
+        key: Hashable = None,
         is_notified: bool = False,
     ) -> None:
         self.handle = handle
@@ -66,6 +67,7 @@ class AsyncJob(Generic[Row]):
         self._session = session
         self._row_factory = row_factory
         self._has_rows = has_rows
+        self._key = key
         self._is_notified = is_notified
         self._watch: AsyncWatch | None = None
         self._is_detached = False
@@ -92,9 +94,7 @@ class AsyncJob(Generic[Row]):
     @property
     def is_over(self) -> bool:
         """Whether it is known here that it has ended; the server is not asked."""
-        return (
-            self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.over.is_set())
-        )
+        return self._is_read() or self._state in FINAL or (self._watch is not None and self._watch.is_over)
 
     @property
     def last_state(self) -> str:
@@ -234,7 +234,7 @@ class AsyncJob(Generic[Row]):
         if self._is_read():
             callback(self)
         else:
-            self._watched().when_over(lambda: callback(self))
+            self._session.begin(self.handle, self._watched()).when_over(lambda: callback(self))
 
     async def to_arrow(self) -> pyarrow.Table:
         """Return `result()` as an Arrow table; needs the extra `arrow`."""
@@ -277,6 +277,16 @@ class AsyncJob(Generic[Row]):
 
     # ---- inside
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is watched, and tells its end to whoever waits."""
+        return self._watch is not None and self._watch.begun
+
+    async def is_over_soon(self) -> bool:
+        """Tell whether it has ended or does at once, if nobody watches it; what there is may be read then."""
+        await self._look(None, take=True)
+        return self.is_over
+
     def _is_read(self) -> bool:
         return self._result is not None or self._error is not None
 
@@ -287,21 +297,35 @@ class AsyncJob(Generic[Row]):
 
     def _watched(self) -> AsyncWatch:
         self._require_attached()
-        self._watch = self._session.watch(self.handle, is_notified=self._is_notified, earlier=self._watch)
+        self._watch = self._session.watch(is_notified=self._is_notified, earlier=self._watch)
         return self._watch
 
-    async def _await_end(self, timeout: float | None, progress: ProgressDisplay) -> AsyncWatch | None:
-        """Return what is known of the end once it has come; None if the time is up."""
+    async def _look(self, timeout: float | None, *, take: bool) -> None:
+        """See whether it has ended, or does at once; if it is to be taken, so is what comes with the news."""
         watch = self._watched()
-        with bars(progress, [self]) as bar:
-            for pause in Deadline(timeout).pauses(BAR_SECONDS if bar else None):
-                if await await_event(watch.over, pause):
-                    break
-                if bar:
-                    bar.show(self, await self.progress)
-            if bar and watch.over.is_set():
-                bar.show(self, await self.progress, over=True)
-        if not watch.over.is_set():
+        if watch.begun or watch.is_over or watch.watcher.closed:
+            return
+        async with watch.reading:
+            if self._is_read() or watch.begun or watch.is_over:
+                return
+            shape = self._session.shapes.get(self._key) if take else None
+            outcome, result = await look(self._session, self.handle, shape, self._row_factory, timeout)
+            if result is not None:
+                self._result, self._state = result, "stopped"
+            if outcome is not None:
+                watch.watcher.wants_notices = False
+                watch.settle(outcome)
+
+    async def _await_end(
+        self, timeout: float | None, progress: ProgressDisplay, *, take: bool = False
+    ) -> AsyncWatch | None:
+        """Return what is known of the end once it has come; None if the time is up. `take` as for `_look`."""
+        if progress is None:
+            await self._look(timeout, take=take)
+            if self._is_read():
+                return self._watch
+        watch = self._session.begin(self.handle, self._watched())
+        if not await is_over_in_time(self, watch, timeout, progress):
             return None
         if watch.error is not None:
             # The next wait asks again; another one, which has the same error, may have begun to.
@@ -309,6 +333,11 @@ class AsyncJob(Generic[Row]):
                 self._watch = None
             raise watch.error
         assert watch.outcome is not None
+        if watch.outcome.state is None:
+            # Another caller, who has found it ended, may be about to have all that there was.
+            async with watch.reading:
+                if self._is_read():
+                    return watch
         self._state = known(watch.outcome).state
         return watch
 
@@ -316,12 +345,19 @@ class AsyncJob(Generic[Row]):
         """Wait for the end and read what there is, once."""
         if self._is_read():
             return
-        watch = await self._await_end(timeout, progress)
+        watch = await self._await_end(timeout, progress, take=True)
         if watch is None:
             raise TimeoutError(f"{self.name} has not ended in {timeout} s, and goes on")
         async with watch.reading:
-            if not self._is_read():
-                await self._read(watch)
+            if self._is_read():
+                return
+            assert watch.outcome is not None
+            how = (self._row_factory, self._has_rows, self._key)
+            read = await reading.read(self._session, watch.outcome, *how)
+            if isinstance(read, Exception):
+                self._error = read
+            else:
+                self._result = read
 
     async def _pages(self, size: int) -> AYields[list[Row]]:
         watch = None if self._is_read() else await self._await_end(None, None)
@@ -335,14 +371,6 @@ class AsyncJob(Generic[Row]):
         assert watch.outcome is not None
         async for page in reading.pages(self._session, watch.outcome, self._row_factory, size):
             yield page
-
-    async def _read(self, watch: AsyncWatch) -> None:
-        assert watch.outcome is not None
-        read = await reading.read(self._session, watch.outcome, self._row_factory, self._has_rows)
-        if isinstance(read, Exception):
-            self._error = read
-        else:
-            self._result = read
 
     async def cancel_quietly(self) -> None:
         """Cancel it if that can be done; nothing is raised."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg.rows import RowFactory
 
 from ._asking import asking
+from ._shapes import key_of
 from .acompat import Interrupted, let_end, shielded
 from .job import Job
 from .model import Handle, OnFull
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 #: How long a caller who is told to stop waits for the answer that has a job's handle, in seconds.
 #: A launch that was to wait for a worker is interrupted at once.
 ANSWER_SECONDS = 5.0
+
+#: The options of most launches, which need not be sent.
+_PLAIN = (None, 0, 0, None, False, False)
 
 
 def start(
@@ -58,35 +62,35 @@ def start(
         # Once the launch was sent, nobody can tell whether the job was started when the connection breaks.
         with session.connection(job_continues=None) as connection:
             text, values = bind(query, params, connection)
-            with asking(connection) as cursor:
-                arguments = (
-                    *(text, values, label, queue_size or 0, patience),
-                    *(database, each_statement, discard_result, on_full),
-                )
-                if limit:
-                    launch = partial(
-                        cursor.execute, session.statements.start_limited, (str(limit), *arguments)
-                    )
+            tells_end = session.tell_ends(connection)
+            cursor = asking(connection)
+            options = (label, queue_size or 0, patience, database, each_statement, discard_result)
+            arguments = (text, values, *options, on_full)
+            if options == _PLAIN and not limit:
+                launch = partial(cursor.execute, session.statements.start_plain, (text, values, on_full))
+            elif limit:
+                launch = partial(cursor.execute, session.statements.start_limited, (str(limit), *arguments))
+            else:
+                launch = partial(cursor.execute, session.statements.start, arguments)
+            try:
+                # The job starts some time before the answer: a cancel in between would take the handle.
+                if on_full == "wait":
+                    launch()
                 else:
-                    launch = partial(cursor.execute, session.statements.start, arguments)
-                try:
-                    # The job starts some time before the answer: a cancel in between would take the handle.
-                    if on_full == "wait":
-                        launch()
-                    else:
-                        let_end(launch, ANSWER_SECONDS)
-                finally:
-                    # Interrupted, psycopg still awaits the end of the statement: there may be a job.
-                    if cursor.pgresult is not None and (row := cursor.fetchone()) is not None:
-                        job = Job(
-                            session,
-                            Handle(*row[:2]),
-                            row_factory,
-                            label=label,
-                            query=text,
-                            has_rows=not discard_result,
-                            is_notified=database is None,
-                        )
+                    let_end(launch, ANSWER_SECONDS)
+            finally:
+                # Interrupted, psycopg still awaits the end of the statement: there may be a job.
+                if cursor.pgresult is not None and (row := cursor.fetchone()) is not None:
+                    job = Job(
+                        session,
+                        Handle(*row[:2]),
+                        row_factory,
+                        label=label,
+                        query=text,
+                        has_rows=not discard_result,
+                        key=None if discard_result else key_of(text, database),
+                        is_notified=tells_end and database is None,
+                    )
     except Interrupted:
         # Nobody gets its handle.
         if job is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from psycopg.rows import AsyncRowFactory
 
 from ._asking_async import asking
+from ._shapes import key_of
 from .acompat import AInterrupted, alet_end, ashielded
 from .job_async import AsyncJob
 from .model import Handle, OnFull
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 #: How long a caller who is told to stop waits for the answer that has a job's handle, in seconds.
 #: A launch that was to wait for a worker is interrupted at once.
 ANSWER_SECONDS = 5.0
+
+#: The options of most launches, which need not be sent.
+_PLAIN = (None, 0, 0, None, False, False)
 
 
 async def start(
@@ -57,35 +61,35 @@ async def start(
         # Once the launch was sent, nobody can tell whether the job was started when the connection breaks.
         async with session.connection(job_continues=None) as connection:
             text, values = bind(query, params, connection)
-            async with asking(connection) as cursor:
-                arguments = (
-                    *(text, values, label, queue_size or 0, patience),
-                    *(database, each_statement, discard_result, on_full),
-                )
-                if limit:
-                    launch = partial(
-                        cursor.execute, session.statements.start_limited, (str(limit), *arguments)
-                    )
+            tells_end = await session.tell_ends(connection)
+            cursor = asking(connection)
+            options = (label, queue_size or 0, patience, database, each_statement, discard_result)
+            arguments = (text, values, *options, on_full)
+            if options == _PLAIN and not limit:
+                launch = partial(cursor.execute, session.statements.start_plain, (text, values, on_full))
+            elif limit:
+                launch = partial(cursor.execute, session.statements.start_limited, (str(limit), *arguments))
+            else:
+                launch = partial(cursor.execute, session.statements.start, arguments)
+            try:
+                # The job starts some time before the answer: a cancel in between would take the handle.
+                if on_full == "wait":
+                    await launch()
                 else:
-                    launch = partial(cursor.execute, session.statements.start, arguments)
-                try:
-                    # The job starts some time before the answer: a cancel in between would take the handle.
-                    if on_full == "wait":
-                        await launch()
-                    else:
-                        await alet_end(launch, ANSWER_SECONDS)
-                finally:
-                    # Interrupted, psycopg still awaits the end of the statement: there may be a job.
-                    if cursor.pgresult is not None and (row := await cursor.fetchone()) is not None:
-                        job = AsyncJob(
-                            session,
-                            Handle(*row[:2]),
-                            row_factory,
-                            label=label,
-                            query=text,
-                            has_rows=not discard_result,
-                            is_notified=database is None,
-                        )
+                    await alet_end(launch, ANSWER_SECONDS)
+            finally:
+                # Interrupted, psycopg still awaits the end of the statement: there may be a job.
+                if cursor.pgresult is not None and (row := await cursor.fetchone()) is not None:
+                    job = AsyncJob(
+                        session,
+                        Handle(*row[:2]),
+                        row_factory,
+                        label=label,
+                        query=text,
+                        has_rows=not discard_result,
+                        key=None if discard_result else key_of(text, database),
+                        is_notified=tells_end and database is None,
+                    )
     except AInterrupted:
         # Nobody gets its handle.
         if job is not None:

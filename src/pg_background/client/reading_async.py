@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 from psycopg.rows import AsyncRowFactory, tuple_row
 
 from ._asking_async import asking
 from ._job_errors import as_error_of_job, error_of
+from ._shapes import Shape
 from ._source_async import AsyncConnection
 from .acompat import AYields
 from .encodings import UNKNOWN, as_ascii, is_narrow, load_as_bytes
 from .model import Handle, JobColumn, Notice, Outcome
+from .query import Params
 from .result import Result
 from .variables import Row
 
@@ -24,10 +27,21 @@ if TYPE_CHECKING:
     from ._session_async import AsyncSession
 
 
+#: Tags of statements that write rows.
+_WRITING = ("INSERT", "UPDATE", "DELETE", "MERGE")
+
+
 async def read(
-    session: AsyncSession, outcome: Outcome, row_factory: AsyncRowFactory[Row], has_rows: bool
+    session: AsyncSession,
+    outcome: Outcome,
+    row_factory: AsyncRowFactory[Row],
+    has_rows: bool,
+    key: Hashable = None,
 ) -> Result[Row] | Exception:
     """Return the rows, or the error that the job ended with.
+
+    Args:
+        key: by which the shape of the result is remembered.
 
     Raises:
         psycopg.Error: it could not be read; that is no fault of the job.
@@ -37,7 +51,10 @@ async def read(
     try:
         async with session.connection() as connection, _in_utf8(connection):
             columns = await describe(session, connection, outcome.handle)
-            return await _read_rows(session, connection, outcome, columns, row_factory)
+            result = await _read_rows(session, connection, outcome, columns, row_factory)
+            if key is not None:
+                _note_shape(session, key, outcome, columns, len(result))
+            return result
     except psycopg.errors.FeatureNotSupported as error:
         if not (error.diag.message_primary or "").startswith("results are disabled"):
             return as_error_of_job(outcome, error)
@@ -114,15 +131,23 @@ async def _read_rows(
     columns: tuple[JobColumn, ...],
     row_factory: AsyncRowFactory[Row],
 ) -> Result[Row]:
+    statements = session.statements
+    query = statements.result(columns) if columns else statements.rows_without_columns
+    result = await rows_of(connection, query, outcome.handle, row_factory)
+    if not columns and not len(result):
+        return tag_only(outcome, result.notices)
+    result.statusmessage = outcome.statusmessage
+    return result
+
+
+async def rows_of(
+    connection: AsyncConnection, query: sql.SQL, parameters: Params, row_factory: AsyncRowFactory[Row]
+) -> Result[Row]:
     notices: list[Notice] = []
     cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
-    statements = session.statements
-    query = statements.result(columns) if columns else statements.rows_without_columns()
-    with _noting(connection, notices):
-        await cursor.execute(query.as_bytes(), outcome.handle)
+    with Noting(connection, notices):
+        await cursor.execute(query.as_bytes(), parameters)
     assert cursor.pgresult is not None
-    if not columns and cursor.pgresult.ntuples == 0:
-        return _tag_only(outcome, notices)
     rows: Sequence[Row] = ()
     failure: Exception | None = None
     try:
@@ -136,12 +161,25 @@ async def _read_rows(
         rows,
         columns=cursor.description or (),
         rowcount=cursor.rowcount,
-        statusmessage=outcome.statusmessage,
         raw=cursor.pgresult,
         adapters=load_as_bytes(cursor.adapters) if is_unknown else cursor.adapters,
         notices=notices,
         failure=failure,
     )
+
+
+def _note_shape(
+    session: AsyncSession, key: Hashable, outcome: Outcome, columns: tuple[JobColumn, ...], rows: int
+) -> None:
+    """Remember what helps the next time: as many rows as the tag tells, or a tag that rows never have."""
+    tag = outcome.command_tag
+    # What writes may have rows by a rule beside those that it has written.
+    if columns and tag not in _WRITING and 0 < rows == outcome.row_count:
+        session.shapes.note(key, Shape(tag, session.statements.result_if_shaped(columns)))
+    elif not columns and tag not in (None, "SELECT"):
+        session.shapes.note(key, Shape(tag, None))
+    else:
+        session.shapes.forget(key)
 
 
 @asynccontextmanager
@@ -161,12 +199,24 @@ async def _in_utf8(connection: AsyncConnection) -> AsyncIterator[None]:
             await connection.execute(set_encoding, [encoding])
 
 
-@contextmanager
-def _noting(connection: AsyncConnection, notices: list[Notice]) -> Iterator[None]:
-    """Collect the notices that come during the block; psycopg's own objects are not for keeping."""
+class Noting:
+    """Collects the notices that come during a block; psycopg's own objects are not for keeping.
 
-    def note(said: Diagnostic) -> None:
-        notices.append(
+    Each job has such a block, so it is no generator.
+    """
+
+    def __init__(self, connection: AsyncConnection, notices: list[Notice]) -> None:
+        self._connection = connection
+        self._notices = notices
+
+    def __enter__(self) -> None:
+        self._connection.add_notice_handler(self._note)
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.remove_notice_handler(self._note)
+
+    def _note(self, said: Diagnostic) -> None:
+        self._notices.append(
             Notice(
                 said.severity,
                 said.sqlstate,
@@ -177,20 +227,15 @@ def _noting(connection: AsyncConnection, notices: list[Notice]) -> Iterator[None
             )
         )
 
-    connection.add_notice_handler(note)
-    try:
-        yield
-    finally:
-        connection.remove_notice_handler(note)
-
 
 async def without_rows(session: AsyncSession, outcome: Outcome) -> Result[Row] | Exception:
     """Return how a submitted job ended."""
     if outcome.state == "stopped":
-        return _tag_only(outcome)
+        return tag_only(outcome)
     return error_of(outcome, await session.error_fields(outcome.handle))
 
 
-def _tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+def tag_only(outcome: Outcome, notices: Sequence[Notice] = ()) -> Result[Any]:
+    """Return the result of a job that has given no rows."""
     rowcount = outcome.row_count or 0
     return Result((), rowcount=rowcount, statusmessage=outcome.statusmessage, notices=notices)

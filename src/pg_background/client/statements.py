@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg import sql
 
-from .functions import call, in_schema
+from .functions import call
 from .model import JobColumn
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ LEFT JOIN (pg_catalog.pg_extension e
 
 #: So that jobs which are launched from then on tell when they end …
 NOTIFY_ENDS = "SET pg_background.notify_channel = 'pg_background'"
+NOTIFY_NO_ENDS = "SET pg_background.notify_channel = ''"
 #: … a session that has sent this. All clients have one channel: with one for each, workers would have another
 #: setting to change from job to job, and the payload tells whose job it was.
 LISTEN = "LISTEN pg_background"
@@ -32,6 +33,8 @@ LISTEN = "LISTEN pg_background"
 NUDGE = "NOTIFY pg_background"
 
 _START = call("pg_background_start")
+#: Only the query, its values and what is done when there is no worker are not as they are by default.
+_START_PLAIN = call("pg_background_start", "%s", "%s", "NULL", "0", "0", "NULL", "false", "false", "%s")
 
 #: It refers to the setting's new value, so that it comes after that was set.
 _START_DURING = _START.replace("%s", "(CASE WHEN s.during IS NOT NULL THEN %s END)", 1)
@@ -46,9 +49,32 @@ HANDLE = "(VALUES (%s::pg_catalog.int4, %s::pg_catalog.int8)) AS h(pid, cookie)"
 _OUTCOME = f"LATERAL {call('pg_background_outcome', 'h.pid', 'h.cookie')} AS o"
 _OUTCOMES = "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message FROM "
 
+#: The handle of one job in statements that name it several times.
+_BY_NAME = ("%(pid)s", "%(cookie)s")
+
 #: A row of pg_background_jobs is that of a handle.
 _SAME_JOB = "j.pid OPERATOR(pg_catalog.=) h.pid AND j.cookie OPERATOR(pg_catalog.=) h.cookie"
 
+
+_IF_WITHOUT_ROWS: LiteralString = (
+    "(CASE WHEN (o.o).state OPERATOR(pg_catalog.=) 'stopped'::pg_catalog.text"
+    " AND (o.o).command_tag OPERATOR(pg_catalog.=) %s::pg_catalog.text"
+    f" THEN CASE WHEN NOT EXISTS (SELECT FROM {call('pg_background_describe', 'h.pid', 'h.cookie')})"
+    " THEN h.cookie END END)"
+)
+
+#: Waits as long as it is told, and gives the cookie of a job that has rows of those columns, each written as
+#: name and type.
+_IF_SO_SHAPED: LiteralString = (
+    f"(CASE WHEN {call('pg_background_wait', *_BY_NAME, '%(patience)s')} THEN CASE WHEN"
+    " (SELECT (i.i).completed AND NOT (i.i).has_error"
+    " AND (i.i).row_count OPERATOR(pg_catalog.>) 0::pg_catalog.int8 FROM"
+    f" (SELECT {call('pg_background_result_info', *_BY_NAME)} AS i OFFSET 0) AS i)"
+    f" AND NOT EXISTS (SELECT FROM {call('pg_background_describe', *_BY_NAME)} AS d WHERE COALESCE("
+    "(d.name OPERATOR(pg_catalog.||) ' '::pg_catalog.text OPERATOR(pg_catalog.||) d.type_name)"
+    " OPERATOR(pg_catalog.<>) ({columns}::pg_catalog.text[])[d.ordinal], true))"
+    " THEN %(cookie)s END END)"
+)
 
 #: Those of `Statements` that are sent as they are, with parameters.
 StatementName = Literal[
@@ -62,6 +88,7 @@ class Statements:
     def __init__(self, schema: str) -> None:
         self._schema = identifier(schema)
         self.start = self._sql(f"SELECT pid, cookie FROM {_START}")
+        self.start_plain = self._sql(f"SELECT pid, cookie FROM {_START_PLAIN}")
         #: The job's time limit is a setting, which is set for the launch and taken back after it.
         self.start_limited = self._sql(
             "SELECT h.pid, h.cookie, pg_catalog.set_config('pg_background.worker_timeout', s.before, true)"
@@ -76,6 +103,16 @@ class Statements:
             " ALL ('{{queued,starting,running}}'::pg_catalog.text[])"
         )
         self.outcome = self._sql(f"{_OUTCOMES}{HANDLE} CROSS JOIN {_OUTCOME}")
+        #: Waits so many milliseconds; without an outcome the job goes on. Of a job that has given no rows,
+        #: and whose tag is the one that is expected, all that can be read is taken: its notices come.
+        self.look = self._sql(
+            "SELECT h.pid, h.cookie, (o.o).state, (o.o).row_count, (o.o).command_tag, (o.o).sqlstate,"
+            f" (o.o).error_message, t.tags FROM {HANDLE} CROSS JOIN LATERAL (SELECT"
+            f" CASE WHEN {call('pg_background_wait', 'h.pid', 'h.cookie', '%s')}"
+            f" THEN {call('pg_background_outcome', 'h.pid', 'h.cookie')} END AS o OFFSET 0) AS o"
+            " CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS tags FROM "
+            f"{call('pg_background_result_json', 'h.pid', _IF_WITHOUT_ROWS)}) AS t"
+        )
         #: Of those handles that wait for this session, which waits for them.
         self.held_up = self._sql(
             f"SELECT j.pid, j.cookie FROM {{schema}}.pg_background_jobs AS j"
@@ -113,31 +150,53 @@ class Statements:
         )
         self.stats = self._sql(f"SELECT * FROM {call('pg_background_stats')}")
 
-    def _sql(self, text: LiteralString) -> sql.Composed:
-        return in_schema(text, self._schema)
+        #: As many rows as the job has, of no columns: none where it has tags only. No column list has zero
+        #: columns. As JSON such a row is an empty object, and a tag is not.
+        self.rows_without_columns = self._sql(
+            f"SELECT FROM {call('pg_background_result_json')} AS r"
+            " WHERE r::pg_catalog.text OPERATOR(pg_catalog.=) '{{}}'::pg_catalog.text"
+        )
 
-    def rows_without_columns(self) -> sql.Composed:
-        """Read as many rows as the job has, of no columns: none where it has tags only.
+    def _sql(self, text: LiteralString, **parts: sql.Composable) -> sql.SQL:
+        """Return a statement that need not be put together again each time that it is sent."""
+        return written(sql.SQL(text).format(schema=self._schema, **parts))
 
-        No column list has zero columns. As JSON such a row is an empty object, and a tag is not.
+    def result(self, columns: Sequence[JobColumn]) -> sql.SQL:
+        """Read rows."""
+        return self._reading(self._sql(call("pg_background_result")), columns)
+
+    def result_if_shaped(self, columns: Sequence[JobColumn]) -> sql.SQL:
+        """Read rows of a job that ends in the time given, if they are of these columns and there are any.
+
+        Otherwise no rows come, and nothing of the job is taken.
         """
-        return sql.SQL(
-            "SELECT FROM {} AS r WHERE r::pg_catalog.text OPERATOR(pg_catalog.=) '{{}}'::pg_catalog.text"
-        ).format(self._sql(call("pg_background_result_json")))
+        lines: Any = sql.Literal([f"{column.name} {column.type_name}" for column in columns]).as_string()
+        function = self._sql(
+            call("pg_background_result", "%(pid)s", _IF_SO_SHAPED), columns=sql.SQL(lines.replace("%", "%%"))
+        )
+        return self._reading(function, columns)
 
-    def result(self, columns: Sequence[JobColumn]) -> sql.Composed:
-        """Read rows. Inside they have numbers for names, as two columns may have the same."""
-        return sql.SQL("SELECT {} FROM {} AS r({})").format(
+    @staticmethod
+    def _reading(function: sql.SQL, columns: Sequence[JobColumn]) -> sql.SQL:
+        """Read rows of these columns. Inside they have numbers for names, as two may have the same."""
+        composed = sql.SQL("SELECT {} FROM {} AS r({})").format(
             sql.SQL(", ").join(
                 sql.SQL("r.{} AS {}").format(sql.Identifier(f"c{n}"), identifier(column.name))
                 for n, column in enumerate(columns)
             ),
-            self._sql(call("pg_background_result")),
+            function,
             sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(f"c{n}"), _type_of(column))
                 for n, column in enumerate(columns)
             ),
         )
+        return written(composed)
+
+
+def written(composed: sql.Composed) -> sql.SQL:
+    """Return what was composed as one piece."""
+    text: Any = composed.as_string()
+    return sql.SQL(text)
 
 
 def identifier(*names: str) -> sql.SQL:

@@ -49,7 +49,7 @@ class Take:
 class Give:
     """Gives the rows of a job; statements that follow, such as those of selectinload(), are executed."""
 
-    def __init__(self, query: sql.Composed | None, handle: Handle, written: int = -1) -> None:
+    def __init__(self, query: sql.SQL | None, handle: Handle, written: int = -1) -> None:
         """
         Args:
             query: reads the result of pid and cookie; None for a statement that returns no rows.
