@@ -129,7 +129,8 @@ def test_idle_workers_are_counted(fresh_server: FreshServer) -> None:
 
 def test_with_a_yield_time(server: Server, connect: Connect) -> None:
     """A worker that yields is idle all the same, takes jobs, heeds signals and leaves in time."""
-    with server.alter_system({"pg_background.yield_time": 1000, "pg_background.worker_idle_timeout": "200ms"}):
+    settings = {"pg_background.yield_time": 1000, "pg_background.worker_idle_timeout": "200ms"}
+    with server.alter_system(settings):
         conn = connect()
         for _ in range(200):
             assert run(conn, "SELECT 1", "a int") == [(1,)]

@@ -24,7 +24,8 @@ cdef Size packed_from_capacity
 
 
 cdef void pack_settings(Launch *launch) noexcept nogil:
-    """Into a buffer of this process's, without the launcher's name; as at the last launch, where nothing has changed."""
+    """Into a buffer of this process's, without the launcher's name. Where nothing has changed since the last launch,
+    all is as it was then."""
     global packed_from_size
     cdef Size size = serialize_settings()
     cdef char *to
@@ -32,7 +33,8 @@ cdef void pack_settings(Launch *launch) noexcept nogil:
     cdef char *end = settings_buffer + size
     cdef Setting setting
     launch.temp_buffers = num_temp_buffers
-    if size == packed_from_size and GetCurrentRoleId() == packed_role and memcmp(settings_buffer, packed_from, size) == 0:
+    if (size == packed_from_size and GetCurrentRoleId() == packed_role
+            and memcmp(settings_buffer, packed_from, size) == 0):
         launch.settings = packed_settings
         launch.settings_size = packed_size
         launch.settings_hash = packed_hash
@@ -54,7 +56,7 @@ cdef void pack_settings(Launch *launch) noexcept nogil:
 
 
 cdef void note_packed(Launch *launch, Size size) noexcept nogil:
-    """Not for placeholders: a library that is loaded meanwhile makes settings of them, with the same names and values."""
+    """Not for placeholders: a library that is loaded later makes settings of them, with the same names and values."""
     global packed_from_size, packed_size, packed_hash, packed_role
     ensure_capacity(&packed_from, &packed_from_capacity, size)
     memcpy(packed_from, settings_buffer, size)
