@@ -25,7 +25,6 @@ include "pg_background/shared/entries.pyx"                  # the life of an ent
 include "pg_background/shared/checks.pyx"                   # whether the registry is as it must be
 include "pg_background/shared/spill.pyx"                    # the temporary file behind a queue
 include "pg_background/shared/holds.pyx"                    # what a call gives back however it ends
-include "pg_background/shared/short_wait.pyx"               # a sleep that may be short
 include "pg_background/shared/claim.pyx"                    # being the one reader or mover of a job's output
 include "pg_background/shared/memory.pyx"                   # a job's memory in the shared area
 include "pg_background/shared/session.pyx"                  # this backend's place among the sessions
@@ -68,6 +67,7 @@ include "pg_background/views/usage.pyx"                     # what roles and dat
 # waiting: until a job has ended
 include "pg_background/waiting/deadlock_queue.pyx"          # what a queued job waits for
 include "pg_background/waiting/deadlock.pyx"                # waits that can never end
+include "pg_background/waiting/short_wait.pyx"              # a sleep that may be short
 include "pg_background/waiting/wait.pyx"                    # wait
 include "pg_background/waiting/wait_many.pyx"               # waiting for several jobs together
 include "pg_background/waiting/wait_any.pyx"                # wait_any
