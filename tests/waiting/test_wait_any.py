@@ -18,21 +18,10 @@ from ..support.calls import (
 )
 from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.fix_server import FreshServer, fills_job_memory
-from ..support.jobs import (
-    FOREVER,
-    Handle,
-    cancel,
-    closed_gate,
-    detach,
-    launch,
-    result,
-    start,
-    submit,
-    wait,
-    wait_for_state,
-)
+from ..support.jobs import FOREVER, Handle, cancel, closed_gate, detach, launch, result, start, submit, wait
 from ..support.outcomes import HANDLES, handles, outcome, wait_any
 from ..support.registry import registry, wait_until_quiet
+from ..support.waiting import wait_until
 
 CALL = f"SELECT pg_background_wait_any({HANDLES}, %s)"
 
@@ -94,7 +83,7 @@ def test_any_end_counts(conn: Connection, connect: Connect, end: str) -> None:
                 cancel(conn, job)
             if end == "death":
                 # A job that has not begun would go to another process.
-                wait_for_state(conn, job, "running")
+                wait_until(lambda: outcome(conn, job).state == "running", what="a running job")
                 conn.execute("SELECT pg_terminate_backend(%s)", [job.pid])
             assert waiting.result() == job
 
