@@ -271,8 +271,7 @@ cdef Job *take_job(bint *leave) noexcept nogil:
     cdef Job *job = NULL
     cdef Turn turn = NO_TURN
     lock_registry()
-    if (my_worker.state == WORKER_RESETTING
-            or (my_worker.state == WORKER_STARTING and my_worker.reserved_for < 0)):
+    if my_worker.state == WORKER_RESETTING or is_started_for_any(my_worker):
         turn = take_turn(my_worker)
         my_worker.since = GetCurrentTimestamp()
         if turn == NO_TURN:

@@ -56,8 +56,7 @@ cdef bint ask_idle_to_leave(Oid database) noexcept nogil:
         if worker.state == WORKER_IDLE:
             worker.state = WORKER_LEAVING
             SetLatch(proc_latch(worker.proc))
-        if (worker.state == WORKER_LEAVING or worker.state == WORKER_RESETTING
-                or (worker.state == WORKER_STARTING and worker.reserved_for < 0)):
+        if worker.state == WORKER_LEAVING or worker.state == WORKER_RESETTING or is_started_for_any(worker):
             any_there = True
     unlock_registry()
     return any_there

@@ -164,7 +164,7 @@ cdef bint is_one_starting(Job *job) noexcept nogil:
     share_registry()
     for i in range(registry.workers_size):
         worker = &registry.workers[i]
-        if worker.state == WORKER_STARTING and worker.reserved_for < 0 and fits(worker, job):
+        if is_started_for_any(worker) and fits(worker, job):
             starting = True
     unlock_registry()
     return starting

@@ -63,6 +63,11 @@ cdef int stuck_workers(Oid login) noexcept nogil:
     return count
 
 
+cdef inline bint is_started_for_any(Worker *worker) noexcept nogil:
+    """Whether it is still to come, for whichever job needs it then."""
+    return worker.state == WORKER_STARTING and worker.reserved_for < 0
+
+
 cdef int readiness(Worker *worker) noexcept nogil:
     """0: may not be given a job; 3: idle; 2: resets and will soon be idle; 1: started ahead, and has come up: where
     jobs are queued it may be meant for those."""
@@ -72,7 +77,7 @@ cdef int readiness(Worker *worker) noexcept nogil:
         return 3
     if worker.state == WORKER_RESETTING and is_recent(worker):
         return 2
-    if worker.state == WORKER_STARTING and worker.reserved_for < 0 and worker.pid != 0 and registry.first_in_need < 0:
+    if is_started_for_any(worker) and worker.pid != 0 and registry.first_in_need < 0:
         return 1
     return 0
 

@@ -19,8 +19,7 @@ cdef enum Turn:
 
 cdef inline bint is_coming(Worker *worker) noexcept nogil:
     """Whether it will take a queued job without being asked."""
-    return worker.job < 0 and (worker.state == WORKER_RESETTING
-                               or (worker.state == WORKER_STARTING and worker.reserved_for < 0))
+    return worker.job < 0 and (worker.state == WORKER_RESETTING or is_started_for_any(worker))
 
 
 cdef int coming_workers(Job *job) noexcept nogil:
