@@ -25,6 +25,8 @@ SETTINGS = {
     # One worker has all jobs, and none waits so long that it looks for deadlocks or goes away.
     "pg_background.max_total_workers": "1",
     "pg_background.worker_idle_timeout": "1h",
+    # a yield is counted, and how often one happens is chance
+    "pg_background.yield_time": "0",
     "deadlock_timeout": "1h",
     # Few, and soon all taken: where a job is tells in what a search for it takes, and each stretch has all.
     "pg_background.max_jobs": "16",

@@ -170,7 +170,7 @@ SETTINGS = [
     ("pg_background.result_retention", "3600", "s", "sighup", None, None),
     ("pg_background.worker_idle_timeout", "3000", "ms", "sighup", "0", None),
     ("pg_background.worker_timeout", "0", "ms", "user", "0", None),
-    ("pg_background.yield_time", "0", None, "sighup", "0", "1000"),
+    ("pg_background.yield_time", "100", None, "sighup", "0", "1000"),
 ]
 
 MEMBERS = """

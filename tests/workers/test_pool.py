@@ -127,9 +127,10 @@ def test_idle_workers_are_counted(fresh_server: FreshServer) -> None:
         wait_until(lambda: len(pids(conn, only_idle=True)) == 4, what="four that show as idle")
 
 
-def test_with_a_yield_time(server: Server, connect: Connect) -> None:
+@pytest.mark.parametrize("yield_time", [0, 1000])
+def test_with_a_yield_time(server: Server, connect: Connect, yield_time: int) -> None:
     """A worker that yields is idle all the same, takes jobs, heeds signals and leaves in time."""
-    settings = {"pg_background.yield_time": 1000, "pg_background.worker_idle_timeout": "200ms"}
+    settings = {"pg_background.yield_time": yield_time, "pg_background.worker_idle_timeout": "200ms"}
     with server.alter_system(settings):
         conn = connect()
         for _ in range(200):

@@ -60,8 +60,8 @@ cdef void define_settings() noexcept nogil:
                    &setting_worker_idle_timeout, 3000, 0, 2147483647, PGC_SIGHUP, GUC_UNIT_MS)
     define_setting("pg_background.yield_time",
                    "Microseconds that a process yields its core before it sleeps, if its last wait was as short.",
-                   "For servers with idle cores: short jobs begin and end sooner.",
-                   &setting_yield_time, 0, 0, 1000, PGC_SIGHUP, 0)
+                   "Short jobs begin and end sooner. Where other processes want the core it is left out for a while.",
+                   &setting_yield_time, 100, 0, 1000, PGC_SIGHUP, 0)
     define_setting("pg_background.max_jobs",
                    "Jobs that the whole server can track.", NULL,
                    &setting_max_jobs, 1024, 16, 1000000, PGC_POSTMASTER, 0)
