@@ -106,16 +106,17 @@ def test_code_of_the_tables_owner_runs_as_that(hostile: Connection, conn: Connec
     conn.execute(f"GRANT CREATE ON SCHEMA public TO {role}".encode())
     conn.execute(f"ALTER TABLE pg_background_history_rows OWNER TO {role}".encode())
     hostile.execute(
-        "CREATE FUNCTION evil.as_trigger() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS"
-        " $$ BEGIN PERFORM evil.spring(); RETURN NEW; END $$"
+        "CREATE FUNCTION evil.as_trigger() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM set_config('search_path', 'evil, pg_catalog', false), evil.spring(); RETURN NEW; END $$"
     )
     hostile.execute(
         "CREATE TRIGGER t BEFORE INSERT ON pg_background_history_rows"
         " FOR EACH ROW EXECUTE FUNCTION evil.as_trigger()"
     )
-    assert wait(hostile, launch(hostile, "SELECT 1", label="trapped"))
-    row(conn, "trapped")
-    assert query(conn, "SELECT * FROM evil.sprung") == [(role,)]
+    for label in ("trapped", "trapped again"):
+        assert wait(hostile, launch(hostile, "SELECT 1", label=label))
+        row(conn, label)
+    assert query(conn, "SELECT * FROM evil.sprung") == [(role,), (role,)]
 
 
 def test_each_role_sees_its_own(conn: Connection, connect: Connect, make_role: MakeRole, db: str) -> None:
