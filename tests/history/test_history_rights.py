@@ -107,7 +107,8 @@ def test_code_of_the_tables_owner_runs_as_that(hostile: Connection, conn: Connec
     conn.execute(f"ALTER TABLE pg_background_history_rows OWNER TO {role}".encode())
     hostile.execute(
         "CREATE FUNCTION evil.as_trigger() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN PERFORM set_config('search_path', 'evil, pg_catalog', false), evil.spring(); RETURN NEW; END $$"
+        " $$ BEGIN PERFORM evil.spring(), set_config('search_path', 'evil, pg_catalog', false);"
+        " RETURN NEW; END $$"
     )
     hostile.execute(
         "CREATE TRIGGER t BEFORE INSERT ON pg_background_history_rows"

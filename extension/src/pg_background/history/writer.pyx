@@ -79,15 +79,24 @@ cdef int give_up_taken(bint are_written, bint have_failed) noexcept nogil:
 
 
 cdef bint is_any_due() noexcept nogil:
-    """In this database; where there is none, the next job's end wakes this process."""
+    """In this database."""
     cdef Usage *database
     cdef bint any
-    lock_registry()
+    share_registry()
     database = find_usage(written_database, True)
     any = database != NULL and database.first_due >= 0
-    registry.writer_sleeps = not any
     unlock_registry()
     return any
+
+
+cdef bint may_sleep() noexcept nogil:
+    """Where none is due in any database: the next job's end wakes this process, be it to make room."""
+    cdef bint may
+    lock_registry()
+    may = registry.due_count == 0
+    registry.writer_sleeps = may
+    unlock_registry()
+    return may
 
 
 cdef bint are_others_due() noexcept nogil:
@@ -307,5 +316,5 @@ cdef public void pgbg_history_main(Datum main_arg) noexcept nogil:
             continue
         if is_time_to_leave(last_written):
             proc_exit(0)
-        if not is_any_due():
+        if may_sleep():
             rest(WL_LATCH_SET, setting_worker_idle_timeout)

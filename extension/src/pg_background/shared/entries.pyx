@@ -239,12 +239,11 @@ cdef void remove_due(Job *job) noexcept nogil:
 
 
 cdef void wake_writer(Oid database) noexcept nogil:
-    """After the end of a job that is to be written; never under the lock."""
+    """After the end of a job that is to be written; never under the lock. The process of another database leaves."""
     cdef PGPROC *writer = registry.writer
-    if writer != NULL and registry.writer_database == database:
-        if registry.writer_sleeps:
-            registry.writer_sleeps = False
-            SetLatch(proc_latch(writer))
-    elif not registry.is_writer_wanted:
+    if writer != NULL and registry.writer_sleeps:
+        registry.writer_sleeps = False
+        SetLatch(proc_latch(writer))
+    if (writer == NULL or registry.writer_database != database) and not registry.is_writer_wanted:
         registry.is_writer_wanted = True
         wake_keeper()

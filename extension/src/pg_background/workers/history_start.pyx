@@ -117,8 +117,8 @@ cdef long serve_history() noexcept nogil:
     registry.is_writer_wanted = False
     pg_memory_barrier()
     if is_writer_there():
-        # the postmaster tells this process when that one is gone
-        return -1 if history_handle != NULL else HISTORY_PAUSE_MS
+        # the postmaster tells this process when that one is gone, unless it was this one's predecessor that has asked for it
+        return HISTORY_PAUSE_MS if registry.due_count > 0 or history_handle == NULL else -1
     now = GetCurrentTimestamp()
     if history_pause > now:
         return <long>((history_pause - now) // 1000) + 1
