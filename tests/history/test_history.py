@@ -10,6 +10,7 @@ import pytest
 
 from ..support.calls import query, sqlstate, value
 from ..support.fix_db import Connect, Connection
+from ..support.fix_server import FreshServer
 from ..support.histories import labels, row, writers
 from ..support.jobs import (
     FOREVER,
@@ -149,6 +150,19 @@ def test_several_databases(make_db: Callable[[str], str], connect: Connect) -> N
             assert wait(session, launch(session, "SELECT 1", label="here"))
     for session in sessions:
         wait_until_equal(partial(labels, session), ["here"] * 3)
+
+
+def test_another_database_need_not_wait(fresh_server: FreshServer) -> None:
+    """The process that has nothing more to do in one leaves for another."""
+    server = fresh_server({"pg_background.worker_idle_timeout": "1h", "pg_background.history": "on"})
+    server.execute("CREATE EXTENSION IF NOT EXISTS pg_background")
+    server.execute("CREATE DATABASE other")
+    server.execute("CREATE EXTENSION pg_background", "other")
+    with server.connect() as session, server.connect("other") as other:
+        for conn in (session, other, session):
+            assert wait(conn, launch(conn, "SELECT 1", label="one of them"))
+            wait_until(partial(labels, conn))
+        wait_until_equal(partial(labels, session), ["one of them"] * 2)
 
 
 def test_old_rows_go(keeper: Connection, connect: Connect, db: str) -> None:

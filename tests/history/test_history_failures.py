@@ -42,6 +42,21 @@ def test_the_table_is_gone(keeper: Connection, server: Server) -> None:
     assert run(keeper, "SELECT 1", "n int") == [(1,)]
 
 
+def test_a_table_that_depends_on_it(keeper: Connection) -> None:
+    """Is none of its members: the name alone does not make it the history."""
+    keeper.execute("ALTER EXTENSION pg_background DROP VIEW pg_background_history")
+    keeper.execute("ALTER EXTENSION pg_background DROP TABLE pg_background_history_rows")
+    # As an index or a function may, a superuser makes it go with the extension.
+    keeper.execute(
+        "INSERT INTO pg_depend SELECT 'pg_class'::regclass, 'pg_background_history_rows'::regclass, 0,"
+        " 'pg_extension'::regclass, oid, 0, 'n' FROM pg_extension WHERE extname = 'pg_background'"
+    )
+    assert run(keeper, "SELECT 1", "n int") == [(1,)]
+    wait_until(lambda: writers(keeper))
+    wait_until(lambda: not writers(keeper))
+    assert value(keeper, "SELECT count(*) FROM pg_background_history_rows") == 0
+
+
 def test_the_extension_is_gone_and_comes_again(keeper: Connection) -> None:
     assert wait(keeper, launch(keeper, "SELECT 1", label="first"))
     row(keeper, "first")

@@ -17,6 +17,7 @@ from ..support.jobs import (
     detach,
     launch,
     start,
+    submit,
     wait,
     wait_until_asleep,
 )
@@ -61,6 +62,24 @@ def test_they_end_with_the_job(conn: Connection) -> None:
     cancel(conn, first)
     assert wait(conn, first)
     assert samples(conn, launch(conn, "SELECT 1")) == {}
+
+
+def test_more_jobs_than_entries(fresh_server: FreshServer) -> None:
+    """The next job of an entry has none of the samples of the one before it."""
+    server = fresh_server({"pg_background.max_jobs": 16, "pg_background.wait_sampling": "10ms"})
+    with server.connect() as session:
+        session.execute("CREATE EXTENSION IF NOT EXISTS pg_background")
+        handles = [launch(session, FOREVER) for _ in range(3)]
+        for handle in handles:
+            wait_until(partial(samples, session, handle))
+            cancel(session, handle)
+            assert wait(session, handle)
+            detach(session, handle)
+        for _ in range(16):
+            submitted = submit(session, "SELECT 1")
+            assert wait(session, submitted)
+        slept = query(session, "SELECT count(*) FROM pg_background_waits WHERE wait_event = 'PgSleep'")
+        assert slept == [(0,)]
 
 
 def test_an_idle_server_is_not_looked_at(fresh_server: FreshServer) -> None:

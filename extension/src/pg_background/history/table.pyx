@@ -1,6 +1,6 @@
-# The table of a database's history. The process that writes it is a session of its own, of the server's first superuser:
-# no job has had a say in its settings. It acts as the table's owner, who alone can have given the table a trigger or an
-# index with code of his own.
+# The table of a database's history. The process that writes it is a session of its own, of the server's first
+# superuser: no job has had a say in its settings. It acts as the table's owner, who alone can have given the table a
+# trigger or an index with code of his own.
 
 cdef enum:
     PRUNED_AT_ONCE = 1000

@@ -1,5 +1,5 @@
-# What the running job takes of the server: CPU, buffers, time of reads and writes, WAL. Of parallel workers the server adds
-# all to the counts of the process that leads them, except for their CPU.
+# What the running job takes of the server: CPU, buffers, time of reads and writes, WAL. Of parallel workers the server
+# adds all to the counts of the process that leads them, except for their CPU.
 
 cdef int64_t taken_before[RESOURCES]    # by this process, before its job
 

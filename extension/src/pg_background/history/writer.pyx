@@ -1,5 +1,5 @@
-# The process that writes the history of one database, and prunes it. The keeper starts it when jobs have ended there, and
-# it stays until none has for a while, or another database needs it.
+# The process that writes the history of one database, and prunes it. The keeper starts it when jobs have ended there,
+# and it stays until none has for a while, or another database needs it.
 #
 # Workers do not write: theirs is the next job, and nothing of the last one's settings, of its temporary tables or of
 # what it has left in the process may have a say in what a superuser does. And for a job whose process has died, or that
@@ -258,7 +258,7 @@ cdef bint check_in_writer() noexcept nogil:
     return mine
 
 
-cdef void rest(int events, long timeout) noexcept nogil:
+cdef void rest_a_while(int events, long timeout) noexcept nogil:
     """And see to what came meanwhile."""
     global ConfigReloadPending
     WaitLatch(MyLatch, events | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION)
@@ -303,7 +303,7 @@ cdef public void pgbg_history_main(Datum main_arg) noexcept nogil:
         tell_missed()
         if is_any_due():
             last_written = GetCurrentTimestamp()
-            rest(0, NAP_MS if write_due() else FAILED_NAP_MS)
+            rest_a_while(0, NAP_MS if write_due() else FAILED_NAP_MS)
             if ShutdownRequestPending or registry.writer_leaves:
                 # once more, but not for ever
                 write_due()
@@ -317,4 +317,4 @@ cdef public void pgbg_history_main(Datum main_arg) noexcept nogil:
         if is_time_to_leave(last_written):
             proc_exit(0)
         if may_sleep():
-            rest(WL_LATCH_SET, setting_worker_idle_timeout)
+            rest_a_while(WL_LATCH_SET, setting_worker_idle_timeout)

@@ -310,11 +310,11 @@ cdef Job *take_job(bint *leave) noexcept nogil:
     elif my_worker.state == WORKER_LEAVING:
         leave[0] = True
     unlock_registry()
+    if wake_sampler:
+        wake_keeper()
     if job != NULL and job.pid < 0:
         # its launch may wait for that
         ConditionVariableBroadcast(&job.changed)
-    if wake_sampler:
-        wake_keeper()
     return job
 
 

@@ -10,7 +10,7 @@ cdef inline bint is_hex_digit(char c) noexcept nogil:
 
 
 cdef cbool is_traceparent(char **value, void **extra, int source) noexcept nogil:
-    """Check hook: as W3C's Trace Context has it in its version 00, where no trace and no span is all zeros; or empty."""
+    """Check hook: as W3C's Trace Context has it in version 00, where no trace and no span is all zeros; or empty."""
     cdef const char *form = b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-ff"
     cdef const char *text = value[0]
     cdef int32_t trace = 0

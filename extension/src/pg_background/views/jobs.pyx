@@ -61,8 +61,8 @@ cdef void set_size(Datum *values, cbool *nulls, int i, uint64_t size) noexcept n
 cdef bint copy_entry(int32_t i, Job *copy, int32_t *worker_pid) noexcept nogil:
     """Of this number; False where it is free.
 
-    Those who go through all entries lock one at a time: ten thousand would keep launches waiting. So what each shows is of
-    one moment, and not all are of the same: a job that is launched meanwhile is there or not, and never twice, as no
+    Those who go through all entries lock one at a time: ten thousand would keep launches waiting. So what each shows is
+    of one moment, and not all are of the same: a job that is launched meanwhile is there or not, and never twice, as no
     entry is looked at again.
     """
     if registry.cookies[i] == 0:
@@ -98,7 +98,7 @@ cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:
 
 
 cdef Datum rows_of_jobs(FunctionCallInfo fcinfo,
-                        void (*store_rows)(Job *, Tuplestorestate *, TupleDesc) noexcept nogil) noexcept nogil:
+                        void (*store_view)(Job *, Tuplestorestate *, TupleDesc) noexcept nogil) noexcept nogil:
     """What a view shows beside that of all jobs, of those whose state the current user may see."""
     cdef TupleDesc desc = NULL
     cdef Tuplestorestate *store = materialized(fcinfo, &desc)
@@ -112,7 +112,7 @@ cdef Datum rows_of_jobs(FunctionCallInfo fcinfo,
         if not copy_entry(i, &copy, &worker_pid) or visibility_of(&copy) == SEES_PLACE:
             continue
         old = MemoryContextSwitchTo(row_context)
-        store_rows(&copy, store, desc)
+        store_view(&copy, store, desc)
         MemoryContextSwitchTo(old)
         MemoryContextReset(row_context)
         CHECK_FOR_INTERRUPTS()

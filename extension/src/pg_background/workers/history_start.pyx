@@ -1,5 +1,5 @@
-# The keeper's part in the history: it starts the process that writes, for one database at a time, in which jobs have ended
-# or old rows may have to go.
+# The keeper's part in the history: it starts the process that writes, for one database at a time, in which jobs have
+# ended or old rows may have to go.
 
 cdef enum:
     HISTORY_PAUSE_MS = 1000     # after a process that could not be started, or could not connect
@@ -117,7 +117,7 @@ cdef long serve_history() noexcept nogil:
     registry.is_writer_wanted = False
     pg_memory_barrier()
     if is_writer_there():
-        # the postmaster tells this process when that one is gone, unless it was this one's predecessor that has asked for it
+        # the postmaster tells this process when that one is gone, unless a keeper before it has asked for that
         return HISTORY_PAUSE_MS if registry.due_count > 0 or history_handle == NULL else -1
     now = GetCurrentTimestamp()
     if history_pause > now:

@@ -1,5 +1,5 @@
-# What running jobs wait for, counted by the keeper: it looks at each from time to time. A look costs it a microsecond or
-# so, and the jobs nothing.
+# What running jobs wait for, counted by the keeper: it looks at each from time to time. A look costs it a microsecond
+# or so, and the jobs nothing.
 
 cdef enum:
     QUIET_MS = 1000             # without a job, until the keeper sleeps on and the next job wakes it
