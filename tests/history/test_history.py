@@ -23,6 +23,7 @@ from ..support.jobs import (
     wait,
     wait_until_asleep,
 )
+from ..support.processes import does_not_wake
 from ..support.server import Server
 from ..support.waiting import wait_until, wait_until_equal
 
@@ -162,6 +163,8 @@ def test_another_database_need_not_wait(fresh_server: FreshServer) -> None:
         for conn in (session, other, session):
             assert wait(conn, launch(conn, "SELECT 1", label="one of them"))
             wait_until(partial(labels, conn))
+            ((writer,),) = wait_until(partial(writers, conn))
+            wait_until(partial(does_not_wake, writer))
         wait_until_equal(partial(labels, session), ["one of them"] * 2)
 
 

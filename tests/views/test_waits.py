@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
-from pathlib import Path
 
 from ..support.calls import query
 from ..support.fix_db import Connect, Connection, MakeRole
@@ -21,7 +19,7 @@ from ..support.jobs import (
     wait,
     wait_until_asleep,
 )
-from ..support.processes import keeper_pid
+from ..support.processes import does_not_wake, keeper_pid
 from ..support.waiting import wait_until
 
 BUSY = "DO 'BEGIN LOOP PERFORM sqrt(2); END LOOP; END'"
@@ -93,19 +91,6 @@ def test_an_idle_server_is_not_looked_at(fresh_server: FreshServer) -> None:
             cancel(session, handle)
             assert wait(session, handle)
             wait_until(partial(does_not_wake, keeper_pid(server)))
-
-
-def does_not_wake(pid: int) -> bool:
-    """Tell whether a process slept for the time of several samples."""
-    first = times_slept(pid)
-    time.sleep(0.5)
-    return times_slept(pid) == first
-
-
-def times_slept(pid: int) -> int:
-    """Return how often a process has gone to sleep."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
 
 
 def test_none_where_it_is_off(fresh_server: FreshServer) -> None:
