@@ -96,7 +96,7 @@ def test_ranges_of_settings(conn: Connection) -> None:
     said = {
         f"pg_background.{name}": (amount(least), amount(most))
         for name, least, most in re.findall(
-            r"^## pg_background\.(\w+)\n+Range: (\w+) to (\w+)\.", SETTINGS, re.MULTILINE
+            r"^## pg_background\.(\w+)\n+Range: (-?\w+) to (\w+)\.", SETTINGS, re.MULTILINE
         )
     }
     are = {

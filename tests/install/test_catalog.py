@@ -152,6 +152,8 @@ TYPES = {
 SETTINGS = [
     ("pg_background.default_queue_size", "65536", "B", "user", "64", "268435456"),
     ("pg_background.jobs_from_other_databases", "off", None, "superuser", None, None),
+    ("pg_background.history", "off", None, "superuser", None, None),
+    ("pg_background.history_retention", "604800", "s", "superuser", "-1", None),
     ("pg_background.job_memory", "32768", "kB", "postmaster", None, None),
     ("pg_background.max_database_jobs", "0", None, "superuser", "0", None),
     ("pg_background.max_database_workers", "0", None, "superuser", "0", None),
@@ -168,6 +170,8 @@ SETTINGS = [
     ("pg_background.reserved_jobs", "16", None, "sighup", "0", None),
     ("pg_background.reserved_workers", "1", None, "sighup", "0", None),
     ("pg_background.result_retention", "3600", "s", "sighup", None, None),
+    ("pg_background.traceparent", "", None, "user", None, None),
+    ("pg_background.wait_sampling", "100", "ms", "sighup", "0", "3600000"),
     ("pg_background.worker_idle_timeout", "3000", "ms", "sighup", "0", None),
     ("pg_background.worker_timeout", "0", "ms", "user", "0", None),
     ("pg_background.yield_time", "100", None, "sighup", "0", "1000"),

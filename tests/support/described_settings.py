@@ -18,6 +18,7 @@ _UNITS = {
     "s": 1000,
     "min": 60_000,
     "h": 3_600_000,
+    "d": 86_400_000,
 }
 
 
@@ -25,7 +26,7 @@ def amount(value: str, unit: str = "") -> int:
     """Return a setting's value in bytes or milliseconds: `32MB`, or `32768` of `kB`; an empty text is 0."""
     if value in ("", "none", "off"):
         return 0
-    match = re.fullmatch(r"(\d+)(\w*)", value)
+    match = re.fullmatch(r"(-?\d+)(\w*)", value)
     assert match is not None
     return int(match[1]) * _UNITS[match[2]] * _UNITS[unit]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -66,3 +67,16 @@ def keeper_pid(server: Server, *, other_than: int = 0) -> int:
         lambda: next((pid for pid in pids_titled(server, "pg_background keeper") if pid != other_than), 0),
         what="a keeper",
     )
+
+
+def does_not_wake(pid: int) -> bool:
+    """Tell whether a process slept for the time of several samples."""
+    first = times_slept(pid)
+    time.sleep(0.5)
+    return times_slept(pid) == first
+
+
+def times_slept(pid: int) -> int:
+    """Return how often a process has gone to sleep."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
