@@ -11,7 +11,7 @@ from ..errors import UserError
 
 
 class Certificate:
-    """A certificate and its key; both are read again when they have changed, as they are renewed every few weeks."""
+    """A certificate and its key, read again when they have changed: they are renewed every few weeks."""
 
     def __init__(
         self, certificate: Path, key: Path | None = None, *, tell: Callable[[str], None] = lambda _: None
@@ -54,7 +54,7 @@ class Certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
             # Without a password an encrypted key would be asked for on the terminal.
-            context.load_cert_chain(*self._paths, password="")
+            context.load_cert_chain(self._paths[0], self._paths[-1], password="")
         except OSError as error:
             names = " and ".join(map(str, self._paths))
             raise UserError(f"can't use {names} for TLS: {error.strerror or error}") from None

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import inf
 from typing import Any
 
 from prometheus_client.core import Metric
@@ -164,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             seconds = float(self.headers[_WAITS] or "")
         except ValueError:
             return None
-        return max(seconds - _MARGIN, 0) if seconds > 0 else None
+        return seconds - min(_MARGIN, seconds / 2) if 0 < seconds < inf else None
 
     def _send(self, status: HTTPStatus, body: bytes, **headers: str) -> None:
         self.send_response(status)

@@ -44,7 +44,8 @@ def _gauge(name: str, text: str, values: dict[str, float]) -> Family:
 
 def _family(metric: Metric, labels: Sequence[str]) -> Family:
     kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
-    return kinds[metric.type](metric.name, metric.help, labels=labels, unit=metric.unit)
+    made: Family = kinds[metric.type](metric.name, metric.help, labels=labels, unit=metric.unit)
+    return made
 
 
 def _rows(metric: Metric, answer: Answer) -> Iterator[Row]:

@@ -56,6 +56,11 @@ class Gathering:
         """Likewise, as metrics."""
         return families(self.answers(seconds), by_label=self._by_label)
 
+    def close(self) -> None:
+        """End all sessions."""
+        for server in self._servers:
+            server.close()
+
     def _note(self, answers: Sequence[Answer]) -> None:
         """Tell changes only: scrapes come for ever."""
         for answer in answers:

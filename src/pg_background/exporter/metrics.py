@@ -132,7 +132,7 @@ METRICS: Sequence[Metric] = (
     Metric(
         f"{PREFIX}entries",
         "gauge",
-        "Entries that a launch can't take: of jobs that have not ended, and of results that nobody has read.",
+        "Entries that no launch can take: jobs that have not ended, and results that nobody has read.",
         LIMITS,
         ["entries"],
     ),

@@ -13,7 +13,7 @@ _SCHEME = "basic "
 
 
 class Passwords:
-    """A file with a line `name:password` for each who may; it is read at each request, so that it can be changed."""
+    """A file with a line `name:password` for each who may, read at each request: it may change."""
 
     def __init__(self, path: Path) -> None:
         """

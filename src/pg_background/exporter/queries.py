@@ -1,7 +1,8 @@
 """What a server is asked: the exporter, sql_exporter and CloudNativePG ask the same.
 
-The text stands under a search_path that finds `pg_catalog` first; `{schema}` is the extension's. Names are texts,
-empty where the server has none any more, and sums are made over what is dropped: two series can't have the same labels.
+The text stands under a search_path that finds `pg_catalog` first; `{schema}` is the extension's. Names are
+texts, empty where the server has none any more. What has the same names is summed, as all that was dropped:
+two series can't have the same labels.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ TOTALS = Query(
     "totals",
     f"""
 SELECT {_NAMES.replace("{0}", "t")},
-       sum(t.launched)::float8 AS launched, sum(t.completed)::float8 AS completed, sum(t.failed)::float8 AS failed,
-       sum(t.canceled)::float8 AS canceled, sum(t.timed_out)::float8 AS timed_out, sum(t.lost)::float8 AS lost,
+       sum(t.launched)::float8 AS launched, sum(t.completed)::float8 AS completed,
+       sum(t.failed)::float8 AS failed, sum(t.canceled)::float8 AS canceled,
+       sum(t.timed_out)::float8 AS timed_out, sum(t.lost)::float8 AS lost,
        {_SINCE}
 FROM {{schema}}.pg_background_totals AS t
 GROUP BY 1, 2
@@ -60,15 +62,18 @@ GROUP BY 1, 2
 HISTOGRAMS = Query(
     "histograms",
     f"""
-SELECT b.database, b.role, b.metric, array_agg(b.le ORDER BY b.le) AS le, array_agg(b.jobs ORDER BY b.le) AS jobs,
+SELECT b.database, b.role, b.metric,
+       array_agg(b.le ORDER BY b.le) AS le, array_agg(b.jobs ORDER BY b.le) AS jobs,
        min(CASE b.metric WHEN 'run' THEN s.run ELSE s.queue_wait END) AS seconds, min(s.since) AS since
 FROM (
-  SELECT {_NAMES.replace("{0}", "h")}, h.metric, h.le, sum(h.jobs)::float8 AS jobs
+  SELECT {_NAMES.replace("{0}", "h")},
+         h.metric, h.le, sum(h.jobs)::float8 AS jobs
   FROM {{schema}}.pg_background_histograms AS h
   GROUP BY 1, 2, 3, 4
 ) AS b
 JOIN (
-  SELECT {_NAMES.replace("{0}", "t")}, sum(t.execution_ms) / 1000 AS run, sum(t.queue_ms) / 1000 AS queue_wait,
+  SELECT {_NAMES.replace("{0}", "t")},
+         sum(t.execution_ms) / 1000 AS run, sum(t.queue_ms) / 1000 AS queue_wait,
          {_SINCE}
   FROM {{schema}}.pg_background_totals AS t
   GROUP BY 1, 2
@@ -80,8 +85,10 @@ GROUP BY 1, 2, 3
 
 #: Of jobs that have not ended; `{label}` is what they have in common beside these.
 _LIVE: LiteralString = f"""
-SELECT {_NAMES.replace("{0}", "j")}, j.state,{{label}} count(*)::float8 AS jobs,
-       GREATEST(max(EXTRACT(EPOCH FROM clock_timestamp() - COALESCE(j.started_at, j.queued_at))), 0)::float8 AS age
+SELECT {_NAMES.replace("{0}", "j")},
+       j.state,{{label}} count(*)::float8 AS jobs,
+       GREATEST(EXTRACT(EPOCH FROM clock_timestamp() - min(COALESCE(j.started_at, j.queued_at))), 0)::float8
+         AS age
 FROM {{schema}}.pg_background_jobs AS j
 WHERE j.state IN ('queued', 'starting', 'running')
 GROUP BY {{groups}}

@@ -40,8 +40,8 @@ class Answer:
 class Watched:
     """A server. Its session is kept between scrapes, and is used by one thread at a time.
 
-    Each time that it is asked, a thread of its own does that: a server that hangs keeps nothing else from going on,
-    and is not asked again as long as that thread is there.
+    Each time that it is asked, a thread of its own does that: a server that hangs holds nothing else up, and
+    is not asked again as long as that thread is there.
     """
 
     def __init__(
@@ -79,6 +79,16 @@ class Watched:
             if taken >= self._limit and session is not None:
                 session.cut()
         return Answer(self.name, taken, failure=f"no answer within {taken:.1f} s")
+
+    def close(self) -> None:
+        """End the session; whoever is asking hears nothing."""
+        with self._lock:
+            session = self._session
+            if self._asked is not None and not self._asked.done():
+                if session is not None:
+                    session.cut()
+                return
+        self._forget()
 
     def _answer(self, asked: Future[Answer]) -> None:
         began = time.monotonic()

@@ -38,7 +38,7 @@ def _servers(
     port: PortOption = None,
     username: UserOption = None,
 ) -> Mapping[str, Database]:
-    """Return them by name, none of which asks for a password: nobody sits there when one is connected to again."""
+    """Return them by name. None asks for a password: nobody sits there when it is connected to again."""
     one = Database(dsn or dbname, host, port, username)
     is_one_typed = bool(dsn) or is_typed(ctx, "dbname")
     if server and is_one_typed:
@@ -69,8 +69,6 @@ def _place_of(database: Database) -> str:
     from psycopg import pq
     from psycopg.conninfo import conninfo_to_dict
 
-    parts = {
-        option.keyword.decode(): (option.val or b"").decode() for option in pq.Conninfo.get_defaults()
-    }
+    parts = {option.keyword.decode(): (option.val or b"").decode() for option in pq.Conninfo.get_defaults()}
     parts |= {name: str(value) for name, value in conninfo_to_dict(database.conninfo).items()}
     return parts["service"] or f"{parts['host'] or parts['hostaddr'] or 'localhost'}:{parts['port'] or 5432}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,7 +41,7 @@ def exporter(
             metavar="ADDRESS:PORT",
             parser=listen_address,
             envvar="PG_BACKGROUND_EXPORTER_LISTEN",
-            help="Where Prometheus asks; without ADDRESS on all addresses of this machine. Port 0 is any that "
+            help="Where to listen; without ADDRESS on all addresses of this machine. Port 0 is any that "
             "is free.",
         ),
     ] = "127.0.0.1:10432",
@@ -92,9 +93,7 @@ def exporter(
             help="Its private key, if that is in another file.",
         ),
     ] = None,
-    once: Annotated[
-        bool, typer.Option("--once", help="Print the metrics once, as text, and end.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the metrics once, as text, and end.")] = False,
     document: Annotated[
         Document | None,
         typer.Option(
@@ -107,21 +106,31 @@ def exporter(
         ),
     ] = None,
 ) -> None:
-    """Serve metrics of the jobs of one or many servers for Prometheus, until it is told to end.
+    """Serve metrics of the jobs of one or many servers, for Prometheus.
 
-    The role needs pg_monitor. Text or OpenMetrics, as the client wants it, at /metrics. A server that does not
-    answer has pg_background_up 0, and costs the others nothing. Needs the extra `metrics`: pip install
-    'pg_background[metrics]'.
+    They are at /metrics, as text or as OpenMetrics. The role needs pg_monitor. A server that does not answer
+    has pg_background_up 0, and costs the others nothing. It goes on until it is told to end. Needs the extra
+    `metrics`: pip install 'pg_background[metrics]'.
     """
     if document is not None:
         typer.echo(document.read(), nl=False)
         return
     if certificate is None and certificate_key is not None:
         raise typer.BadParameter("--certificate-key needs --certificate")
-    gathering = _gathering(servers, timeout, label or [])
-    if once:
-        _print(gathering)
-        return
+    with closing(_gathering(servers, timeout, label or [])) as gathering:
+        if once:
+            _print(gathering)
+        else:
+            _serve(gathering, listen, passwords, certificate, certificate_key)
+
+
+def _serve(
+    gathering: Gathering,
+    listen: tuple[str, int],
+    passwords: Path | None,
+    certificate: Path | None,
+    certificate_key: Path | None,
+) -> None:
     endpoint = _endpoint(listen, gathering, passwords, certificate, certificate_key)
     if passwords is None and not is_loopback(listen[0]):
         note("warning: whoever reaches this address can read the metrics: see --passwords")
