@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from prometheus_client.core import Metric
 
 from pg_background.errors import UserError
 from pg_background.exporter import endpoint as module
@@ -22,11 +23,12 @@ from pg_background.exporter.certificates import Certificate
 from pg_background.exporter.endpoint import Endpoint
 from pg_background.exporter.families import families
 from pg_background.exporter.passwords import Passwords
+from pg_background.exporter.watched import Answer
 
 from ..support.metrics import Samples
 from ..support.programs import program
 from ..support.waiting import DEADLINE, wait_until
-from .test_families import ROWS, Answer
+from .test_families import ROWS
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 
@@ -91,8 +93,7 @@ class Reply:
 
 def get(endpoint: Endpoint, path: str = "/metrics", *, method: str = "GET", **headers: str) -> Reply:
     """Ask for a page."""
-    host, port = endpoint.server_address[:2]
-    connection = http.client.HTTPConnection(str(host), int(port), timeout=DEADLINE)
+    connection = http.client.HTTPConnection(*endpoint.place, timeout=DEADLINE)
     try:
         connection.request(
             method, path, headers={name.replace("_", "-"): text for name, text in headers.items()}
@@ -146,7 +147,7 @@ def test_other_pages(serve: Serve) -> None:
 def test_the_scrapes_own_limit(serve: Serve, header: str, seconds: float | None) -> None:
     asked: list[float | None] = []
 
-    def metrics(limit: float | None) -> Iterator[module.Metric]:
+    def metrics(limit: float | None) -> Iterator[Metric]:
         asked.append(limit)
         return iter(())
 
@@ -236,7 +237,7 @@ def secured(endpoint: Endpoint, name: str, certificate: Path) -> bytes:
     """Ask for the metrics as one who trusts this certificate, and return the reply."""
     context = ssl.create_default_context(cafile=str(certificate))
     with (
-        socket.create_connection(endpoint.server_address[:2], timeout=DEADLINE) as plain,
+        socket.create_connection(endpoint.place, timeout=DEADLINE) as plain,
         context.wrap_socket(plain, server_hostname=name) as line,
     ):
         line.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
@@ -286,7 +287,7 @@ def test_those_who_say_nothing_cost_nothing(
     endpoint = serve(certificate=Certificate(certificate, key))
     with ExitStack() as stack:
         for _ in range(5):
-            stack.enter_context(socket.create_connection(endpoint.server_address[:2]))
+            stack.enter_context(socket.create_connection(endpoint.place))
         assert b"pg_background_up" in secured(endpoint, "first", certificate)
 
 
@@ -295,7 +296,7 @@ def test_as_many_connections_as_there_is_room_for(serve: Serve, monkeypatch: pyt
     endpoint = serve()
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(socket.create_connection(endpoint.server_address[:2]))
+            stack.enter_context(socket.create_connection(endpoint.place))
 
         def is_refused() -> bool:
             try:
@@ -310,13 +311,13 @@ def test_as_many_connections_as_there_is_room_for(serve: Serve, monkeypatch: pyt
 def test_the_slow_are_left(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
     endpoint = serve()
-    with socket.create_connection(endpoint.server_address[:2], timeout=DEADLINE) as slow:
+    with socket.create_connection(endpoint.place, timeout=DEADLINE) as slow:
         slow.sendall(b"GET /metr")
         assert slow.recv(1) == b""
 
 
 def test_an_error_is_told_and_the_next_one_served(serve: Serve, told: list[str]) -> None:
-    def metrics(_: float | None) -> Iterator[module.Metric]:
+    def metrics(_: float | None) -> Iterator[Metric]:
         raise ValueError("wrong")
 
     endpoint = serve(metrics=metrics)
@@ -329,7 +330,7 @@ def test_an_error_is_told_and_the_next_one_served(serve: Serve, told: list[str])
 def test_where_it_can_not_listen(serve: Serve) -> None:
     taken = serve()
     with pytest.raises(UserError, match="can't listen on 127.0.0.1:"):
-        Endpoint(("127.0.0.1", int(taken.server_address[1])), lambda _: iter(()))
+        Endpoint(("127.0.0.1", taken.place[1]), lambda _: iter(()))
     with pytest.raises(UserError, match="can't listen on nowhere.invalid:1: "):
         Endpoint(("nowhere.invalid", 1), lambda _: iter(()))
 
@@ -337,7 +338,7 @@ def test_where_it_can_not_listen(serve: Serve) -> None:
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 def test_all_addresses(serve: Serve) -> None:
     endpoint = serve(host="::")
-    port = endpoint.server_address[1]
+    _, port = endpoint.place
     assert endpoint.url == f"http://[::]:{port}/metrics"
     for address in ("127.0.0.1", "::1"):
         with socket.create_connection((address, port), timeout=DEADLINE) as line:

@@ -69,7 +69,8 @@ def test_each_alert(promtool: str, rules: Path) -> None:
     names = {
         rule["alert"] for group in yaml.safe_load(Document.RULES.read())["groups"] for rule in group["rules"]
     }
-    fired, silent = set(), set()
+    fired: set[str] = set()
+    silent: set[str] = set()
     for test in yaml.safe_load(ALERTS.read_text())["tests"]:
         for each in test["alert_rule_test"]:
             (fired if each.get("exp_alerts") else silent).add(each["alertname"])

@@ -75,10 +75,15 @@ class Endpoint(ThreadingHTTPServer):
         self._room = threading.BoundedSemaphore(_MOST)
 
     @property
+    def place(self) -> tuple[str, int]:
+        """The address and the port."""
+        return str(self.server_address[0]), int(self.server_address[1])
+
+    @property
     def url(self) -> str:
         """Where the metrics are."""
-        host, port = self.server_address[:2]
-        shown = f"[{host!s}]" if self.address_family == socket.AF_INET6 else str(host)
+        host, port = self.place
+        shown = f"[{host}]" if self.address_family == socket.AF_INET6 else host
         return f"http{'s' if self._certificate else ''}://{shown}:{port}/metrics"
 
     def server_bind(self) -> None:
@@ -120,14 +125,13 @@ class Endpoint(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Endpoint
     server_version = "pg-background"
     sys_version = ""
 
     def do_GET(self) -> None:
         """Answer a request."""
         try:
-            if self.server.passwords and not self.server.passwords.admit(self.headers["Authorization"]):
+            if self._endpoint.passwords and not self._endpoint.passwords.admit(self.headers["Authorization"]):
                 self._send(
                     HTTPStatus.UNAUTHORIZED,
                     b"a name and a password are needed\n",
@@ -135,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
                 )
                 return
         except UserError as error:
-            self.server.tell(error.message)
+            self._endpoint.tell(error.message)
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, b"the file of passwords can't be read\n")
             return
         path = self.path.partition("?")[0]
@@ -148,12 +152,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    @property
+    def _endpoint(self) -> Endpoint:
+        assert isinstance(self.server, Endpoint)
+        return self.server
+
     def log_message(self, format: str, *arguments: Any) -> None:
         """Write nothing: a line every few seconds helps nobody."""
 
     def _send_metrics(self) -> None:
         encode, kind = choose_encoder(self.headers["Accept"] or "")
-        body = encode(Collected(self.server.metrics(self._patience())))
+        body = encode(Collected(self._endpoint.metrics(self._patience())))
         headers = {"Content-Type": kind}
         if "gzip" in (self.headers["Accept-Encoding"] or "").lower():
             body = gzip.compress(body, 6)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -29,6 +29,36 @@ ServerOption = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Servers:
+    """What was said of them."""
+
+    one: Database
+    #: each as NAME=DSN, instead of that one
+    several: Sequence[str] = ()
+
+    def by_name(self) -> Mapping[str, Database]:
+        """Return them. None asks for a password: nobody sits there when it is connected to again.
+
+        Raises:
+            typer.BadParameter: a name is none, or two have the same.
+            DsnError: a DSN is none.
+        """
+        if not self.several:
+            return {_place_of(self.one): self.one}
+        found: dict[str, Database] = {}
+        for word in self.several:
+            name, equals, text = word.partition("=")
+            if not equals or not text or not _NAME.fullmatch(name):
+                raise typer.BadParameter(f"--server {word}: write NAME=DSN")
+            if name in found:
+                raise typer.BadParameter(f"--server {word}: there is another {name}")
+            found[name] = replace(self.one, dsn=text)
+            # Now, and not when it is connected to: it can't become right.
+            _ = found[name].conninfo
+        return found
+
+
 def _servers(
     ctx: typer.Context,
     dsn: DsnArgument = "",
@@ -37,31 +67,16 @@ def _servers(
     host: HostOption = None,
     port: PortOption = None,
     username: UserOption = None,
-) -> Mapping[str, Database]:
-    """Return them by name. None asks for a password: nobody sits there when it is connected to again."""
-    one = Database(dsn or dbname, host, port, username)
-    is_one_typed = bool(dsn) or is_typed(ctx, "dbname")
-    if server and is_one_typed:
+) -> Servers:
+    if server and (dsn or is_typed(ctx, "dbname")):
         if is_typed(ctx, "server"):
             raise typer.BadParameter("name servers by --server, or one by DSN")
         # What is typed wins over what the environment says.
         server = None
-    if not server:
-        return {_place_of(one): one}
-    found: dict[str, Database] = {}
-    for word in server:
-        name, equals, text = word.partition("=")
-        if not equals or not text or not _NAME.fullmatch(name):
-            raise typer.BadParameter(f"--server {word}: write NAME=DSN")
-        if name in found:
-            raise typer.BadParameter(f"--server {word}: there is another {name}")
-        found[name] = replace(one, dsn=text)
-        # Now, and not when it is connected to: it can't become right.
-        _ = found[name].conninfo
-    return found
+    return Servers(Database(dsn or dbname, host, port, username), server or ())
 
 
-ServersGiven = Annotated[Mapping[str, Database], Given(_servers)]
+ServersGiven = Annotated[Servers, Given(_servers)]
 
 
 def _place_of(database: Database) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "exporter postgresql://monitor@localhost/postgres",
     "exporter --server shop='host=db1 user=monitor' --server bank=postgresql://monitor@db2/bank",
     "exporter --listen :10432 --passwords users.txt --certificate tls.crt --certificate-key tls.key",
-    "exporter --print rules > pg-background.rules.yml",
+    "exporter --print rules",
 )
 def exporter(
     servers: ServersGiven,
@@ -117,7 +117,7 @@ def exporter(
         return
     if certificate is None and certificate_key is not None:
         raise typer.BadParameter("--certificate-key needs --certificate")
-    with closing(_gathering(servers, timeout, label or [])) as gathering:
+    with closing(_gathering(servers.by_name(), timeout, label or [])) as gathering:
         if once:
             _print(gathering)
         else:
