@@ -188,6 +188,20 @@ def test_answers_are_shared(watch: Callable[..., Watched], monitor: str, conn: C
     assert len(pids(conn, monitor)) == 1
 
 
+def test_asked_again_after_there_was_no_thread(
+    watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    watched = watch()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            watched.ask()
+    assert answer(watched).failure == ""
+
+
 def test_one_that_hangs_is_given_up(watch: Callable[..., Watched], monitor: str, conn: Connection) -> None:
     hanging, well = watch("hanging", user=monitor, limit=SHORT), watch("well")
     told: list[str] = []

@@ -66,9 +66,10 @@ class Watched:
         """Ask it, or join those who are asking."""
         with self._lock:
             if self._asked is None or self._asked.done():
-                self._asked = Future()
-                self._began = time.monotonic()
-                threading.Thread(target=self._answer, args=[self._asked], daemon=True).start()
+                asked: Future[Answer] = Future()
+                # Kept only then: without a thread there would never be an answer.
+                threading.Thread(target=self._answer, args=[asked], daemon=True).start()
+                self._asked, self._began = asked, time.monotonic()
             return self._asked
 
     def give_up(self) -> Answer:
