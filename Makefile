@@ -83,6 +83,7 @@ lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling ch
 	@$(BIN)/python -m tools.async_to_sync --check
 	@$(BIN)/python -m tools.update_scripts --check
 	@$(BIN)/python -m tools.man_page --check
+	@$(BIN)/python -m tools.monitoring --check
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright --level error
 	@# It looks for pycodestyle in PATH.

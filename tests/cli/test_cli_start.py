@@ -21,6 +21,7 @@ HEAVY = (
     "rich",
     "textual",
     "asyncio",
+    "prometheus_client",
     "pg_background.server.cluster",
     "pg_background.client.client",
 )
@@ -42,7 +43,15 @@ def loaded(*words: str, **environment: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("--version",), ("run", "--help"), ("top", "--help"), ("variables",)]
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("top", "--help"),
+        ("variables",),
+        ("exporter", "--print", "rules"),
+    ],
 )
 def test_help_loads_little(words: tuple[str, ...]) -> None:
     assert loaded(*words) == set()

@@ -63,7 +63,7 @@ def test_database_without_the_extension(cli: Cli, server: Server) -> None:
     found = lines(done.stdout)
     assert found["extension"] == (
         'FAIL not in database "template1"; fix: CREATE SCHEMA background; CREATE EXTENSION pg_background '
-        "SCHEMA background; GRANT USAGE ON SCHEMA background TO pgbackground_role"
+        "SCHEMA background; GRANT USAGE ON SCHEMA background TO pgbackground_role, pg_monitor"
     )
     assert "trial job" not in found
 

@@ -14,7 +14,8 @@ from .server_info import USER_ROLE, ServerInfo
 #: A schema that nobody creates in but who made it.
 SCHEMA = "background"
 
-_ADMIT = f"GRANT USAGE ON SCHEMA {SCHEMA} TO {USER_ROLE}"
+#: Those who use it, and those who watch it.
+_ADMIT = f"GRANT USAGE ON SCHEMA {SCHEMA} TO {USER_ROLE}, pg_monitor"
 
 #: To be run by a superuser, who owns what it makes.
 CREATE = f"CREATE SCHEMA {SCHEMA}; CREATE EXTENSION pg_background SCHEMA {SCHEMA}; {_ADMIT}"

@@ -1,0 +1,1 @@
+"""The exporter, and the files for Prometheus, Grafana and others."""
