@@ -25,6 +25,7 @@ cdef int setting_max_role_result_size
 cdef int setting_max_database_jobs
 cdef int setting_max_database_workers
 cdef char *setting_notify_channel
+cdef cbool setting_read_only
 cdef cbool setting_jobs_from_other_databases
 
 # what the server's configuration says, without what a database, role or session has set
@@ -79,6 +80,10 @@ cdef void define_settings() noexcept nogil:
                                "Channel on which the end of each job is notified; empty for none.",
                                "The payload is the pid of the job's handle.",
                                &setting_notify_channel, b"", PGC_USERSET, 0, is_channel, NULL, NULL)
+    DefineCustomBoolVariable("pg_background.read_only",
+                             "Whether jobs can only read.",
+                             "A job that is launched with it can't take it back, nor launch one that writes.",
+                             &setting_read_only, False, PGC_USERSET, 0, NULL, NULL, NULL)
     DefineCustomBoolVariable("pg_background.jobs_from_other_databases",
                              "Whether sessions of other databases may run jobs in this one.",
                              "It is for ALTER DATABASE on the database in which they would run.",
