@@ -133,6 +133,7 @@ cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
     cdef int i
     cdef MemoryContext context
     begin_log(GetCurrentStatementStartTimestamp())
+    prepare_reading()
     StartTransactionCommand()
     begin(job, request)
     keep_security_context(job)

@@ -12,6 +12,12 @@ cdef void note_read_only(JobRequest *request) noexcept nogil:
     job_is_read_only = request.read_only
 
 
+cdef void prepare_reading() noexcept nogil:
+    """Once the launcher's settings are in force, before the first transaction."""
+    if job_is_read_only:
+        reset_to_reading()
+
+
 cdef void begin_reading() noexcept nogil:
     """At the start of a transaction of such a job, before anything of the job's own runs in it."""
     global XactReadOnly
