@@ -15,7 +15,7 @@ from .acompat import Interrupted, let_end, shielded
 from .job import Job
 from .model import Handle, OnFull
 from .options import milliseconds
-from .query import Params, Query, bind
+from .query import BoundQuery, Params, Query, bind
 from .statements import LIMIT, READ_ONLY, TRACEPARENT
 from .variables import Row
 
@@ -37,7 +37,7 @@ _PLAIN = (None, 0, 0, None, False, False)
 
 def start(
     session: Session,
-    query: Query,
+    query: Query | BoundQuery,
     params: Params | None,
     row_factory: RowFactory[Row],
     *,
@@ -70,7 +70,7 @@ def start(
 
 def _start(
     session: Session,
-    query: Query,
+    query: Query | BoundQuery,
     params: Params | None,
     row_factory: RowFactory[Row],
     trace: LaunchTrace | None,

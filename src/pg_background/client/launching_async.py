@@ -14,7 +14,7 @@ from .acompat import AInterrupted, alet_end, ashielded
 from .job_async import AsyncJob
 from .model import Handle, OnFull
 from .options import milliseconds
-from .query import Params, Query, bind
+from .query import BoundQuery, Params, Query, bind
 from .statements import LIMIT, READ_ONLY, TRACEPARENT
 from .variables import Row
 
@@ -36,7 +36,7 @@ _PLAIN = (None, 0, 0, None, False, False)
 
 async def start(
     session: AsyncSession,
-    query: Query,
+    query: Query | BoundQuery,
     params: Params | None,
     row_factory: AsyncRowFactory[Row],
     *,
@@ -69,7 +69,7 @@ async def start(
 
 async def _start(
     session: AsyncSession,
-    query: Query,
+    query: Query | BoundQuery,
     params: Params | None,
     row_factory: AsyncRowFactory[Row],
     trace: LaunchTrace | None,

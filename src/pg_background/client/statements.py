@@ -122,6 +122,7 @@ class Statements:
             " CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS tags FROM "
             f"{call('pg_background_result_json', 'h.pid', _IF_WITHOUT_ROWS)}) AS t"
         )
+        self.label = self._sql(f"SELECT label FROM {call('pg_background_outcome')}")
         #: Of those handles that end within so many milliseconds, with the times of their lives; these are told
         #: until the result is read. It is for jobs that somebody follows.
         self.ended = self._sql(
