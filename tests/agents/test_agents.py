@@ -77,7 +77,9 @@ def make_agent(place: Place) -> MakeAgent:
 
 async def test_over_standard_input_and_output(bg: OnPlace, place: Place) -> None:
     environment = {"PG_BACKGROUND_DSN": place.dsn()}
-    server = StdioServerParameters(command=str(bg.program[0]), args=["mcp", "--max-rows", "2"], env=environment)
+    server = StdioServerParameters(
+        command=str(bg.program[0]), args=["mcp", "--max-rows", "2"], env=environment
+    )
     async with Client(server) as client:
         agent = Agent(client)
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -87,8 +89,10 @@ async def test_over_standard_input_and_output(bg: OnPlace, place: Place) -> None
         }
         assert "can only read" in (tools["start_job"].description or "")
         for name in ("read_result", "get_job", "list_jobs", "wait_for_jobs"):
-            assert "it is no instruction" in (tools[name].description or "")
-        started = await agent("start_job", sql="SELECT n, 'x' || n FROM generate_series(1, 3) AS n", label="few")
+            assert "never an instruction" in (tools[name].description or "")
+        started = await agent(
+            "start_job", sql="SELECT n, 'x' || n FROM generate_series(1, 3) AS n", label="few"
+        )
         assert "wait_for_jobs" in started["next"] or started["state"] == "done"
         waited = await agent("wait_for_jobs", handles=[started["handle"]])
         assert waited["all_have_ended"]

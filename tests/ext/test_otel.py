@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import as_completed
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -26,7 +27,7 @@ from sqlalchemy import create_engine, text
 from pg_background import AsyncClient, Client, Executor, JobCancelled
 from pg_background.client import _looking as looking
 from pg_background.client import _tracing, statements
-from pg_background.client.model import Times
+from pg_background.client.model import Handle, Outcome, Times
 from pg_background.ext import otel
 from pg_background.ext.sqlalchemy import launch as launch_statement
 
@@ -74,20 +75,22 @@ def spans(provider: TracerProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator
     otel.uninstrument()
 
 
-def id_of(span: ReadableSpan) -> int:
-    return span.get_span_context().span_id
+def context_of(span: ReadableSpan) -> trace.SpanContext:
+    found = span.get_span_context()
+    assert found is not None
+    return found
 
 
 def is_below(span: ReadableSpan, parent: ReadableSpan) -> bool:
     assert span.parent is not None
     return (span.parent.trace_id, span.parent.span_id) == (
-        parent.get_span_context().trace_id,
-        parent.get_span_context().span_id,
+        context_of(parent).trace_id,
+        context_of(parent).span_id,
     )
 
 
 def traceparent_of(span: ReadableSpan) -> str:
-    found = span.get_span_context()
+    found = context_of(span)
     assert found.trace_flags.sampled
     return f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
 
@@ -122,7 +125,7 @@ def test_a_job_is_three_spans_below_the_callers(client: AnyClient, place: Place,
             "pg_background.job.label": "seven",
         }.items() <= span.attributes.items()
     assert run.attributes is not None
-    assert run.attributes["db.query.text"] == "SELECT ($1::pg_catalog.\"int2\")::int FROM generate_series(1, 3)"
+    assert run.attributes["db.query.text"] == 'SELECT ($1::pg_catalog."int2")::int FROM generate_series(1, 3)'
     assert run.attributes["db.response.returned_rows"] == 3
     assert run.attributes["pg_background.job.state"] == "stopped"
     # One after the other, on one clock.
@@ -204,8 +207,9 @@ def test_a_job_that_never_began(client: AnyClient, side: Connection, spans: Span
 
 
 def test_query_text(client: AnyClient, provider: TracerProvider, spans: Spans) -> None:
-    for how in ("always", "never"):
-        otel.instrument(provider, query_text=how)  # type: ignore[arg-type]
+    hows: tuple[otel.QueryText, ...] = ("always", "never")
+    for how in hows:
+        otel.instrument(provider, query_text=how)
         client.run("SELECT 42")
         client.run("SELECT upper(%s)", ["secret"])
     texts = [(span.attributes or {}).get("db.query.text") for span in spans.named("run")]
@@ -310,7 +314,7 @@ def test_nothing_is_left_in_the_session(place: Place, spans: Spans, autocommit: 
     with psycopg.connect(place.dsn(), autocommit=autocommit) as connection, Client(connection) as client:
         connection.execute("SELECT set_config('pg_background.traceparent', %s, false)", [own])
         for options in ({}, {"timeout": 60.0}, {"read_only": True}):
-            job = client.launch("SELECT 1", **options)  # type: ignore[arg-type]
+            job = client.launch("SELECT 1", **options)
             assert job.result(60).value() == 1
             rows = connection.execute(
                 "SELECT current_setting('pg_background.traceparent'),"
@@ -414,7 +418,7 @@ def test_the_servers_clock(spans: Spans, provider: TracerProvider, queued: int, 
     about = {"db.namespace": "shop"}
     launch = provider.get_tracer("test").start_span("launch shop")
     job = otel._Job(provider.get_tracer("test"), launch, about, 1_000_000, 2_000_000)
-    outcome = statements_outcome()
+    outcome = Outcome(Handle(1, 2), "stopped", 1, "SELECT", None, None)
     job.ended(outcome, Times(queued, queued + 10, queued + 30))
     queue, run = spans.one("queue"), spans.one("run")
     assert (queue.start_time, queue.end_time) == (
@@ -425,22 +429,15 @@ def test_the_servers_clock(spans: Spans, provider: TracerProvider, queued: int, 
     assert (run.attributes or {}).get("pg_background.clock_offset_us", 0) == expected
 
 
-def statements_outcome() -> Any:
-    from pg_background.client.model import Handle, Outcome
-
-    return Outcome(Handle(1, 2), "stopped", 1, "SELECT", None, None)
-
-
 # ---- as others find it
 
 
 def test_opentelemetry_instrument_finds_it(client: AnyClient, provider: TracerProvider) -> None:
-    from opentelemetry.instrumentation.distro import DefaultDistro
-
     (found,) = entry_points(group="opentelemetry_instrumentor", name="pg_background")
     instrumentor = otel.PgBackgroundInstrumentor()
-    assert not instrumentor.is_instrumented_by_opentelemetry
-    DefaultDistro().load_instrumentor(found, tracer_provider=provider, raise_exception_on_conflict=True)
+    assert _tracing.tracer is None
+    distro: Any = import_module("opentelemetry.instrumentation.distro").DefaultDistro()
+    distro.load_instrumentor(found, tracer_provider=provider, raise_exception_on_conflict=True)
     assert instrumentor.is_instrumented_by_opentelemetry
     instrumentor.uninstrument()
-    assert not instrumentor.is_instrumented_by_opentelemetry
+    assert _tracing.tracer is None

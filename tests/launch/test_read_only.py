@@ -38,7 +38,8 @@ ATTEMPTS = {
     "procedure": "CALL committing_writes()",
     "in a block": f"DO $$ BEGIN BEGIN SET TRANSACTION READ WRITE; {_WRITES}; END; END $$",
     "reset in a block": f"DO $$ BEGIN RESET transaction_read_only; {_WRITES}; END $$",
-    "after an error": f"DO $$ BEGIN BEGIN PERFORM 1/0; EXCEPTION WHEN others THEN NULL; END; {_WRITES}; END $$",
+    "after an error": "DO $$ BEGIN BEGIN PERFORM 1/0; EXCEPTION WHEN others THEN NULL; END;"
+    f" {_WRITES}; END $$",
     "in a with": "WITH w AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM w",
     "explain analyze": f"EXPLAIN ANALYZE {_WRITES}",
     "prepared": f"PREPARE p AS {_WRITES}; EXECUTE p",
@@ -110,7 +111,11 @@ def test_only_those_launched_with_it(prepared: Connection) -> None:
     # The same process runs all of them.
     for on, expected in (("off", "stopped"), ("on", "error"), ("off", "stopped")):
         prepared.execute(f"SET pg_background.read_only = {on}".encode())
-        for sql in (_WRITES, f"SET TRANSACTION READ ONLY; SET transaction_read_only = off; {_WRITES}", f"DO $$ BEGIN {_WRITES}; COMMIT; END $$"):
+        for sql in (
+            _WRITES,
+            f"SET TRANSACTION READ ONLY; SET transaction_read_only = off; {_WRITES}",
+            f"DO $$ BEGIN {_WRITES}; COMMIT; END $$",
+        ):
             job = start(prepared, sql)
             assert wait(prepared, job)
             assert state(prepared, job) == expected

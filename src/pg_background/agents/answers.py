@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 _NEXT = Field(description="what to do now")
 _HANDLE = Field(description="names the job in other calls; its form means nothing")
 _STATE = Field(
-    description="queued, starting or running; or how it ended: done, error, canceled, timed_out, or lost, when "
-    "its process died; unknown: the server has nothing of it any more"
+    description="queued, starting or running; or how it ended: done, error, canceled, timed_out, or lost, "
+    "when its process died; unknown: the server has nothing of it any more"
 )
 
 
@@ -30,7 +30,7 @@ class Job(BaseModel):
     handle: str = _HANDLE
     state: str = _STATE
     label: str | None = None
-    row_count: int | None = Field(None, description="rows that its last statement returned or wrote")
+    row_count: int | None = Field(default=None, description="rows that its last statement returned or wrote")
     command_tag: str | None = None
     error: Failure | None = None
     next: str = _NEXT
@@ -59,7 +59,9 @@ class Details(BaseModel):
     run_seconds: float | None = None
     progress_percent: int | None = None
     progress_message: str | None = None
-    waits_for: str | None = Field(None, description="what its process waits for, as in pg_stat_activity")
+    waits_for: str | None = Field(
+        default=None, description="what its process waits for, as in pg_stat_activity"
+    )
     blocked_by: list[int] = Field(default=[], description="processes that hold locks it waits for")
     row_count: int | None = None
     command_tag: str | None = None
@@ -107,14 +109,16 @@ class Page(BaseModel):
     columns: list[Column] = []
     rows: list[list[Any]] = Field(
         default=[],
-        description="in the order of the columns; numbers, booleans and JSON as such where they are exact, all "
-        "else as text, as PostgreSQL writes it",
+        description="in the order of the columns; numbers, booleans and JSON as such where they are exact, "
+        "all else as text, as PostgreSQL writes it",
     )
-    offset: int = Field(0, description="of the first of these rows, counted from 0")
-    next_offset: int | None = Field(None, description="of the next page; null: these were the last rows")
-    total_rows: int | None = Field(None, description="rows of the whole result that can be read")
-    dropped_rows: int = Field(0, description="rows beyond what is kept of a result: they are gone")
-    cut_values: int = Field(0, description="values on this page of which only the beginning is here")
+    offset: int = Field(default=0, description="of the first of these rows, counted from 0")
+    next_offset: int | None = Field(
+        default=None, description="of the next page; null: these were the last rows"
+    )
+    total_rows: int | None = Field(default=None, description="rows of the whole result that can be read")
+    dropped_rows: int = Field(default=0, description="rows beyond what is kept of a result: they are gone")
+    cut_values: int = Field(default=0, description="values on this page of which only the beginning is here")
     error: Failure | None = None
     next: str = _NEXT
 

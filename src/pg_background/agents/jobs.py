@@ -67,7 +67,7 @@ class AgentJobs:
         )
 
     async def require_own(self, handle: Handle) -> None:
-        """See that a job may be dealt with: jobs of others, which may need their results, only if that is allowed.
+        """See that a job may be dealt with: those of others, who may need their results, only if allowed.
 
         Raises:
             Refused: it was not started by an agent.
@@ -77,14 +77,16 @@ class AgentJobs:
         label = await self._label(handle)
         if label is None or label.partition(":")[0] != MARK:
             raise Refused(
-                f"the job {handles.text_of(handle)} was not started by start_job, or the server does not know it",
+                f"the job {handles.text_of(handle)} was not started by start_job, or is not known any more",
                 "This server is read-only: jobs of others can be looked at by get_job, and no more.",
             )
 
     async def wait(self, wanted: Sequence[Handle], seconds: float, *, for_any: bool) -> None:
         """Wait until they have ended, or one of them has, or the time is up."""
         known = [
-            handle for handle in wanted if (await self.client.session.outcome(handle)).state not in (None, *FINAL)
+            handle
+            for handle in wanted
+            if (await self.client.session.outcome(handle)).state not in (None, *FINAL)
         ]
         if not known or (for_any and len(known) < len(wanted)):
             return
@@ -197,8 +199,8 @@ class AgentJobs:
             if getattr(error, "sqlstate", None) != "25001":
                 raise Refused(
                     "this server can't keep jobs from writing",
-                    "Tell the user: its extension pg_background is to be updated, or this server started with "
-                    "--allow-writes.",
+                    "Tell the user: its extension pg_background is to be updated, or this server "
+                    "started with --allow-writes.",
                 )
             self._is_checked = True
 

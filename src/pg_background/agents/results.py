@@ -151,8 +151,8 @@ def _next(spool: Spool, following: int | None, cut: int) -> str:
         parts.append(f"Call read_result with offset {following} for the next page.")
     elif spool.dropped:
         parts.append(
-            f"{spool.dropped} more rows were dropped, as the result is too large: start a job that aggregates, "
-            "or has a WHERE or LIMIT."
+            f"{spool.dropped} more rows were dropped, as the result is too large: start a job that "
+            "aggregates, or has a WHERE or LIMIT."
         )
     else:
         parts.append("These are the last rows; detach_job gives up the result.")

@@ -135,7 +135,7 @@ class Session:
         return Outcome.of(row)
 
     def ended(self, handle: Handle, patience: int) -> Outcome | None:
-        """Return how and when a job ended, if it has or does in so many milliseconds; see `Statements.ended`."""
+        """Return how and when a job ended, if it has or does in so many milliseconds."""
         return next(iter(self._connections.ended([handle], patience)), None)
 
     def progress(self, handles: Sequence[Handle]) -> list[Progress]:

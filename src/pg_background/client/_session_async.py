@@ -134,7 +134,7 @@ class AsyncSession:
         return Outcome.of(row)
 
     async def ended(self, handle: Handle, patience: int) -> Outcome | None:
-        """Return how and when a job ended, if it has or does in so many milliseconds; see `Statements.ended`."""
+        """Return how and when a job ended, if it has or does in so many milliseconds."""
         return next(iter(await self._connections.ended([handle], patience)), None)
 
     async def progress(self, handles: Sequence[Handle]) -> list[Progress]:

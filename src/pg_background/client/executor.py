@@ -6,6 +6,7 @@ import concurrent.futures
 import threading
 from collections.abc import Iterable, Iterator
 from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
@@ -143,8 +144,8 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
         future: JobFuture[Row] = JobFuture()
         with self._mutex:
             # As where it is called: what follows jobs finds there what the launch belongs to.
-            work = copy_context().run
-            self._threads.submit(work, self._work, future, query, params, {"on_full": "queue", **options})
+            work = partial(self._work, future, query, params, {"on_full": "queue", **options})
+            self._threads.submit(copy_context().run, work)
             self._unfinished.add(future)
         return future
 

@@ -57,7 +57,9 @@ def params_of(value: Any) -> Params:
     return value if is_params(value) else [value]
 
 
-def bind(query: Query | BoundQuery, params: Params | None, context: psycopg.BaseConnection[Any]) -> BoundQuery:
+def bind(
+    query: Query | BoundQuery, params: Params | None, context: psycopg.BaseConnection[Any]
+) -> BoundQuery:
     """Number the placeholders, and adapt the values as psycopg does.
 
     As in psycopg a query without params is taken as it is, and `%%` in one with params means `%`.

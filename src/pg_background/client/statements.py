@@ -93,7 +93,16 @@ _IF_SO_SHAPED: LiteralString = (
 
 #: Those of `Statements` that are sent as they are, with parameters.
 StatementName = Literal[
-    "cancel", "describe", "detach", "ended", "error_info", "finished", "held_up", "inspect", "outcome", "progress"
+    "cancel",
+    "describe",
+    "detach",
+    "ended",
+    "error_info",
+    "finished",
+    "held_up",
+    "inspect",
+    "outcome",
+    "progress",
 ]
 
 
@@ -123,8 +132,8 @@ class Statements:
             f"{call('pg_background_result_json', 'h.pid', _IF_WITHOUT_ROWS)}) AS t"
         )
         self.label = self._sql(f"SELECT label FROM {call('pg_background_outcome')}")
-        #: Of those handles that end within so many milliseconds, with the times of their lives; these are told
-        #: until the result is read. It is for jobs that somebody follows.
+        #: Of those handles that end within so many milliseconds, with their times, which are told until the
+        #: result is read. It is for jobs that somebody follows.
         self.ended = self._sql(
             f"SELECT {_OUTCOME_COLUMNS}, {_epoch('o.launched_at')}, {_epoch('(i.i).started_at')},"
             f" {_epoch('(i.i).finished_at')} FROM (VALUES (%s::pg_catalog.int4)) AS p(patience)"
@@ -228,24 +237,32 @@ class Statements:
 
 
 def _start_with(settings: tuple[LiteralString, ...]) -> LiteralString:
-    befores: list[LiteralString] = []
-    durings: list[LiteralString] = []
-    afters: list[LiteralString] = []
-    for n, name in enumerate(settings):
-        missing: LiteralString = ", true" if name in _OPTIONAL else ""
-        before: LiteralString = f"pg_catalog.current_setting('{name}'{missing})"
-        during: LiteralString = f"pg_catalog.set_config('{name}', %s, true)"
-        after: LiteralString = f"pg_catalog.set_config('{name}', s.before_{n}, true)"
-        if missing:
-            during = f"CASE WHEN {before} IS NOT NULL THEN {during} ELSE '' END"
-            after = f"CASE WHEN s.before_{n} IS NOT NULL THEN {after} END"
-        befores.append(f"{before} AS before_{n}")
-        durings.append(during)
-        afters.append(after)
+    before = ", ".join(f"{_current(name)} AS {_before(n)}" for n, name in enumerate(settings))
+    during = ", ".join(_if_known(name, f"pg_catalog.set_config('{name}', %s, true)") for name in settings)
+    after = ", ".join(
+        _if_known(name, f"pg_catalog.set_config('{name}', s.{_before(n)}, true)")
+        for n, name in enumerate(settings)
+    )
     return (
-        f"SELECT h.pid, h.cookie, {', '.join(afters)} FROM (SELECT {', '.join(befores)},"
-        f" pg_catalog.concat({', '.join(durings)}) AS during OFFSET 0) AS s"
+        f"SELECT h.pid, h.cookie, {after}"
+        f" FROM (SELECT {before}, pg_catalog.concat({during}) AS during OFFSET 0) AS s"
         f" CROSS JOIN LATERAL {_START_DURING} AS h"
+    )
+
+
+def _before(number: int) -> LiteralString:
+    names: tuple[LiteralString, ...] = ("before_0", "before_1", "before_2")
+    return names[number]
+
+
+def _current(name: LiteralString) -> LiteralString:
+    missing: LiteralString = ", true" if name in _OPTIONAL else ""
+    return f"pg_catalog.current_setting('{name}'{missing})"
+
+
+def _if_known(name: LiteralString, call_of_it: LiteralString) -> LiteralString:
+    return (
+        f"CASE WHEN {_current(name)} IS NOT NULL THEN {call_of_it} END" if name in _OPTIONAL else call_of_it
     )
 
 

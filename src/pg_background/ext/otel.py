@@ -4,8 +4,8 @@
 
     otel.instrument()
 
-A launch is a span of its own. The queue and the run of its job are two more below it, made once the client has
-learned how the job ended. Needs the extra `otel`: pip install 'pg_background[otel]'.
+A launch is a span of its own. The queue and the run of its job are two more below it, made once the client
+has learned how the job ended. Needs the extra `otel`: pip install 'pg_background[otel]'.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class _Tracer:
         }
         has_text = self.query_text == "always" or (self.query_text == "parameterized" and has_params)
         # What psycopg's own instrumentation makes of the statement is below it, and an error is noted on it.
-        with self.tracer.start_as_current_span(operation, kind=SpanKind.PRODUCER, attributes=attributes) as span:
+        with self.tracer.start_as_current_span(
+            operation, kind=SpanKind.PRODUCER, attributes=attributes
+        ) as span:
             try:
                 yield _Launch(self.tracer, span, operation, database, label, has_text)
             except psycopg.Error as error:
