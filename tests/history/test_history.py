@@ -7,13 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from psycopg.rows import DictRow, dict_row
 
 from ..support.calls import query, sqlstate, value
 from ..support.fix_db import Connect, Connection
+from ..support.histories import labels, row, writers
 from ..support.jobs import (
     FOREVER,
-    Handle,
     cancel,
     launch,
     result,
@@ -34,24 +33,6 @@ def keeper(conn: Connection) -> Connection:
     """A session whose jobs go into the history."""
     conn.execute("SET pg_background.history = on")
     return conn
-
-
-def rows(conn: Connection, where: str = "true", *arguments: object) -> list[DictRow]:
-    """Return rows of the history, the oldest first."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        sql = f"SELECT * FROM pg_background_history WHERE {where} ORDER BY id"
-        return cursor.execute(sql.encode(), arguments).fetchall()
-
-
-def row(conn: Connection, label: str) -> DictRow:
-    """Return the one row with this label, once it is there."""
-    (found,) = wait_until(lambda: rows(conn, "label = %s", label), what=f"a row of {label}")
-    return found
-
-
-def labels(conn: Connection) -> list[Any]:
-    """Return the labels of all rows."""
-    return [found["label"] for found in rows(conn)]
 
 
 def test_a_job_that_has_succeeded(keeper: Connection, db: str) -> None:
@@ -192,11 +173,6 @@ def test_for_ever(keeper: Connection, db: str) -> None:
     assert labels(keeper) == ["old", "new"]
 
 
-def writers(conn: Connection) -> list[Any]:
-    """Return the processes that write."""
-    return query(conn, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_background history'")
-
-
 def test_a_database_can_be_dropped_meanwhile(server: Server, keeper: Connection, make_db: Any) -> None:
     name = make_db("doomed")
     with server.connect(name) as session:
@@ -213,5 +189,3 @@ def test_settings_that_are_for_superusers(connect: Connect, make_role: Any) -> N
     session = connect(user=make_role(member_of=("pgbackground_role",)))
     assert sqlstate(session, "SET pg_background.history = on") == "42501"
     assert sqlstate(session, "SET pg_background.history_retention = 0") == "42501"
-
-

@@ -1,11 +1,13 @@
-"""pg_background.traceparent: a job has that of its launch, in its settings, its log lines and its errors' context."""
+"""pg_background.traceparent: a job has that of its launch, in its settings, log lines and errors."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
 from ..support.calls import error_of, failure, query, result_error, value
-from ..support.fix_db import Connect, Connection
+from ..support.fix_db import Connection
 from ..support.jobs import launch, result, run, wait
 from ..support.server import Server
 
@@ -56,7 +58,7 @@ def test_a_job_within_a_job(conn: Connection) -> None:
     assert run(conn, inner) == [(TRACE,)]
 
 
-def test_in_another_database(conn: Connection, connect: Connect, make_db, server: Server) -> None:
+def test_in_another_database(conn: Connection, make_db: Callable[[str], str]) -> None:
     there = make_db("there")
     conn.execute(f"ALTER DATABASE {there} SET pg_background.jobs_from_other_databases = on".encode())
     trace(conn, TRACE)

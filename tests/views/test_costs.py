@@ -1,4 +1,4 @@
-"""What jobs took: pg_background_resources, pg_background_histograms, and the columns of pg_background_totals."""
+"""What jobs took: pg_background_resources, pg_background_histograms, columns of pg_background_totals."""
 
 from __future__ import annotations
 

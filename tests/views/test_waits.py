@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ..support.calls import query, value
+import time
+from functools import partial
+from pathlib import Path
+
+from ..support.calls import query
 from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.fix_server import FreshServer
 from ..support.jobs import (
@@ -16,6 +20,7 @@ from ..support.jobs import (
     wait,
     wait_until_asleep,
 )
+from ..support.processes import keeper_pid
 from ..support.waiting import wait_until
 
 BUSY = "DO 'BEGIN LOOP PERFORM sqrt(2); END LOOP; END'"
@@ -58,31 +63,30 @@ def test_they_end_with_the_job(conn: Connection) -> None:
     assert samples(conn, launch(conn, "SELECT 1")) == {}
 
 
-def test_an_idle_server_is_not_looked_at(conn: Connection, fresh_server: FreshServer) -> None:
+def test_an_idle_server_is_not_looked_at(fresh_server: FreshServer) -> None:
     """The keeper sleeps on when no job runs, and the next job wakes it."""
     server = fresh_server()
     with server.connect() as session:
         session.execute("CREATE EXTENSION IF NOT EXISTS pg_background")
         for _ in range(2):
             handle = launch(session, FOREVER)
-            wait_until(lambda handle=handle: samples(session, handle))
+            wait_until(partial(samples, session, handle))
             cancel(session, handle)
             assert wait(session, handle)
-            switches = keeper_sleeps(session)
-            wait_until(lambda: switches() == switches())
+            wait_until(partial(does_not_wake, keeper_pid(server)))
 
 
-def keeper_sleeps(conn: Connection):
-    """A function that counts how often the keeper has slept, over more than the time between two samples."""
-    pid = value(conn, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_background keeper'")
+def does_not_wake(pid: int) -> bool:
+    """Tell whether a process slept for the time of several samples."""
+    first = times_slept(pid)
+    time.sleep(0.5)
+    return times_slept(pid) == first
 
-    def count() -> int:
-        conn.execute("SELECT pg_sleep(0.3)")
-        with open(f"/proc/{pid}/status", encoding="ascii") as status:
-            (line,) = (line for line in status if line.startswith("voluntary_ctxt_switches"))
-        return int(line.split()[1])
 
-    return count
+def times_slept(pid: int) -> int:
+    """Return how often a process has gone to sleep."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
 
 
 def test_none_where_it_is_off(fresh_server: FreshServer) -> None:

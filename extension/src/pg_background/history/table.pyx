@@ -8,6 +8,7 @@ cdef enum:
 cdef char *planned_name             # of the table that the plans are for
 cdef SPIPlanPtr insert_plan
 cdef SPIPlanPtr delete_plan
+cdef int outer_settings             # nest level of the owner's; 0: not entered
 
 
 cdef const char *table_query() noexcept nogil:
@@ -73,7 +74,9 @@ cdef void plan_for_table(char *name) noexcept nogil:
 
 cdef bint begin_on_table() noexcept nogil:
     """In a new transaction; False where there is no table. Until end_on_table, or the transaction's abort."""
+    global outer_settings
     cdef Relation table
+    outer_settings = 0
     SetCurrentStatementStartTimestamp()
     StartTransactionCommand()
     disable_transaction_timeout()
@@ -82,14 +85,20 @@ cdef bint begin_on_table() noexcept nogil:
     table = open_history()
     if table == NULL:
         return False
-    plan_for_table(relation_name(table))
+    # what the owner's code sets is over with it
+    outer_settings = NewGUCNestLevel()
     SetUserIdAndSecContext(relation_owner(table), SECURITY_RESTRICTED_OPERATION)
+    plan_for_table(relation_name(table))
     relation_close(table, NoLock)
     return True
 
 
 cdef void end_on_table() noexcept nogil:
-    """The caller holds interrupts off if it is to know that all is committed."""
+    """The caller holds interrupts off if it is to know that all is committed. A trigger that is deferred until then the
+    server refuses."""
+    if outer_settings > 0:
+        AtEOXact_GUC(False, outer_settings)
+        SetUserIdAndSecContext(GetAuthenticatedUserId(), 0)
     SPI_finish()
     PopActiveSnapshot()
     CommitTransactionCommand()
