@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -39,17 +40,21 @@ def test_without_the_extra(bg: OnPlace, monkeypatch: pytest.MonkeyPatch) -> None
     assert done.errors == "error: mcp is not installed\nhint: pip install 'pg_background[mcp]'\n"
 
 
-def test_http_needs_a_token(bg: OnPlace) -> None:
-    for token in ("", "short"):
-        done = bg("mcp", "--http", "8901", PG_BACKGROUND_MCP_TOKEN=token)
-        assert done.code == 1
-        assert "PG_BACKGROUND_MCP_TOKEN must have a token" in done.errors
+def test_http_needs_a_token(bg: OnPlace, tmp_path: Path) -> None:
+    done = bg("mcp", "--http", "8901")
+    assert (done.code, "--http needs --token-file" in done.errors) == (2, True)
+    assert "can't read" in bg("mcp", "--http", "8901", "--token-file", tmp_path / "none").errors
+    (tmp_path / "short").write_text("short\n")
+    done = bg("mcp", "--http", "8901", "--token-file", tmp_path / "short")
+    assert (done.code, "must have a token of 16 characters" in done.errors) == (1, True)
 
 
-async def test_http(bg: OnPlace) -> None:
+async def test_http(bg: OnPlace, tmp_path: Path) -> None:
     token, port = secrets.token_urlsafe(), ports.any_free()
     url = f"http://127.0.0.1:{port}/mcp"
-    server = bg.start("mcp", "--http", str(port), PG_BACKGROUND_MCP_TOKEN=token)
+    file = tmp_path / "token"
+    file.write_text(f"{token}\n")
+    server = bg.start("mcp", "--http", str(port), "--token-file", file)
     with server:
         try:
             wait_until(lambda: _answers(url) or server.poll() is not None, what="the server answers")

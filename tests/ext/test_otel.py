@@ -26,7 +26,7 @@ from sqlalchemy import create_engine, text
 
 from pg_background import AsyncClient, Client, Executor, JobCancelled
 from pg_background.client import _looking as looking
-from pg_background.client import _tracing, statements
+from pg_background.client import statements, tracing
 from pg_background.client.model import Handle, Outcome, Times
 from pg_background.ext import otel
 from pg_background.ext.sqlalchemy import launch as launch_statement
@@ -394,7 +394,7 @@ def test_uninstrumented_nothing_is_made(client: AnyClient, spans: Spans) -> None
     job = client.launch("SELECT 1")
     made = len(spans.all())
     otel.uninstrument()
-    assert _tracing.tracer is None
+    assert tracing.tracer is None
     job.result(60)
     assert client.launch("SELECT 1").trace is None
     assert len(spans.all()) == made
@@ -435,9 +435,9 @@ def test_the_servers_clock(spans: Spans, provider: TracerProvider, queued: int, 
 def test_opentelemetry_instrument_finds_it(client: AnyClient, provider: TracerProvider) -> None:
     (found,) = entry_points(group="opentelemetry_instrumentor", name="pg_background")
     instrumentor = otel.PgBackgroundInstrumentor()
-    assert _tracing.tracer is None
+    assert tracing.tracer is None
     distro: Any = import_module("opentelemetry.instrumentation.distro").DefaultDistro()
     distro.load_instrumentor(found, tracer_provider=provider, raise_exception_on_conflict=True)
     assert instrumentor.is_instrumented_by_opentelemetry
     instrumentor.uninstrument()
-    assert _tracing.tracer is None
+    assert tracing.tracer is None

@@ -116,7 +116,7 @@ class Results:
                     connection.transaction(),
                     psycopg.AsyncCursor(connection) as cursor,
                 ):
-                    declare = sql.SQL("DECLARE pg_background_page NO SCROLL CURSOR FOR ")
+                    declare = sql.SQL('DECLARE "pg_background_page" NO SCROLL CURSOR FOR ')
                     statement = declare + session.statements.result(columns)
                     await cursor.execute(statement, handle)
                     while await self._fetch(cursor, spool):
@@ -128,7 +128,7 @@ class Results:
 
     async def _fetch(self, cursor: psycopg.AsyncCursor[Any], spool: Spool) -> int:
         """Take some rows as they came: values that Python lacks, such as the date `infinity`, are texts."""
-        await cursor.execute(sql.SQL("FETCH FORWARD {} FROM pg_background_page").format(_SIZE))
+        await cursor.execute(sql.SQL('FETCH FORWARD {} FROM "pg_background_page"').format(_SIZE))
         raw = cursor.pgresult
         assert raw is not None
         encoding = encoding_of(cursor.connection)

@@ -9,7 +9,7 @@ from time import monotonic
 
 import psycopg
 
-from . import _tracing
+from . import tracing
 from ._connections import Connections
 from ._watch import Watch, Watcher
 from .handles import arrays_of
@@ -89,7 +89,7 @@ class Waits:
     def _with_times(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Return them with their times if somebody follows jobs; before their results are read."""
         known = [outcome.handle for outcome in outcomes if outcome.state is not None]
-        if _tracing.tracer is None or not known:
+        if tracing.tracer is None or not known:
             return outcomes
         timed = {outcome.handle: outcome for outcome in self._connections.ended(known, 1)}
         return [timed.get(outcome.handle, outcome) for outcome in outcomes]

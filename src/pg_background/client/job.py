@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._session import Session
-    from ._tracing import JobTrace
+    from .tracing import JobTrace
 
 
 #: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import AsyncRowFactory
 
-from . import _tracing
+from . import tracing
 from ._asking_async import asking
 from ._shapes import key_of
 from .acompat import AInterrupted, alet_end, ashielded
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import LiteralString, Unpack
 
     from ._session_async import AsyncSession
-    from ._tracing import LaunchTrace
     from .options import LaunchOptions
+    from .tracing import LaunchTrace
 
 
 #: How long a caller who is told to stop waits for the answer that has a job's handle, in seconds.
@@ -56,9 +56,9 @@ async def start(
         psycopg.Error: the server refused it.
     """
     kind = (each_statement, discard_result)
-    if _tracing.tracer is None:
+    if tracing.tracer is None:
         return await _start(session, query, params, row_factory, None, *kind, **options)
-    with _tracing.tracer.launch(
+    with tracing.tracer.launch(
         label=options.get("label"),
         database=options.get("database"),
         has_params=params is not None,

@@ -22,13 +22,13 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from ..client import _tracing
+from ..client import tracing
 from ..client.model import Handle, Outcome, Times
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
-    from ..client._tracing import JobTrace, LaunchTrace
+    from ..client.tracing import JobTrace, LaunchTrace
 
 __all__ = ["PgBackgroundInstrumentor", "instrument", "uninstrument"]
 
@@ -60,12 +60,12 @@ def instrument(
     from .. import __version__
 
     tracer = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA)
-    _tracing.tracer = _Tracer(tracer, query_text)
+    tracing.tracer = _Tracer(tracer, query_text)
 
 
 def uninstrument() -> None:
     """Make no more spans, also none of the jobs that were launched before."""
-    _tracing.tracer = None
+    tracing.tracer = None
 
 
 class PgBackgroundInstrumentor:
@@ -74,7 +74,7 @@ class PgBackgroundInstrumentor:
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether spans are made."""
-        return _tracing.tracer is not None
+        return tracing.tracer is not None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return what must be installed: nothing more."""
@@ -105,7 +105,7 @@ class _Tracer:
     def launch(
         self, *, label: str | None, database: str | None, has_params: bool, has_rows: bool
     ) -> Iterator[LaunchTrace]:
-        """See `pg_background.client._tracing.Tracer`."""
+        """See `pg_background.client.tracing.Tracer`."""
         operation = "launch" if has_rows else "submit"
         attributes: dict[str, str | int] = {
             "messaging.system": "pg_background",
@@ -147,7 +147,7 @@ class _Launch:
         self._sent = 0
 
     def sends(self, connection: psycopg.BaseConnection[Any], query: str) -> str | None:
-        """See `pg_background.client._tracing.LaunchTrace`."""
+        """See `pg_background.client.tracing.LaunchTrace`."""
         info = connection.info
         database = self._database or info.dbname
         self._place = {"db.system.name": "postgresql", "db.namespace": database, "server.address": info.host}
@@ -163,7 +163,7 @@ class _Launch:
         return carrier.get("traceparent")
 
     def answered(self, handle: Handle) -> JobTrace:
-        """See `pg_background.client._tracing.LaunchTrace`."""
+        """See `pg_background.client.tracing.LaunchTrace`."""
         about: dict[str, str | int] = {
             **self._place,
             "messaging.system": "pg_background",
@@ -188,9 +188,9 @@ class _Job:
         self._is_told = False
 
     def ended(self, outcome: Outcome, times: Times) -> None:
-        """See `pg_background.client._tracing.JobTrace`."""
+        """See `pg_background.client.tracing.JobTrace`."""
         with self._mutex:
-            if self._is_told or _tracing.tracer is None:
+            if self._is_told or tracing.tracer is None:
                 return
             self._is_told = True
         offset = _offset(times.queued * 1000, self._sent, self._answered)

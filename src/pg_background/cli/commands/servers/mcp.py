@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,8 +11,6 @@ from ....errors import UserError
 from ...options.database import DatabaseArgument
 from ...options.given import command
 from ...options.numbers import port_number, seconds
-
-_TOKEN = "PG_BACKGROUND_MCP_TOKEN"
 
 
 @command("mcp", "mcp --max-rows 50 postgresql://reader@db.example.com/shop")
@@ -66,7 +64,17 @@ def mcp(
             metavar="PORT",
             parser=port_number,
             envvar="PG_BACKGROUND_HTTP",
-            help=f"Serve over HTTP on 127.0.0.1 instead, to those who have the token of {_TOKEN}.",
+            help="Serve over HTTP on 127.0.0.1 instead, at /mcp.",
+            show_default=False,
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="PATH",
+            envvar="PG_BACKGROUND_TOKEN_FILE",
+            help="File with the token that clients must have for --http.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +86,6 @@ def mcp(
     """
     try:
         from ....agents import Limits, run_http, run_stdio
-        from ....agents.http import LEAST_TOKEN
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("mcp", "pydantic", "anyio"):
             raise
@@ -87,10 +94,21 @@ def mcp(
     if http is None:
         run_stdio(database.conninfo, limits)
         return
-    token = os.environ.get(_TOKEN, "")
+    run_http(database.conninfo, limits, http, _token_of(token_file))
+
+
+def _token_of(path: Path | None) -> str:
+    from ....agents.http import LEAST_TOKEN
+
+    if path is None:
+        raise typer.BadParameter("--http needs --token-file: whoever uses this machine could connect")
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"can't read {path}: {getattr(error, 'strerror', error)}") from None
     if len(token) < LEAST_TOKEN:
         raise UserError(
-            f"{_TOKEN} must have a token of {LEAST_TOKEN} characters or more for --http",
-            hint='export it, as from: python3 -c "import secrets; print(secrets.token_urlsafe())"',
+            f"{path} must have a token of {LEAST_TOKEN} characters or more",
+            hint="make one by: python3 -c 'import secrets; print(secrets.token_urlsafe())'",
         )
-    run_http(database.conninfo, limits, http, token)
+    return token
