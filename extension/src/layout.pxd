@@ -395,6 +395,7 @@ cdef struct JobRequest:
     uint32_t system_user_size   # 0: SYSTEM_USER is NULL
     int32_t parameters          # how many; -1: none were given, and the SQL may be several statements
     cbool each_statement        # is a transaction of its own
+    cbool read_only             # it can't write, whatever it sets, nor launch a job that can
     int32_t worker_timeout      # of the launch point, in ms; 0: none
     Oid role                    # as of SET ROLE
     char application_name[NAMEDATALEN]

@@ -95,6 +95,7 @@ include "pg_background/output/stream_read.pyx"              # messages out of th
 # launch: a job begins its life
 include "pg_background/launch/settings_of_launch.pyx"       # the settings of the launch point
 include "pg_background/launch/params.pyx"                   # bound parameters
+include "pg_background/launch/read_only.pyx"                # jobs that can only read
 include "pg_background/launch/request.pyx"                  # what a job is told, as it travels
 include "pg_background/launch/accept.pyx"                   # a launch gets an entry, and a worker or a place in line
 include "pg_background/launch/launch.pyx"                   # launch, submit

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pg_background.client.functions import DECLARED, call, in_schema
-from pg_background.client.statements import FIND_EXTENSION, Statements
+from pg_background.client.statements import FIND_EXTENSION, LIMIT, READ_ONLY, TRACEPARENT, Statements
 
 from ..support import lookalikes, sent, whole_package
 from ..support.calls import query
@@ -62,6 +62,8 @@ def test_what_is_sent(
     whole_package.use_connection(dsn)
     whole_package.use_command_line(OnPlace(cli, dsn))
     asyncio.run(whole_package.use_screen(dsn))
+    asyncio.run(whole_package.use_agents(dsn))
+    whole_package.use_tracing(dsn)
     whole_package.use_frameworks(place, notebook, tmp_path)
     lookalikes.assert_none_ran(server, mark)
 
@@ -77,8 +79,12 @@ def test_what_is_sent(
     unsent = [
         name
         for name, statement in vars(Statements(SCHEMA.strip('"'))).items()
-        if name != "_schema" and numbered(statement.as_string(None)) not in found
+        if not name.startswith("_") and numbered(statement.as_string(None)) not in found
     ]
+    made = Statements(SCHEMA.strip('"'))
+    for settings in ((LIMIT,), (READ_ONLY,), (LIMIT, READ_ONLY, TRACEPARENT)):
+        if numbered(made.start_with(settings).as_string(None)) not in found:
+            unsent += settings
     assert not unsent
 
 
@@ -93,6 +99,8 @@ def test_any_search_path(server: Server, beside: Connection, db: str, cli: Cli) 
     whole_package.use_connection(dsn)
     whole_package.use_command_line(OnPlace(cli, dsn))
     asyncio.run(whole_package.use_screen(dsn))
+    asyncio.run(whole_package.use_agents(dsn))
+    whole_package.use_tracing(dsn)
     whole_package.use_install(dsn)
     lookalikes.assert_none_ran(server, mark)
 
@@ -145,7 +153,9 @@ def test_every_operator_says_whose_it_is() -> None:
 
 def texts() -> list[psycopg.sql.Composed]:
     """Return the client's statements."""
-    return [part for name, part in vars(Statements("x")).items() if name != "_schema"]
+    made = Statements("x")
+    settings = made.start_with((LIMIT, READ_ONLY, TRACEPARENT))
+    return [settings, *(part for name, part in vars(made).items() if not name.startswith("_"))]
 
 
 def signatures(conn: Connection) -> set[tuple[str, tuple[str, ...]]]:

@@ -46,6 +46,12 @@ def test_client(server: Server, db: str, capsys: pytest.CaptureFixture[str]) -> 
         assert captured.err == ""
 
 
+def test_tracing(server: Server, db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks_of("tracing.md")
+    run(code, {"dsn": server.dsn(db)})
+    assert capsys.readouterr().out.splitlines() == printed_by(code)
+
+
 def test_notebooks(notebook: Notebook, capsys: pytest.CaptureFixture[str]) -> None:
     """In a real shell, in which the magics are."""
     notebook.run("%unload_ext pg_background")

@@ -167,6 +167,7 @@ SETTINGS = [
     ("pg_background.max_total_workers", "0", None, "sighup", "0", None),
     ("pg_background.max_workers", "16", None, "user", "1", "1000"),
     ("pg_background.notify_channel", "", None, "user", None, None),
+    ("pg_background.read_only", "off", None, "user", None, None),
     ("pg_background.reserved_jobs", "16", None, "sighup", "0", None),
     ("pg_background.reserved_workers", "1", None, "sighup", "0", None),
     ("pg_background.result_retention", "3600", "s", "sighup", None, None),

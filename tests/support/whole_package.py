@@ -9,12 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import mcp
 import psycopg
 import pytest
+from opentelemetry import context, trace
 
 from pg_background import AsyncClient, Client, Handle
+from pg_background.agents import Limits
+from pg_background.agents.server import make_server
 from pg_background.client import _waits as waits
 from pg_background.doctor.preloading import configured
+from pg_background.ext import otel
 from pg_background.top import ServerSource
 
 from .fix_cli import OnPlace
@@ -123,6 +128,41 @@ async def use_screen(dsn: str) -> None:
         await job.wait()
         await job.detach()
     await source.close()
+
+
+async def use_agents(dsn: str) -> None:
+    """Call each tool that agents have."""
+    async with mcp.Client(make_server(dsn, Limits())) as agent:
+
+        async def use(tool: str, **arguments: Any) -> dict[str, Any]:
+            found = await agent.call_tool(tool, arguments)
+            assert not found.is_error, found.content
+            answer: dict[str, Any] = found.structured_content
+            return answer
+
+        job = await use("start_job", sql=ROWS, timeout_seconds=60)
+        await use("wait_for_jobs", handles=[job["handle"]])
+        await use("get_job", handle=job["handle"])
+        await use("list_jobs")
+        await use("check_server")
+        assert (await use("read_result", handle=job["handle"]))["rows"] == [[1, "x"]]
+        job = await use("start_job", sql=FOREVER)
+        await use("cancel_job", handle=job["handle"])
+        await use("detach_job", handle=job["handle"])
+
+
+def use_tracing(dsn: str) -> None:
+    """Follow jobs that are alone and those that are watched."""
+    caller = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
+    token = context.attach(trace.set_span_in_context(trace.NonRecordingSpan(caller)))
+    otel.instrument(trace.NoOpTracerProvider())
+    try:
+        with Client.connect(dsn) as client:
+            assert client.run(ROWS, timeout=60, read_only=True).one() == (1, "x")
+            assert client.wait_all([client.launch(ROWS)], 60)
+    finally:
+        otel.uninstrument()
+        context.detach(token)
 
 
 def use_install(dsn: str) -> None:

@@ -93,6 +93,7 @@ cdef extern from "shim.h" nogil:
     Size EstimateGUCStateSpace()
     void SerializeGUCState(Size maxsize, char *start_address)
     void RestoreGUCState(void *gucstate)
+    void reset_to_reading()
     void SetConfigOption(const char *name, const char *value, int context, int source)
     const char *GetConfigOption(const char *name, cbool missing_ok, cbool restrict_privileged)
     void DefineCustomIntVariable(const char *name, const char *short_desc, const char *long_desc, int *valueAddr,

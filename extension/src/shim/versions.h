@@ -44,6 +44,8 @@
 #define owns_database(db, role) object_ownercheck(DatabaseRelationId, db, role)
 #define list_variables(count) get_guc_variables(count)
 #define release_variables(variables) pfree(variables)
+/* RESET of it is an error */
+#define reset_to_reading() ((void) 0)
 
 /* SYSTEM_USER, as it travels to parallel workers; a process becomes one once */
 #define get_system_user() GetSystemUser()
@@ -72,6 +74,8 @@ gauge_variables(void)
 	return counters.totalspace - counters.freespace;
 }
 #else
+/* RESET of it asks nobody, so what it resets to is what it must be; the next job restores all settings */
+#define reset_to_reading() SetConfigOption("transaction_read_only", "on", PGC_USERSET, PGC_S_OVERRIDE)
 #define may_use_reserved(role) false
 #define backend_of_snapshot(i) pgstat_fetch_stat_local_beentry(i)
 #define parse_type(text, type, typmod) parseTypeString(text, type, typmod, false)

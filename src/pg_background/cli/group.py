@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Servers": {
         "doctor": "Check a server and database for pg_background, and say how to fix what is wrong.",
         "exporter": "Serve metrics of the jobs of one or many servers, for Prometheus.",
+        "mcp": "Let agents start, watch and cancel jobs, by the Model Context Protocol.",
         "drain": "Refuse new jobs, wait for those that run, and cancel the rest: before a restart.",
         "install": "Build the extension for a PostgreSQL, and install it there.",
         "uninstall": "Remove the extension's files from a PostgreSQL.",

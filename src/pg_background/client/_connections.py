@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,8 @@ from ._home import Home
 from ._source import Connection, Source
 from .acompat import loop
 from .errors import ConnectionLost
+from .handles import arrays_of, is_about_handle
+from .model import Handle, Outcome, Times
 from .statements import FIND_EXTENSION, StatementName, Statements
 
 #: The server has ended the session for what the session did, or did not do: no other is concerned.
@@ -133,6 +135,19 @@ class Connections:
             if not self.source.reconnects:
                 raise
         return self.rows_once(statement, *parameters)
+
+    def ended(self, handles: Sequence[Handle], patience: int) -> list[Outcome]:
+        """Return how and when jobs ended, of those that have or do in so many milliseconds.
+
+        Of none if that can't be told: one is read or detached meanwhile, or the role may not look.
+        """
+        try:
+            rows = self.rows("ended", patience, *arrays_of(handles))
+        except psycopg.Error as error:
+            if is_about_handle(error) or isinstance(error, psycopg.errors.InsufficientPrivilege):
+                return []
+            raise
+        return [Outcome.of((*row[:-3], Times.of(row[-3:]))) for row in rows]
 
     def rows_once(self, statement: StatementName, *parameters: Any) -> list[TupleRow]:
         """Run a statement, and return its rows."""

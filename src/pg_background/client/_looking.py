@@ -44,7 +44,7 @@ def look(
     Raises:
         psycopg.Error: its rows could not be read; that is no fault of the job.
     """
-    patience = LOOK_MS if timeout is None else max(min(round(timeout * 1000), LOOK_MS), 1)
+    patience = _patience(timeout)
     try:
         if shape is None or shape.take is None:
             return _look_for_end(session, handle, None if shape is None else shape.command_tag, patience)
@@ -62,6 +62,20 @@ def look(
         if not (is_about_handle(error) or isinstance(error, psycopg.errors.InsufficientPrivilege)):
             raise
     return None, None
+
+
+def look_for_times(session: Session, handle: Handle, timeout: float | None) -> Outcome | None:
+    """Return how and when a job ended, if it has or does at once. Nothing of it is taken."""
+    try:
+        return session.ended(handle, _patience(timeout))
+    except ConnectionLost:
+        if not session.reconnects:
+            raise
+    return None
+
+
+def _patience(timeout: float | None) -> int:
+    return LOOK_MS if timeout is None else max(min(round(timeout * 1000), LOOK_MS), 1)
 
 
 def _read_if_shaped(

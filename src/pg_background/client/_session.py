@@ -134,6 +134,10 @@ class Session:
         (row,) = self._connections.rows("outcome", *handle)
         return Outcome.of(row)
 
+    def ended(self, handle: Handle, patience: int) -> Outcome | None:
+        """Return how and when a job ended, if it has or does in so many milliseconds."""
+        return next(iter(self._connections.ended([handle], patience)), None)
+
     def progress(self, handles: Sequence[Handle]) -> list[Progress]:
         """Return what each of the jobs has reported."""
         return [Progress(*row) for row in self._connections.rows("progress", *arrays_of(handles))]

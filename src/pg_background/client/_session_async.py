@@ -133,6 +133,10 @@ class AsyncSession:
         (row,) = await self._connections.rows("outcome", *handle)
         return Outcome.of(row)
 
+    async def ended(self, handle: Handle, patience: int) -> Outcome | None:
+        """Return how and when a job ended, if it has or does in so many milliseconds."""
+        return next(iter(await self._connections.ended([handle], patience)), None)
+
     async def progress(self, handles: Sequence[Handle]) -> list[Progress]:
         """Return what each of the jobs has reported."""
         return [Progress(*row) for row in await self._connections.rows("progress", *arrays_of(handles))]

@@ -8,6 +8,7 @@ from time import monotonic
 
 import psycopg
 
+from . import tracing
 from ._connections_async import AsyncConnections
 from ._watch_async import AsyncWatch, AsyncWatcher
 from .handles import arrays_of
@@ -83,7 +84,15 @@ class AsyncWaits:
         if is_due and self._connections.source.is_in_transaction:
             self._last_deadlock_check = monotonic()
             await self._end_deadlocks(handles)
-        return [Outcome.of(row) for row in rows]
+        return await self._with_times([Outcome.of(row) for row in rows])
+
+    async def _with_times(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Return them with their times if somebody follows jobs; before their results are read."""
+        known = [outcome.handle for outcome in outcomes if outcome.state is not None]
+        if tracing.tracer is None or not known:
+            return outcomes
+        timed = {outcome.handle: outcome for outcome in await self._connections.ended(known, 1)}
+        return [timed.get(outcome.handle, outcome) for outcome in outcomes]
 
     async def _end_deadlocks(self, handles: Sequence[Handle]) -> None:
         """Tell those who wait, in an open transaction, for jobs that wait for its end."""

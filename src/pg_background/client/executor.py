@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 from collections.abc import Iterable, Iterator
+from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
@@ -141,7 +143,9 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
             )
         future: JobFuture[Row] = JobFuture()
         with self._mutex:
-            self._threads.submit(self._work, future, query, params, {"on_full": "queue", **options})
+            # As where it is called: what follows jobs finds there what the launch belongs to.
+            work = partial(self._work, future, query, params, {"on_full": "queue", **options})
+            self._threads.submit(copy_context().run, work)
             self._unfinished.add(future)
         return future
 

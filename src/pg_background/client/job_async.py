@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic
 import psycopg
 
 from . import reading_async as reading
-from ._looking_async import is_over_in_time, look
+from ._looking_async import is_over_in_time, look, look_for_times
 from ._watch_async import AsyncWatch
 from .acompat import AInterrupted, AYields, ashielded
 from .bars import ProgressDisplay
 from .errors import JobLost
 from .handles import known
-from .model import FINAL, Handle, JobColumn, JobState, Progress
+from .model import FINAL, Handle, JobColumn, JobState, Outcome, Progress
 from .notebook import card_of
 from .result import Result
 from .variables import Row
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._session_async import AsyncSession
+    from .tracing import JobTrace
 
 
 #: How long the end of a job is waited for that was cancelled at the end of its block, in seconds.
@@ -47,6 +48,7 @@ class AsyncJob(Generic[Row]):
         handle: pid and cookie.
         label: as given at the launch; None if there was none or it is not known here.
         query: the SQL; None if it is not known here.
+        trace: what is told of its end; None where nobody follows jobs.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class AsyncJob(Generic[Row]):
         has_rows: bool = True,
         key: Hashable = None,
         is_notified: bool = False,
+        trace: JobTrace | None = None,
     ) -> None:
         self.handle = handle
         self.label = label
         self.query = query
+        self.trace = trace
         self._session = session
         self._row_factory = row_factory
         self._has_rows = has_rows
@@ -114,6 +118,8 @@ class AsyncJob(Generic[Row]):
             self._require_attached()
             outcome = await self._session.outcome(self.handle)
             self._state = known(outcome).state
+            if self.trace is not None and self._state in FINAL:
+                self._tell(await self._session.ended(self.handle, 1))
         assert self._state is not None
         return self._state
 
@@ -297,8 +303,16 @@ class AsyncJob(Generic[Row]):
 
     def _watched(self) -> AsyncWatch:
         self._require_attached()
-        self._watch = self._session.watch(is_notified=self._is_notified, earlier=self._watch)
-        return self._watch
+        watch = self._session.watch(is_notified=self._is_notified, earlier=self._watch)
+        if watch is not self._watch:
+            self._watch = watch
+            if self.trace is not None:
+                watch.when_over(lambda: self._tell(watch.outcome))
+        return watch
+
+    def _tell(self, outcome: Outcome | None) -> None:
+        if self.trace is not None and outcome is not None and outcome.times is not None:
+            self.trace.ended(outcome, outcome.times)
 
     async def _look(self, timeout: float | None, *, take: bool) -> None:
         """See whether it has ended, or does at once; if it is to be taken, so is what comes with the news."""
@@ -309,6 +323,11 @@ class AsyncJob(Generic[Row]):
             if self._is_read() or watch.begun or watch.is_over:
                 return
             shape = self._session.shapes.get(self._key) if take else None
+            if self.trace is not None:
+                # The server tells the times only as long as the result is not read.
+                self._tell(ended := await look_for_times(self._session, self.handle, timeout))
+                if ended is None:
+                    return
             outcome, result = await look(self._session, self.handle, shape, self._row_factory, timeout)
             if result is not None:
                 self._result, self._state = result, "stopped"

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import AsyncRowFactory
 
+from . import tracing
 from ._asking_async import asking
 from ._shapes import key_of
 from .acompat import AInterrupted, alet_end, ashielded
 from .job_async import AsyncJob
 from .model import Handle, OnFull
 from .options import milliseconds
-from .query import Params, Query, bind
+from .query import BoundQuery, Params, Query, bind
+from .statements import LIMIT, READ_ONLY, TRACEPARENT
 from .variables import Row
 
 if TYPE_CHECKING:
+    from typing_extensions import LiteralString, Unpack
+
     from ._session_async import AsyncSession
+    from .options import LaunchOptions
+    from .tracing import LaunchTrace
 
 
 #: How long a caller who is told to stop waits for the answer that has a job's handle, in seconds.
@@ -30,30 +36,54 @@ _PLAIN = (None, 0, 0, None, False, False)
 
 async def start(
     session: AsyncSession,
-    query: Query,
+    query: Query | BoundQuery,
     params: Params | None,
     row_factory: AsyncRowFactory[Row],
     *,
-    label: str | None = None,
-    timeout: float | None = None,
-    queue_size: int | None = None,
-    database: str | None = None,
-    on_full: OnFull = "error",
-    wait_timeout: float | None = None,
     each_statement: bool = False,
     discard_result: bool = False,
+    **options: Unpack[LaunchOptions],
 ) -> AsyncJob[Row]:
     """Start a job, with all that can be asked for; the client's methods are this with some of it.
 
     Args:
         query: and `params`, `row_factory`, as for `AsyncClient.launch`.
-        label: and those up to `wait_timeout`, see `LaunchOptions`.
         each_statement: each in a transaction of its own, as `AsyncClient.run_script`.
         discard_result: drop the rows at their source, as `AsyncClient.submit`.
+        options: see `LaunchOptions`.
 
     Raises:
         psycopg.Error: the server refused it.
     """
+    kind = (each_statement, discard_result)
+    if tracing.tracer is None:
+        return await _start(session, query, params, row_factory, None, *kind, **options)
+    with tracing.tracer.launch(
+        label=options.get("label"),
+        database=options.get("database"),
+        has_params=params is not None,
+        has_rows=not discard_result,
+    ) as trace:
+        return await _start(session, query, params, row_factory, trace, *kind, **options)
+
+
+async def _start(
+    session: AsyncSession,
+    query: Query | BoundQuery,
+    params: Params | None,
+    row_factory: AsyncRowFactory[Row],
+    trace: LaunchTrace | None,
+    each_statement: bool,
+    discard_result: bool,
+    *,
+    label: str | None = None,
+    timeout: float | None = None,
+    queue_size: int | None = None,
+    database: str | None = None,
+    read_only: bool = False,
+    on_full: OnFull = "error",
+    wait_timeout: float | None = None,
+) -> AsyncJob[Row]:
     limit = milliseconds(timeout)
     patience = milliseconds(wait_timeout)
     job: AsyncJob[Row] | None = None
@@ -65,10 +95,12 @@ async def start(
             cursor = asking(connection)
             options = (label, queue_size or 0, patience, database, each_statement, discard_result)
             arguments = (text, values, *options, on_full)
-            if options == _PLAIN and not limit:
+            own = _own_settings(limit, read_only, None if trace is None else trace.sends(connection, text))
+            if own:
+                statement = session.statements.start_with(tuple(own))
+                launch = partial(cursor.execute, statement, (*own.values(), *arguments))
+            elif options == _PLAIN:
                 launch = partial(cursor.execute, session.statements.start_plain, (text, values, on_full))
-            elif limit:
-                launch = partial(cursor.execute, session.statements.start_limited, (str(limit), *arguments))
             else:
                 launch = partial(cursor.execute, session.statements.start, arguments)
             try:
@@ -80,15 +112,17 @@ async def start(
             finally:
                 # Interrupted, psycopg still awaits the end of the statement: there may be a job.
                 if cursor.pgresult is not None and (row := await cursor.fetchone()) is not None:
+                    handle = Handle(*row[:2])
                     job = AsyncJob(
                         session,
-                        Handle(*row[:2]),
+                        handle,
                         row_factory,
                         label=label,
                         query=text,
                         has_rows=not discard_result,
                         key=None if discard_result else key_of(text, database),
                         is_notified=tells_end and database is None,
+                        trace=None if trace is None else trace.answered(handle),
                     )
     except AInterrupted:
         # Nobody gets its handle.
@@ -97,3 +131,15 @@ async def start(
         raise
     assert job is not None
     return job
+
+
+def _own_settings(limit: int, read_only: bool, traceparent: str | None) -> dict[LiteralString, str]:
+    """Return the settings that are the job's own, for most jobs none."""
+    own: dict[LiteralString, str] = {}
+    if limit:
+        own[LIMIT] = str(limit)
+    if read_only:
+        own[READ_ONLY] = "on"
+    if traceparent is not None:
+        own[TRACEPARENT] = traceparent
+    return own

@@ -71,6 +71,23 @@ class Notice(NamedTuple):
     context: str | None
 
 
+class Times(NamedTuple):
+    """When a job was launched, was begun and has ended, in microseconds since 1970 by the server's clock."""
+
+    queued: int
+    #: None: it never began
+    started: int | None
+    finished: int | None
+
+    @classmethod
+    def of(cls, seconds: Sequence[float | None]) -> Times | None:
+        """Return what a row of the statement `ended` says, in seconds; None if nothing is known."""
+        queued, started, finished = (None if each is None else round(each * 1e6) for each in seconds)
+        if queued is None or started is finished is None:
+            return None
+        return cls(queued, started, finished)
+
+
 class Outcome(NamedTuple):
     """How far a job is, or how it ended."""
 
@@ -82,6 +99,8 @@ class Outcome(NamedTuple):
     command_tag: str | None
     sqlstate: str | None
     error_message: str | None
+    #: of a job that somebody follows
+    times: Times | None = None
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Outcome:

@@ -18,6 +18,8 @@ class LaunchOptions(TypedDict, total=False):
     queue_size: int | None
     #: to run in, one that the role may connect to; by default the client's
     database: str | None
+    #: whether it can read only, whatever its SQL is: nothing in it can take that back
+    read_only: bool
     #: when no worker is to be had: raise an error (the default), wait for one, or queue the job
     on_full: OnFull
     #: how long `on_full="wait"` waits, in seconds; by default for ever. The client's other calls wait too

@@ -57,17 +57,22 @@ def params_of(value: Any) -> Params:
     return value if is_params(value) else [value]
 
 
-def bind(query: Query, params: Params | None, context: psycopg.BaseConnection[Any]) -> BoundQuery:
+def bind(
+    query: Query | BoundQuery, params: Params | None, context: psycopg.BaseConnection[Any]
+) -> BoundQuery:
     """Number the placeholders, and adapt the values as psycopg does.
 
     As in psycopg a query without params is taken as it is, and `%%` in one with params means `%`.
 
     Args:
+        query: one that is bound already is taken as it is.
         context: gives adapters and encoding.
 
     Raises:
         psycopg.ProgrammingError: placeholders and values don't match, or a value can't be adapted.
     """
+    if isinstance(query, BoundQuery):
+        return query
     check(query, params)
     text = _text(query, context)
     if params is None:

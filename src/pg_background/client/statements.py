@@ -36,8 +36,16 @@ _START = call("pg_background_start")
 #: Only the query, its values and what is done when there is no worker are not as they are by default.
 _START_PLAIN = call("pg_background_start", "%s", "%s", "NULL", "0", "0", "NULL", "false", "false", "%s")
 
-#: It refers to the setting's new value, so that it comes after that was set.
+#: It refers to the settings' new values, so that it comes after these were set.
 _START_DURING = _START.replace("%s", "(CASE WHEN s.during IS NOT NULL THEN %s END)", 1)
+
+#: The settings that a launch may have of its own.
+LIMIT: LiteralString = "pg_background.worker_timeout"
+READ_ONLY: LiteralString = "pg_background.read_only"
+TRACEPARENT: LiteralString = "pg_background.traceparent"
+
+#: What a server may not know, and a launch can do without.
+_OPTIONAL = (TRACEPARENT,)
 
 #: Handles, h, that are given as two arrays.
 _ARRAYS = "ROWS FROM (pg_catalog.unnest(%s::pg_catalog.int4[]), pg_catalog.unnest(%s::pg_catalog.int8[]))"
@@ -47,7 +55,14 @@ _HANDLES = f"{_ARRAYS} AS h(pid, cookie)"
 HANDLE = "(VALUES (%s::pg_catalog.int4, %s::pg_catalog.int8)) AS h(pid, cookie)"
 
 _OUTCOME = f"LATERAL {call('pg_background_outcome', 'h.pid', 'h.cookie')} AS o"
-_OUTCOMES = "SELECT h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message FROM "
+_OUTCOME_COLUMNS = "h.pid, h.cookie, o.state, o.row_count, o.command_tag, o.sqlstate, o.error_message"
+_OUTCOMES = f"SELECT {_OUTCOME_COLUMNS} FROM "
+
+
+def _epoch(moment: LiteralString) -> LiteralString:
+    """Return a time as seconds since 1970, in whatever time zone and style the session shows times."""
+    return f"pg_catalog.date_part('epoch'::pg_catalog.text, {moment})"
+
 
 #: The handle of one job in statements that name it several times.
 _BY_NAME = ("%(pid)s", "%(cookie)s")
@@ -78,7 +93,16 @@ _IF_SO_SHAPED: LiteralString = (
 
 #: Those of `Statements` that are sent as they are, with parameters.
 StatementName = Literal[
-    "cancel", "describe", "detach", "error_info", "finished", "held_up", "inspect", "outcome", "progress"
+    "cancel",
+    "describe",
+    "detach",
+    "ended",
+    "error_info",
+    "finished",
+    "held_up",
+    "inspect",
+    "outcome",
+    "progress",
 ]
 
 
@@ -89,13 +113,7 @@ class Statements:
         self._schema = identifier(schema)
         self.start = self._sql(f"SELECT pid, cookie FROM {_START}")
         self.start_plain = self._sql(f"SELECT pid, cookie FROM {_START_PLAIN}")
-        #: The job's time limit is a setting, which is set for the launch and taken back after it.
-        self.start_limited = self._sql(
-            "SELECT h.pid, h.cookie, pg_catalog.set_config('pg_background.worker_timeout', s.before, true)"
-            " FROM (SELECT pg_catalog.current_setting('pg_background.worker_timeout') AS before,"
-            " pg_catalog.set_config('pg_background.worker_timeout', %s, true) AS during OFFSET 0) AS s"
-            f" CROSS JOIN LATERAL {_START_DURING} AS h"
-        )
+        self._start_with: dict[tuple[LiteralString, ...], sql.SQL] = {}
         #: Of those handles that are final or unknown.
         self.finished = self._sql(
             f"{_OUTCOMES}{_HANDLES} CROSS JOIN {_OUTCOME}"
@@ -112,6 +130,19 @@ class Statements:
             f" THEN {call('pg_background_outcome', 'h.pid', 'h.cookie')} END AS o OFFSET 0) AS o"
             " CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS tags FROM "
             f"{call('pg_background_result_json', 'h.pid', _IF_WITHOUT_ROWS)}) AS t"
+        )
+        self.label = self._sql(f"SELECT label FROM {call('pg_background_outcome')}")
+        #: Of those handles that end within so many milliseconds, with their times, which are told until the
+        #: result is read. It is for jobs that somebody follows.
+        self.ended = self._sql(
+            f"SELECT {_OUTCOME_COLUMNS}, {_epoch('o.launched_at')}, {_epoch('(i.i).started_at')},"
+            f" {_epoch('(i.i).finished_at')} FROM (VALUES (%s::pg_catalog.int4)) AS p(patience)"
+            f" CROSS JOIN {_HANDLES} CROSS JOIN LATERAL (SELECT"
+            f" CASE WHEN {call('pg_background_wait', 'h.pid', 'h.cookie', 'p.patience')}"
+            f" THEN {call('pg_background_outcome', 'h.pid', 'h.cookie')} END AS o OFFSET 0) AS w"
+            " CROSS JOIN LATERAL (SELECT (w.o).*) AS o CROSS JOIN LATERAL (SELECT CASE WHEN NOT o.consumed"
+            f" THEN {call('pg_background_result_info', 'h.pid', 'h.cookie')} END AS i OFFSET 0) AS i"
+            " WHERE o.completed"
         )
         #: Of those handles that wait for this session, which waits for them.
         self.held_up = self._sql(
@@ -161,6 +192,18 @@ class Statements:
         """Return a statement that need not be put together again each time that it is sent."""
         return written(sql.SQL(text).format(schema=self._schema, **parts))
 
+    def start_with(self, settings: tuple[LiteralString, ...]) -> sql.SQL:
+        """Return `start` with settings of the job's own, whose values come before the other parameters.
+
+        They are set for the launch and taken back after it, in one statement.
+
+        Args:
+            settings: one or more of the names above.
+        """
+        if settings not in self._start_with:
+            self._start_with[settings] = self._sql(_start_with(settings))
+        return self._start_with[settings]
+
     def result(self, columns: Sequence[JobColumn]) -> sql.SQL:
         """Read rows."""
         return self._reading(self._sql(call("pg_background_result")), columns)
@@ -191,6 +234,36 @@ class Statements:
             ),
         )
         return written(composed)
+
+
+def _start_with(settings: tuple[LiteralString, ...]) -> LiteralString:
+    before = ", ".join(f"{_current(name)} AS {_before(n)}" for n, name in enumerate(settings))
+    during = ", ".join(_if_known(name, f"pg_catalog.set_config('{name}', %s, true)") for name in settings)
+    after = ", ".join(
+        _if_known(name, f"pg_catalog.set_config('{name}', s.{_before(n)}, true)")
+        for n, name in enumerate(settings)
+    )
+    return (
+        f"SELECT h.pid, h.cookie, {after}"
+        f" FROM (SELECT {before}, pg_catalog.concat({during}) AS during OFFSET 0) AS s"
+        f" CROSS JOIN LATERAL {_START_DURING} AS h"
+    )
+
+
+def _before(number: int) -> LiteralString:
+    names: tuple[LiteralString, ...] = ("before_0", "before_1", "before_2")
+    return names[number]
+
+
+def _current(name: LiteralString) -> LiteralString:
+    missing: LiteralString = ", true" if name in _OPTIONAL else ""
+    return f"pg_catalog.current_setting('{name}'{missing})"
+
+
+def _if_known(name: LiteralString, call_of_it: LiteralString) -> LiteralString:
+    return (
+        f"CASE WHEN {_current(name)} IS NOT NULL THEN {call_of_it} END" if name in _OPTIONAL else call_of_it
+    )
 
 
 def written(composed: sql.Composed) -> sql.SQL:

@@ -60,6 +60,7 @@ cdef void transaction_body(void *arg) noexcept nogil:
     debug_query_string = sql
     statement_start = 0
     statement_number = 0
+    note_read_only(request)
     if my_worker.cancel_cookie == running_cookie or my_worker.terminate_cookie == running_cookie:
         raise_error(ERRCODE_QUERY_CANCELED, b"canceling statement due to user request")
     if not job.identity.is_away:
@@ -133,9 +134,11 @@ cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
     cdef int i
     cdef MemoryContext context
     begin_log(GetCurrentStatementStartTimestamp())
+    prepare_reading()
     StartTransactionCommand()
     begin(job, request)
     keep_security_context(job)
+    begin_reading()
     start_statement_timeout()
     MemoryContextSwitchTo(job_context)
     parse_script(&script, request_sql(request))
@@ -147,6 +150,7 @@ cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
         if i > 0 and request.each_statement:
             SetCurrentStatementStartTimestamp()
             StartTransactionCommand()
+            begin_reading()
         begin_statement(request, &script, i)
         if script.count > 1 and not request.each_statement:
             BeginImplicitTransactionBlock()
@@ -159,6 +163,7 @@ cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
         if i == script.count - 1:
             break
         if request.each_statement:
+            end_reading()
             commit_statement()
         else:
             CommandCounterIncrement()
@@ -171,6 +176,8 @@ cdef void run_statements(Job *job, JobRequest *request) noexcept nogil:
         EndImplicitTransactionBlock()
         # the commit is that of all
         statement_number = 0
+    else:
+        end_reading()
     disable_timeout(STATEMENT_TIMEOUT, False)
     commit_job()
 

@@ -57,6 +57,8 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     request.system_user_size = launch.system_user_size
     request.parameters = launch.parameter_count
     request.each_statement = launch.each_statement
+    # of a job that can only read, whatever it has set since
+    request.read_only = setting_read_only or job_is_read_only
     request.worker_timeout = setting_worker_timeout
     request.role = GetCurrentRoleId()
     copy_client_address(&request.client)

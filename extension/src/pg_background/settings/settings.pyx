@@ -51,6 +51,7 @@ cdef int setting_max_role_result_size
 cdef int setting_max_database_jobs
 cdef int setting_max_database_workers
 cdef char *setting_notify_channel
+cdef cbool setting_read_only
 cdef char *setting_traceparent
 cdef int setting_wait_sampling
 cdef cbool setting_history
@@ -109,6 +110,10 @@ cdef void define_settings() noexcept nogil:
                                "Channel on which the end of each job is notified; empty for none.",
                                "The payload is the pid of the job's handle.",
                                &setting_notify_channel, b"", PGC_USERSET, 0, is_channel, NULL, NULL)
+    DefineCustomBoolVariable("pg_background.read_only",
+                             "Whether jobs can only read.",
+                             "A job that is launched with it can't take it back, nor launch one that writes.",
+                             &setting_read_only, False, PGC_USERSET, 0, NULL, NULL, NULL)
     DefineCustomStringVariable("pg_background.traceparent",
                                "The trace that jobs belong to, as W3C's Trace Context writes it; empty for none.",
                                "A job has that of its launch.",

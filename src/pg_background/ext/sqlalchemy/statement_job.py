@@ -105,7 +105,7 @@ def launch(
     here = Client(taken.driver_connection)
     started = here.launch(taken.statement, taken.parameters, **options)
     job = client.attach(started.handle, row_factory=tuple_row)
-    job.label, job.query = started.label, started.query
+    job.label, job.query, job.trace = started.label, started.query, started.trace
     return SessionJob(client, session, statement, parameters, job)
 
 

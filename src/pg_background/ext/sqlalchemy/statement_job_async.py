@@ -108,7 +108,7 @@ async def launch_async(
     here = AsyncClient(taken.driver_connection)
     started = await here.launch(taken.statement, taken.parameters, **options)
     job = client.attach(started.handle, row_factory=tuple_row)
-    job.label, job.query = started.label, started.query
+    job.label, job.query, job.trace = started.label, started.query, started.trace
     return AsyncSessionJob(client, session, statement, parameters, job)
 
 
