@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "detach": "Forget jobs: they go on and commit, but their rows are dropped.",
     },
     "Servers": {
+        "web": "Serve a web page of all jobs of one or many servers: what runs, what ran and what it cost.",
         "doctor": "Check a server and database for pg_background, and say how to fix what is wrong.",
         "drain": "Refuse new jobs, wait for those that run, and cancel the rest: before a restart.",
         "install": "Build the extension for a PostgreSQL, and install it there.",
