@@ -193,15 +193,54 @@ ORDER BY j.queued_at, j.pid;
 
 CREATE FUNCTION pg_background_all_totals(
   OUT database oid, OUT role oid, OUT launched int8, OUT completed int8, OUT failed int8, OUT canceled int8,
-  OUT timed_out int8, OUT lost int8, OUT execution_ms float8, OUT queue_ms float8, OUT since timestamptz)
+  OUT timed_out int8, OUT lost int8, OUT execution_ms float8, OUT queue_ms float8, OUT since timestamptz,
+  OUT cpu_user_ms float8, OUT cpu_system_ms float8, OUT shared_blks_hit int8, OUT shared_blks_read int8, OUT
+  shared_blks_dirtied int8, OUT shared_blks_written int8, OUT temp_blks_read int8, OUT temp_blks_written int8, OUT
+  blk_read_ms float8, OUT blk_write_ms float8, OUT wal_records int8, OUT wal_fpi int8, OUT wal_bytes int8)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_totals' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
 CREATE VIEW pg_background_totals AS
 SELECT d.datname AS database, r.rolname AS role, t.launched, t.completed, t.failed, t.canceled, t.timed_out, t.lost,
-       t.execution_ms, t.queue_ms, t.since
+       t.execution_ms, t.queue_ms, t.since,
+       t.cpu_user_ms, t.cpu_system_ms, t.shared_blks_hit, t.shared_blks_read, t.shared_blks_dirtied,
+       t.shared_blks_written, t.temp_blks_read, t.temp_blks_written, t.blk_read_ms, t.blk_write_ms, t.wal_records,
+       t.wal_fpi, t.wal_bytes
 FROM pg_background_all_totals() AS t
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid = t.database
 LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = t.role;
+
+CREATE FUNCTION pg_background_all_histograms(
+  OUT database oid, OUT role oid, OUT metric text, OUT le float8, OUT jobs int8)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_histograms' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE VIEW pg_background_histograms AS
+SELECT d.datname AS database, r.rolname AS role, h.metric, h.le, h.jobs
+FROM pg_background_all_histograms() AS h
+LEFT JOIN pg_catalog.pg_database AS d ON d.oid = h.database
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = h.role;
+
+CREATE FUNCTION pg_background_all_resources(
+  OUT pid int4, OUT cookie int8, OUT database oid, OUT role oid, OUT label text, OUT state text,
+  OUT cpu_user_ms float8, OUT cpu_system_ms float8, OUT shared_blks_hit int8, OUT shared_blks_read int8, OUT
+  shared_blks_dirtied int8, OUT shared_blks_written int8, OUT temp_blks_read int8, OUT temp_blks_written int8, OUT
+  blk_read_ms float8, OUT blk_write_ms float8, OUT wal_records int8, OUT wal_fpi int8, OUT wal_bytes int8)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_resources' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE VIEW pg_background_resources AS
+SELECT t.pid, t.cookie, d.datname AS database, r.rolname AS role, t.label, t.state,
+       t.cpu_user_ms, t.cpu_system_ms, t.shared_blks_hit, t.shared_blks_read, t.shared_blks_dirtied,
+       t.shared_blks_written, t.temp_blks_read, t.temp_blks_written, t.blk_read_ms, t.blk_write_ms, t.wal_records,
+       t.wal_fpi, t.wal_bytes
+FROM pg_background_all_resources() AS t
+LEFT JOIN pg_catalog.pg_database AS d ON d.oid = t.database
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = t.role;
+
+CREATE FUNCTION pg_background_all_waits(
+  OUT pid int4, OUT cookie int8, OUT wait_event_type text, OUT wait_event text, OUT samples int8)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_waits' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
+CREATE VIEW pg_background_waits AS
+SELECT w.pid, w.cookie, w.wait_event_type, w.wait_event, w.samples FROM pg_background_all_waits() AS w;
 
 CREATE FUNCTION pg_background_all_usage(
   OUT kind text, OUT owner oid, OUT jobs int4, OUT max_jobs int4, OUT workers int4, OUT max_workers int4,
@@ -214,6 +253,33 @@ SELECT u.kind, COALESCE(d.datname, r.rolname) AS name, u.jobs, u.max_jobs, u.wor
 FROM pg_background_all_usage() AS u
 LEFT JOIN pg_catalog.pg_database AS d ON u.kind = 'database'::text AND d.oid = u.owner
 LEFT JOIN pg_catalog.pg_roles AS r ON u.kind = 'role'::text AND r.oid = u.owner;
+
+-- ---- jobs that have ended, where pg_background.history keeps them
+
+-- Not for dumps: the roles would be others where they are restored.
+CREATE TABLE pg_background_history_rows (
+  id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, role_oid oid NOT NULL, role name, label text, state text NOT NULL,
+  queued_at timestamptz, started_at timestamptz, finished_at timestamptz NOT NULL, row_count int8, command_tag text,
+  sqlstate text, error_message text, sql_preview text, traceparent text,
+  cpu_user_ms float8, cpu_system_ms float8, shared_blks_hit int8, shared_blks_read int8, shared_blks_dirtied int8,
+  shared_blks_written int8, temp_blks_read int8, temp_blks_written int8, blk_read_ms float8, blk_write_ms float8,
+  wal_records int8, wal_fpi int8, wal_bytes int8,
+  waits jsonb);
+
+CREATE INDEX pg_background_history_finished_at ON pg_background_history_rows (finished_at);
+
+CREATE VIEW pg_background_history WITH (security_barrier = true) AS
+SELECT h.id, pg_catalog.current_database() AS database, COALESCE(r.rolname, h.role) AS role, h.label, h.state,
+       h.queued_at, h.started_at, h.finished_at, h.row_count, h.command_tag, h.sqlstate,
+       CASE WHEN pg_catalog.pg_has_role(h.role_oid, 'USAGE'::text) THEN h.error_message END AS error_message,
+       h.sql_preview, h.traceparent,
+       h.cpu_user_ms, h.cpu_system_ms, h.shared_blks_hit, h.shared_blks_read, h.shared_blks_dirtied,
+       h.shared_blks_written, h.temp_blks_read, h.temp_blks_written, h.blk_read_ms, h.blk_write_ms, h.wal_records,
+       h.wal_fpi, h.wal_bytes, h.waits
+FROM pg_background_history_rows AS h
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = h.role_oid
+WHERE pg_catalog.pg_has_role(h.role_oid, 'USAGE'::text)
+   OR pg_catalog.pg_has_role('pg_read_all_stats'::name, 'USAGE'::text);
 
 CREATE FUNCTION pg_background_registry(
   OUT entries int4, OUT live int4, OUT unread int4, OUT idle_workers int4, OUT busy_workers int4,
@@ -503,9 +569,10 @@ END $$;
 GRANT EXECUTE ON FUNCTION pg_background_registry() TO pg_monitor;
 
 -- who may look at all sessions in pg_stat_activity may look at all jobs
-GRANT SELECT ON pg_background_jobs, pg_background_totals, pg_background_usage TO pg_read_all_stats;
-GRANT EXECUTE ON FUNCTION pg_background_all_jobs(), pg_background_all_totals(), pg_background_all_usage()
-  TO pg_read_all_stats;
+GRANT SELECT ON pg_background_jobs, pg_background_totals, pg_background_histograms, pg_background_resources,
+  pg_background_waits, pg_background_history, pg_background_usage TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pg_background_all_jobs(), pg_background_all_totals(), pg_background_all_histograms(),
+  pg_background_all_resources(), pg_background_all_waits(), pg_background_all_usage() TO pg_read_all_stats;
 
 -- who may cancel the jobs of others may do that to all of them, and detach those that nobody reads
 GRANT EXECUTE ON FUNCTION pg_background_drain_server(int4), pg_background_resume_server() TO pg_signal_backend;

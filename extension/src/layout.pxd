@@ -29,6 +29,26 @@ cdef enum:
     AHEAD_REQUESTS = 8
     ERROR_TEXTS = 10
     TOTALS_SIZE = 256           # the last one takes what there is no room for elsewhere
+    HISTOGRAM_BOUNDS = 16       # as many as shim/resources.h has
+    WAIT_KINDS = 16             # wait events that are told apart for one job
+    TRACE_BYTES = 56            # 00-<32 digits>-<16 digits>-<2 digits>, and the end
+
+cdef enum Resource:
+    # what a job takes of the server, each a sum: times in microseconds, blocks and bytes
+    CPU_USER = 0
+    CPU_SYSTEM
+    SHARED_BLKS_HIT
+    SHARED_BLKS_READ
+    SHARED_BLKS_DIRTIED
+    SHARED_BLKS_WRITTEN
+    TEMP_BLKS_READ
+    TEMP_BLKS_WRITTEN
+    BLK_READ_TIME
+    BLK_WRITE_TIME
+    WAL_RECORDS
+    WAL_FPI
+    WAL_BYTES
+    RESOURCES
 
 cdef enum JobState:
     JOB_QUEUED = 0              # waits for a worker
@@ -40,6 +60,11 @@ cdef enum JobState:
     JOB_TIMED_OUT
     JOB_LOST                    # its process died
     JOB_STATES                  # how many there are
+
+cdef enum HistoryState:
+    HISTORY_NONE = 0            # not to be written, or written
+    HISTORY_DUE                 # has ended, and is to be written
+    HISTORY_TAKEN               # by the process that writes
 
 cdef enum ReaderKind:
     READER_NONE = 0
@@ -99,6 +124,9 @@ cdef struct Usage:
     int32_t running             # ... of those that have a worker, or whose launch looks for one
     int32_t queued
     int64_t memory              # bytes of the shared area
+    int32_t due                 # of databases: jobs that are to be written to the history
+    int32_t first_due           # ... the oldest, or -1
+    int32_t last_due
     pg_atomic_uint64 file_bytes     # on disk
     Limits limits               # of its last launch
     # of databases only
@@ -112,6 +140,13 @@ cdef struct Usage:
     int32_t next_in_need        # in the list of the roles with either, or -1
     int32_t previous_in_need
     uint64_t turn               # when a job of it last got a worker, counted over all
+
+cdef struct WaitCount:
+    uint32_t event              # as the server numbers them; 0: none, the process ran or wanted to
+    uint32_t samples
+
+cdef enum:
+    OTHER_WAITS = 0xffffffff    # in the last place, what there was no other for
 
 cdef struct Job:
     # An entry of the registry. Only one that is free, or the oldest of the history, gets another job:
@@ -181,6 +216,11 @@ cdef struct Job:
     int32_t chain               # [B] its kind
     Link links[2]               # [B] in the chain of all, and of its role
     dsa_pointer watches         # [B] first in the list of those to be told the end
+    cbool keeps_history         # [L] by the setting at its launch; [W] where its database is another
+    int32_t history             # [B] HistoryState
+    int32_t history_failures    # how often it could not be written
+    int32_t next_due            # [B] in the list of its database's, or -1
+    int32_t previous_due        # [B]
 
     # memory
     dsa_pointer request         # [L] JobRequest
@@ -205,6 +245,9 @@ cdef struct Job:
     # outcome
     int64_t row_count           # [W]
     int32_t sqlstate            # [W] 0: none
+    int64_t resources[RESOURCES]    # [W]
+    int32_t wait_kinds          # how many of these there are; the keeper alone counts, under the lock shared
+    WaitCount waits[WAIT_KINDS]
     char command_tag[TAG_BYTES]  # [W] of the last statement, without its count
     char message[MESSAGE_BYTES]  # [W]
 
@@ -214,6 +257,7 @@ cdef struct Job:
     cbool progress_has_text
     char progress_text[PROGRESS_BYTES]
 
+    char traceparent[TRACE_BYTES]   # [L] empty: none
     char label[LABEL_BYTES]     # [L] empty: none
     char preview[PREVIEW_BYTES]  # [L]
 
@@ -256,6 +300,10 @@ cdef struct Session:
     cbool waits_for_all         # ... for the end of all of them, else of any
     int32_t pid
 
+cdef struct Histogram:
+    # how many took longer than the bound before, and not longer than this one; the last one has no bound
+    int64_t jobs[HISTOGRAM_BOUNDS + 1]
+
 cdef struct Totals:
     # of all jobs of one database and role since the registry was made
     Oid database                # InvalidOid, and so the role: what found no room of its own
@@ -264,6 +312,9 @@ cdef struct Totals:
     int64_t ended[JOB_STATES]   # by JobState
     double execution_ms
     double queue_ms             # from launch to start
+    int64_t resources[RESOURCES]
+    Histogram queue_wait        # of those that have begun, as queue_ms
+    Histogram run
     TimestampTz last_launch
 
 cdef enum:
@@ -310,7 +361,16 @@ cdef struct Registry:
     int32_t backlog_size        # queued jobs
     uint64_t backlog_joined     # ... so far
     int32_t backlog_unserved    # 1: the keeper has last found no place for one of them
+    cbool is_sampling           # the keeper looks what jobs wait for, or has been woken to do that
     cbool has_orphans           # some are new, or ended, since the keeper last looked at all entries
+    int32_t due_count           # jobs that are to be written to the history
+    int64_t due_missed          # ... and whose entries were needed for others before that
+    cbool is_writer_wanted      # the keeper has been woken for them
+    uint64_t writers_connected  # to their database, so far
+    PGPROC *writer              # the process that writes, or NULL
+    Oid writer_database
+    cbool writer_sleeps         # until it is woken
+    cbool writer_leaves         # is to end, as its database is to be dropped or copied
     TimestampTz backlog_pause   # no process is started for them before
     int32_t live_workers        # places that are not WORKER_FREE
     int32_t databases           # that accept connections, as the last new session has seen

@@ -52,6 +52,8 @@ include "pg_background/workers/backlog.pyx"                 # jobs that wait for
 include "pg_background/workers/checks.pyx"                  # whether the backlog is as it must be
 include "pg_background/workers/turns.pyx"                   # which of them is next
 include "pg_background/workers/waiting_launch.pyx"          # a launch that waits with them
+include "pg_background/workers/sampling.pyx"                # what running jobs wait for
+include "pg_background/workers/history_start.pyx"           # starting the process that writes the history
 include "pg_background/workers/keeper.pyx"                  # the keeper process
 
 # views: what can be seen of jobs
@@ -61,7 +63,9 @@ include "pg_background/views/job.pyx"                       # result_info, error
 include "pg_background/views/command_progress.pyx"          # of commands that the server follows itself
 include "pg_background/views/progress.pyx"                  # progress, get_progress
 include "pg_background/views/jobs.pyx"                      # the jobs of the whole server
-include "pg_background/views/totals.pyx"                    # the counts of the whole server
+include "pg_background/views/totals.pyx"                    # the counts and histograms of the whole server
+include "pg_background/views/resources.pyx"                 # what each job took
+include "pg_background/views/waits.pyx"                     # ... and waited for
 include "pg_background/views/usage.pyx"                     # what roles and databases use, against their limits
 
 # waiting: until a job has ended
@@ -95,6 +99,12 @@ include "pg_background/launch/request.pyx"                  # what a job is told
 include "pg_background/launch/accept.pyx"                   # a launch gets an entry, and a worker or a place in line
 include "pg_background/launch/launch.pyx"                   # launch, submit
 include "pg_background/launch/start.pyx"                    # start
+
+# history: what is kept of a job that has ended
+include "pg_background/history/taken.pyx"                   # what the running job takes of the server
+include "pg_background/history/row.pyx"                     # a job as a row of its database's history
+include "pg_background/history/table.pyx"                   # the table: insert, prune
+include "pg_background/history/writer.pyx"                  # the process that does both
 
 # job: in the worker
 include "pg_background/job/worker.pyx"                      # a worker's life: check in, take jobs, leave

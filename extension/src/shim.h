@@ -15,6 +15,7 @@
 #include "access/detoast.h"
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -40,6 +41,8 @@
 #include "common/hashfn.h"
 #include "common/string.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "jit/jit.h"
@@ -89,6 +92,7 @@
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/dsa.h"
+#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -149,6 +153,8 @@ optional_detail(const char *detail)
 #define report(level, ...) ereport(level, errmsg(__VA_ARGS__))
 #define report_hidden_statement(level, detail, ...) \
 	ereport(level, errmsg(__VA_ARGS__), optional_detail(detail), errhidestmt(true))
+
+#define errcontext_line(...) (errcontext(__VA_ARGS__))
 
 /* Run body(arg); return its error, copied into the caller's memory context, or NULL. */
 typedef void (*catch_body) (void *arg);
@@ -213,6 +219,7 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define hold_interrupts() HOLD_INTERRUPTS()
 #define resume_interrupts() RESUME_INTERRUPTS()
 #define proc_latch(p) (&(p)->procLatch)
+#define wait_of(p) (*(volatile uint32 *) &(p)->wait_event_info)
 #define is_latch_set() (MyLatch->is_set)
 
 static inline bool
@@ -304,6 +311,10 @@ reset_replication_origin(void)
 	replorigin_session_origin = InvalidRepOriginId;
 }
 
+/* As SQL names it, whatever the search_path. */
+#define relation_name(r) quote_qualified_identifier(get_namespace_name(RelationGetNamespace(r)), RelationGetRelationName(r))
+#define relation_owner(r) ((r)->rd_rel->relowner)
+
 #define session_has_backup() (get_backup_status() != SESSION_BACKUP_NONE)
 
 /* As the server does after an error and at a session's end: acquired and temporary slots. */
@@ -346,6 +357,7 @@ reseed_random(double seed)
 #include "shim/logins.h"
 #include "shim/points.h"
 #include "shim/port.h"
+#include "shim/resources.h"
 #include "shim/rows.h"
 #include "shim/types.h"
 #include "shim/texts.h"

@@ -12,7 +12,7 @@ cdef extern from "shim.h" nogil:
 
     enum:
         InvalidOid
-        BOOLOID, INT4OID, INT8OID, TEXTOID, VARCHAROID, OIDOID, TIMESTAMPTZOID
+        BOOLOID, INT4OID, INT8OID, TEXTOID, VARCHAROID, OIDOID, TIMESTAMPTZOID, FLOAT8OID
         NAMEOID, BPCHAROID, JSONOID, XMLOID, NUMERICOID, BYTEAOID, BITOID, VARBITOID, INETOID, CIDROID
         FirstUnpinnedObjectId
 
@@ -35,6 +35,7 @@ cdef extern from "shim.h" nogil:
     Datum Int32GetDatum(int32_t)
     Datum Int64GetDatum(int64_t)
     Datum Float8GetDatum(double)
+    double get_float8_infinity()
     Datum ObjectIdGetDatum(Oid)
     Oid DatumGetObjectId(Datum)
     Datum TimestampTzGetDatum(TimestampTz)

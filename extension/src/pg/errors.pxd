@@ -39,7 +39,7 @@ cdef extern from "shim.h" nogil:
         ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_OBJECT_IN_USE, ERRCODE_INSUFFICIENT_PRIVILEGE
         ERRCODE_STRING_DATA_RIGHT_TRUNCATION, ERRCODE_NULL_VALUE_NOT_ALLOWED, ERRCODE_T_R_DEADLOCK_DETECTED
         ERRCODE_AMBIGUOUS_FUNCTION, ERRCODE_QUERY_CANCELED, ERRCODE_INVALID_TEXT_REPRESENTATION, ERRCODE_INTERNAL_ERROR
-        ERRCODE_ADMIN_SHUTDOWN, ERRCODE_TRANSACTION_TIMEOUT, ERRCODE_DATABASE_DROPPED, ERRCODE_T_R_SERIALIZATION_FAILURE
+        ERRCODE_ADMIN_SHUTDOWN, ERRCODE_TRANSACTION_TIMEOUT, ERRCODE_UNDEFINED_DATABASE, ERRCODE_DATABASE_DROPPED, ERRCODE_T_R_SERIALIZATION_FAILURE
         ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION
         ERRCODE_TOO_MANY_CONNECTIONS, ERRCODE_SYNTAX_ERROR, ERRCODE_CANNOT_CONNECT_NOW
         ERRCODE_ARRAY_SUBSCRIPT_ERROR, ERRCODE_PROGRAM_LIMIT_EXCEEDED
@@ -47,6 +47,7 @@ cdef extern from "shim.h" nogil:
     void raise_error(int code, const char *fmt, ...)
     void raise_with_hint(int code, const char *hint, const char *fmt, ...)
     void raise_with_detail(int code, const char *detail, const char *hint, const char *fmt, ...)
+    int errcontext_line(const char *fmt, ...)
     void raise_file_error(const char *fmt, ...)
     void raise_fatal(int code, const char *fmt, ...)
     void report(int level, const char *fmt, ...)

@@ -3,7 +3,7 @@
 from posix.types cimport pid_t
 
 from .base cimport cbool, Datum, Oid, TimestampTz
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 cdef extern from "shim.h" nogil:
     # Background workers
@@ -23,7 +23,7 @@ cdef extern from "shim.h" nogil:
     enum:
         BGW_MAXLEN
         BGWORKER_SHMEM_ACCESS, BGWORKER_BACKEND_DATABASE_CONNECTION, WORKER_CONNECTION_FLAGS
-        BgWorkerStart_PostmasterStart, BgWorkerStart_ConsistentState
+        BgWorkerStart_PostmasterStart, BgWorkerStart_ConsistentState, BgWorkerStart_RecoveryFinished
         BGW_NEVER_RESTART
         BGWH_STOPPED, BGWH_POSTMASTER_DIED
     void RegisterBackgroundWorker(BackgroundWorker *worker)
@@ -40,6 +40,8 @@ cdef extern from "shim.h" nogil:
     void die(int sig)
     void SignalHandlerForConfigReload(int sig)
     void procsignal_sigusr1_handler(int sig)
+    void SignalHandlerForShutdownRequest(int sig)
+    int ShutdownRequestPending "(*(volatile sig_atomic_t *) &ShutdownRequestPending)"
     int ConfigReloadPending "(*(volatile sig_atomic_t *) &ConfigReloadPending)"
     void ProcessConfigFile(int context)
 
@@ -58,6 +60,10 @@ cdef extern from "shim.h" nogil:
     uint32_t CritSectionCount
     int catchupInterruptPending
     void ProcessCatchupInterrupt()
+
+    # What this process has taken, and how long jobs took
+    void read_resources(int64_t *amounts)
+    int64_t histogram_bound(int i)
 
     # Timeouts
     enum:

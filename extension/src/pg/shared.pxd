@@ -45,6 +45,9 @@ cdef extern from "shim.h" nogil:
     ctypedef struct PGPROC:
         pass
     PGPROC *MyProc
+    uint32_t wait_of(PGPROC *)
+    const char *pgstat_get_wait_event_type(uint32_t wait_event_info)
+    const char *pgstat_get_wait_event(uint32_t wait_event_info)
     Latch *proc_latch(PGPROC *)
     int my_proc_number()
     int proc_number(PGPROC *)

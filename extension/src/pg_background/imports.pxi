@@ -14,4 +14,5 @@ from pg.process cimport *
 from pg.progress cimport *
 from pg.session cimport *
 from pg.shared cimport *
+from pg.spi cimport *
 from pg.types cimport *

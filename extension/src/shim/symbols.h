@@ -32,6 +32,9 @@ SQL_FUNCTION(pgbg_report_progress);
 SQL_FUNCTION(pgbg_get_progress);
 SQL_FUNCTION(pgbg_registry);
 SQL_FUNCTION(pgbg_totals);
+SQL_FUNCTION(pgbg_histograms);
+SQL_FUNCTION(pgbg_resources);
+SQL_FUNCTION(pgbg_waits);
 SQL_FUNCTION(pgbg_usage);
 SQL_FUNCTION(pgbg_jobs);
 SQL_FUNCTION(pgbg_result_info);
@@ -74,3 +77,4 @@ OLD_SYMBOL(pg_background_full_sql, pgbg_full_sql)
 
 PGDLLEXPORT void pgbg_worker_main(Datum main_arg);
 PGDLLEXPORT void pgbg_keeper_main(Datum main_arg);
+PGDLLEXPORT void pgbg_history_main(Datum main_arg);

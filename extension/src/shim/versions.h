@@ -11,6 +11,12 @@
 #endif
 
 #if PG_VERSION_NUM >= 170000
+#define blocks_read_time() \
+	(INSTR_TIME_GET_MICROSEC(pgBufferUsage.shared_blk_read_time) + \
+	 INSTR_TIME_GET_MICROSEC(pgBufferUsage.local_blk_read_time))
+#define blocks_write_time() \
+	(INSTR_TIME_GET_MICROSEC(pgBufferUsage.shared_blk_write_time) + \
+	 INSTR_TIME_GET_MICROSEC(pgBufferUsage.local_blk_write_time))
 #define my_proc_number() MyProcNumber
 #define proc_number(p) GetNumberFromPGProc(p)
 #define disable_transaction_timeout() disable_timeout(TRANSACTION_TIMEOUT, false)
@@ -19,6 +25,8 @@
 #define drop_replication_slots() ReplicationSlotCleanup(false)
 #define fire_login_triggers() EventTriggerOnLogin()
 #else
+#define blocks_read_time() INSTR_TIME_GET_MICROSEC(pgBufferUsage.blk_read_time)
+#define blocks_write_time() INSTR_TIME_GET_MICROSEC(pgBufferUsage.blk_write_time)
 #define drop_replication_slots() ReplicationSlotCleanup()
 #define my_proc_number() (MyProc->pgprocno)
 #define proc_number(p) ((p)->pgprocno)

@@ -7,6 +7,7 @@ cdef void run_job(Job *job) noexcept nogil:
     cdef int32_t pid = job.pid
     cdef int wanted_sync
     MemoryContextSwitchTo(job_context)
+    begin_taking()
     open_output(job)
     error = catch_error(transaction_body, job, True)
     # how it ended is known: a request to end this process waits until it is told

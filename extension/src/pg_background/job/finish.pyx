@@ -33,6 +33,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
         copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES, job.encoding)
         pack_in_job_memory(error, job.may_take_reserve, &packed)
     SetUserIdAndSecContext(my_worker.identity.login, 0)
+    note_taken(job)
     lock_registry()
     keep_error(job, &packed)
     end_job(job, state, error.sqlerrcode if error != NULL else 0)

@@ -67,6 +67,8 @@ cdef void log_in(Job *job, JobRequest *request) noexcept nogil:
     disable_transaction_timeout()
     set_as_launcher(request_settings(request), request.settings_size)
     assume_role(request.role)
+    # as this database has it
+    job.keeps_history = setting_history and not RecoveryInProgress()
     CommitTransactionCommand()
     use_server_encoding()
     note_placeholders()

@@ -39,9 +39,16 @@ cdef void show_name(const char *name) noexcept nogil:
     SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION)
 
 
+cdef void show_trace(const char *traceparent) noexcept nogil:
+    """As the setting has it in the job; empty: none."""
+    if strcmp(setting_traceparent, traceparent) != 0:
+        SetConfigOption("pg_background.traceparent", traceparent, PGC_USERSET, PGC_S_SESSION)
+
+
 cdef void show_idle_name() noexcept nogil:
-    """Between jobs: the same in all workers, so that settings compare equal whatever the jobs' names are."""
+    """Between jobs: the same in all workers, so that settings compare equal whatever the jobs' names and traces are."""
     show_name("pg_background")
+    show_trace("")
 
 
 # ---- settings
@@ -202,6 +209,8 @@ cdef void restore_settings(Job *job, JobRequest *request) noexcept nogil:
     CommitTransactionCommand()
     use_server_encoding()
     show_idle_name()
+    # also where it is empty: from here on it counts as set, as after each job that has one
+    SetConfigOption("pg_background.traceparent", "", PGC_USERSET, PGC_S_SESSION)
     note_placeholders()
     if not my_worker.is_fresh and my_worker.placeholders != 0 and my_worker.placeholders != job.placeholders:
         leave_to_fresh_worker()
@@ -230,6 +239,7 @@ cdef void take_over_body(void *arg) noexcept nogil:
         load_libraries(request)
         restore_settings(job, request)
     show_name(request.application_name)
+    show_trace(job.traceparent)
 
 
 cdef bint is_interruption(ErrorData *error) noexcept nogil:

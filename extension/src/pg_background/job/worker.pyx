@@ -11,6 +11,7 @@ cdef int32_t refusal_sqlstate       # why this process could not connect, 0 if i
 cdef char refusal[MESSAGE_BYTES]
 cdef ErrorData *end_error           # with which this process ends, where it is a job's own, or that refusal; else NULL
 cdef ErrorContextCallback error_watch
+cdef ErrorContextCallback error_trace
 cdef emit_log_hook_type previous_log
 cdef int job_timeout                # id of the timer for pg_background.worker_timeout
 cdef MemoryContext job_context      # all that a job allocates outside of its transactions
@@ -54,6 +55,8 @@ cdef void worker_exit(int code, Datum arg) noexcept nogil:
     output_is_kept = False
     memset(&garbage, 0, sizeof(garbage))
     pack_end_error(&error)
+    if my_job != NULL and not job_goes_back:
+        note_taken(my_job)
     lock_registry()
     if my_worker.generation == my_generation and my_worker.state != WORKER_FREE:
         if my_worker.job >= 0 and is_connected and not is_canceled_here() and (
@@ -160,6 +163,12 @@ cdef bint is_own_reason(int32_t sqlstate) noexcept nogil:
     return is_reason_of_end(sqlstate) or (is_half_taken_over and sqlstate != ERRCODE_ADMIN_SHUTDOWN)
 
 
+cdef void add_trace(void *arg) noexcept nogil:
+    """The trace of the job that runs, as a line of context; callback for the context of errors."""
+    if my_job != NULL and my_job.traceparent[0] != 0:
+        errcontext_line(b"traceparent %s", my_job.traceparent)
+
+
 cdef void watch_error(void *arg) noexcept nogil:
     """Keep the reason for which a process ends where it is the job's own: that it cannot connect, as the database or
     role is gone, a transaction_timeout, or a conflict with recovery; and that for which its output ends.
@@ -224,7 +233,10 @@ cdef void connect() noexcept nogil:
     emit_log_hook = log_hook
     error_watch.callback = watch_error
     error_watch.previous = error_context_stack
-    error_context_stack = &error_watch
+    error_trace.callback = add_trace
+    # the last to be called: what watches has the whole context by then
+    error_trace.previous = &error_watch
+    error_context_stack = &error_trace
     BackgroundWorkerInitializeConnectionByOid(my_worker.identity.database, my_worker.identity.login,
                                               WORKER_CONNECTION_FLAGS)
     is_connected = True
@@ -270,6 +282,7 @@ cdef Job *take_job(bint *leave) noexcept nogil:
     global my_job, running_cookie, cancel_seen, cancel_binds, timeout_seen, has_committed, job_has_begun
     cdef Job *job = NULL
     cdef Turn turn = NO_TURN
+    cdef bint wake_sampler = False
     lock_registry()
     if my_worker.state == WORKER_RESETTING or is_started_for_any(my_worker):
         turn = take_turn(my_worker)
@@ -292,12 +305,16 @@ cdef Job *take_job(bint *leave) noexcept nogil:
         has_committed = False
         # from here on the signal handlers act; a cancel that came before is seen in run_job
         running_cookie = job.cookie
+        wake_sampler = not registry.is_sampling
+        registry.is_sampling = True
     elif my_worker.state == WORKER_LEAVING:
         leave[0] = True
     unlock_registry()
     if job != NULL and job.pid < 0:
         # its launch may wait for that
         ConditionVariableBroadcast(&job.changed)
+    if wake_sampler:
+        wake_keeper()
     return job
 
 

@@ -50,6 +50,12 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     job.reader_proc = NULL
     job.file_number = 0
     job.row_count = 0
+    memset(job.resources, 0, sizeof(job.resources))
+    job.wait_kinds = 0
+    job.keeps_history = launch.keeps_history
+    job.history = HISTORY_NONE
+    job.history_failures = 0
+    memcpy(job.traceparent, launch.traceparent, TRACE_BYTES)
     job.sqlstate = 0
     job.command_tag[0] = 0
     job.message[0] = 0

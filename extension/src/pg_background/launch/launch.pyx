@@ -22,6 +22,8 @@ cdef struct Launch:
     int32_t parameter_count     # -1: none given
     uint32_t system_user_size
     char preview[481]
+    char traceparent[56]
+    bint keeps_history
     bint submitted
     bint discards_rows          # keep notices, drop rows at source
     bint is_hidden
@@ -51,6 +53,8 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     # without it the settings have no values either
     require_registry()
     launch.queue_size = checked_queue_size(launch.queue_size)
+    snprintf(launch.traceparent, TRACE_BYTES, b"%s", setting_traceparent)
+    launch.keeps_history = setting_history and not RecoveryInProgress()
     check_label(launch.label, GetDatabaseEncoding())
     require_unrestricted()
     require_rights(&launch.identity, GetCurrentRoleId())

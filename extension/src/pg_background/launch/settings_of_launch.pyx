@@ -1,5 +1,5 @@
 # The settings of the launch point, as the launcher packs them: in the server's own serialised form, in which a worker
-# restores them. The launcher's application_name is not among them: each job has a name of its own.
+# restores them. What each job has of its own is not among them: its name and its trace, which the entry has.
 
 cdef uint64_t placeholder_digest(const char *name) noexcept nogil:
     """For the sum over a set of names, which does not depend on their order."""
@@ -9,6 +9,11 @@ cdef uint64_t placeholder_digest(const char *name) noexcept nogil:
 cdef bint is_placeholder(const char *name) noexcept nogil:
     """Whether no library defines it: whatever name with a dot is set becomes a setting."""
     return strchr(name, c'.') != NULL and (GetConfigOptionFlags(name, True) & GUC_CUSTOM_PLACEHOLDER) != 0
+
+
+cdef inline bint is_of_each_job(Setting *setting) noexcept nogil:
+    """Others with the same settings would not be taken for the same, if it were one of them."""
+    return is_named(setting, b"application_name") or is_named(setting, b"pg_background.traceparent")
 
 
 # ---- for a job in this database: all of them
@@ -44,7 +49,7 @@ cdef void pack_settings(Launch *launch) noexcept nogil:
     to = packed_settings + sizeof(Size)
     while read_setting(place, end, &setting):
         place = setting.end
-        if is_named(&setting, b"application_name"):
+        if is_of_each_job(&setting):
             continue
         if is_placeholder(setting.name):
             launch.placeholders += placeholder_digest(setting.name)
@@ -83,7 +88,7 @@ cdef bint goes_elsewhere(Setting *setting) noexcept nogil:
     of a connection's own stays."""
     if setting.source != PGC_S_CLIENT and setting.source < PGC_S_SESSION:
         return False
-    return not (is_named(setting, b"application_name") or is_named(setting, b"client_encoding")
+    return not (is_of_each_job(setting) or is_named(setting, b"client_encoding")
                 or is_named(setting, b"role") or is_named(setting, b"session_authorization")
                 or strncmp(setting.name, b"transaction_", 12) == 0)
 

@@ -58,6 +58,11 @@ cdef bint ask_idle_to_leave(Oid database) noexcept nogil:
             SetLatch(proc_latch(worker.proc))
         if worker.state == WORKER_LEAVING or worker.state == WORKER_RESETTING or is_started_for_any(worker):
             any_there = True
+    if registry.writer != NULL and registry.writer_database == database:
+        # it writes what there is first, or the keeper would start the next one for that
+        registry.writer_leaves = True
+        SetLatch(proc_latch(registry.writer))
+        any_there = True
     unlock_registry()
     return any_there
 

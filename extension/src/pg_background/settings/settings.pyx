@@ -5,6 +5,32 @@ cdef cbool is_channel(char **value, void **extra, int source) noexcept nogil:
     return strlen(value[0]) < NAMEDATALEN
 
 
+cdef inline bint is_hex_digit(char c) noexcept nogil:
+    return c'0' <= c <= c'9' or c'a' <= c <= c'f'
+
+
+cdef cbool is_traceparent(char **value, void **extra, int source) noexcept nogil:
+    """Check hook: as W3C's Trace Context has it in its version 00, where no trace and no span is all zeros; or empty."""
+    cdef const char *form = b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-ff"
+    cdef const char *text = value[0]
+    cdef int32_t trace = 0
+    cdef int32_t parent = 0
+    cdef int i
+    if text[0] == 0:
+        return True
+    if strlen(text) != strlen(form):
+        return False
+    for i in range(<int>strlen(form)):
+        if form[i] == c'0' or form[i] == c'-':
+            if text[i] != form[i]:
+                return False
+        elif not is_hex_digit(text[i]):
+            return False
+        trace |= form[i] == c't' and text[i] != c'0'
+        parent |= form[i] == c'p' and text[i] != c'0'
+    return trace and parent
+
+
 cdef int setting_max_workers
 cdef int setting_default_queue_size
 cdef int setting_worker_timeout
@@ -25,6 +51,10 @@ cdef int setting_max_role_result_size
 cdef int setting_max_database_jobs
 cdef int setting_max_database_workers
 cdef char *setting_notify_channel
+cdef char *setting_traceparent
+cdef int setting_wait_sampling
+cdef cbool setting_history
+cdef int setting_history_retention
 cdef cbool setting_jobs_from_other_databases
 
 # what the server's configuration says, without what a database, role or session has set
@@ -79,6 +109,20 @@ cdef void define_settings() noexcept nogil:
                                "Channel on which the end of each job is notified; empty for none.",
                                "The payload is the pid of the job's handle.",
                                &setting_notify_channel, b"", PGC_USERSET, 0, is_channel, NULL, NULL)
+    DefineCustomStringVariable("pg_background.traceparent",
+                               "The trace that jobs belong to, as W3C's Trace Context writes it; empty for none.",
+                               "A job has that of its launch.",
+                               &setting_traceparent, b"", PGC_USERSET, 0, is_traceparent, NULL, NULL)
+    define_setting("pg_background.wait_sampling",
+                   "Time between two looks at what running jobs wait for; 0 looks never.", NULL,
+                   &setting_wait_sampling, 100, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS)
+    DefineCustomBoolVariable("pg_background.history",
+                             "Whether jobs that have ended are written to the history of their database.", NULL,
+                             &setting_history, False, PGC_SUSET, 0, NULL, NULL, NULL)
+    define_setting("pg_background.history_retention",
+                   "How long they stay there; -1 means for ever.",
+                   "It is for the configuration, or for ALTER DATABASE.",
+                   &setting_history_retention, 604800, -1, 2147483647, PGC_SUSET, GUC_UNIT_S)
     DefineCustomBoolVariable("pg_background.jobs_from_other_databases",
                              "Whether sessions of other databases may run jobs in this one.",
                              "It is for ALTER DATABASE on the database in which they would run.",

@@ -14,6 +14,7 @@ cdef void check_registry() noexcept nogil:
     check_workers()
     check_sessions()
     check_usages()
+    check_due()
     check_chain(&registry.chains[IN_UNREAD], IN_UNREAD, OF_ALL, NULL)
     check_chain(&registry.chains[IN_PAST], IN_PAST, OF_ALL, NULL)
 
@@ -260,3 +261,33 @@ cdef void check_usage(Usage *usage) noexcept nogil:
         check_backlog(usage, queued)
     check_chain(&usage.chains[IN_UNREAD], IN_UNREAD, OF_ROLE, usage)
     check_chain(&usage.chains[IN_PAST], IN_PAST, OF_ROLE, usage)
+
+
+cdef void check_due() noexcept nogil:
+    """Each database's list has just the jobs that are to be written to its history."""
+    cdef int32_t due = 0
+    cdef int32_t i
+    for i in range(registry.jobs_size):
+        due += registry.jobs[i].cookie != 0 and registry.jobs[i].history == HISTORY_DUE
+    Assert(due == registry.due_count)
+    for i in range(registry.usages_size):
+        Assert(registry.usages[i].holders > 0 or registry.usages[i].first_due < 0)
+        due -= check_due_of(&registry.usages[i])
+    Assert(due == 0)
+
+
+cdef int32_t check_due_of(Usage *database) noexcept nogil:
+    """How many there are."""
+    cdef int32_t i = database.first_due
+    cdef int32_t last = -1
+    cdef int32_t count = 0
+    while i >= 0:
+        Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].history == HISTORY_DUE)
+        Assert(is_final(registry.jobs[i].state) and database_usage(&registry.jobs[i]) == database)
+        Assert(registry.jobs[i].previous_due == last)
+        count += 1
+        Assert(count <= database.due)
+        last = i
+        i = registry.jobs[i].next_due
+    Assert(count == database.due and last == database.last_due)
+    return count

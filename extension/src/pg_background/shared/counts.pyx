@@ -41,6 +41,23 @@ cdef void add_totals(Totals *to, Totals *more) noexcept nogil:
         to.ended[i] += more.ended[i]
     to.execution_ms += more.execution_ms
     to.queue_ms += more.queue_ms
+    add_resources(to.resources, more.resources)
+    for i in range(HISTOGRAM_BOUNDS + 1):
+        to.queue_wait.jobs[i] += more.queue_wait.jobs[i]
+        to.run.jobs[i] += more.run.jobs[i]
+
+
+cdef inline void add_resources(int64_t *to, int64_t *more) noexcept nogil:
+    cdef int i
+    for i in range(RESOURCES):
+        to[i] += more[i]
+
+
+cdef inline void count_time(Histogram *histogram, int64_t microseconds) noexcept nogil:
+    cdef int i = 0
+    while i < HISTOGRAM_BOUNDS and microseconds > histogram_bound(i):
+        i += 1
+    histogram.jobs[i] += 1
 
 
 cdef bint has_unfinished(Totals *totals) noexcept nogil:
@@ -67,3 +84,6 @@ cdef void count_end(Job *job) noexcept nogil:
     if job.started_at != 0:
         totals.execution_ms += <double>(job.finished_at - job.started_at) / 1000.0
         totals.queue_ms += <double>(job.started_at - job.launched_at) / 1000.0
+        count_time(&totals.run, job.finished_at - job.started_at)
+        count_time(&totals.queue_wait, job.started_at - job.launched_at)
+        add_resources(totals.resources, job.resources)

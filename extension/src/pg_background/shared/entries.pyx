@@ -15,6 +15,10 @@ cdef Job *take_entry(Garbage *garbage) noexcept nogil:
     if registry.history_head < 0:
         registry.history_tail = -1
     stop_tracking(job)
+    if job.history == HISTORY_DUE:
+        remove_due(job)
+        registry.due_missed += 1
+    job.history = HISTORY_NONE
     give_up_memory(job, garbage)
     release_usage(job.role_usage)
     release_usage(job.database_usage)
@@ -49,6 +53,8 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
     if job.orphaned_at != 0:
         job.orphaned_at = now
     count_end(job)
+    if job.keeps_history:
+        add_due(job, database_usage(job).last_due)
     tell_watchers(job)
     if session.id != job.session_id:
         return
@@ -179,6 +185,8 @@ cdef void wake_waiters(Job *job, PGPROC *reader) noexcept nogil:
         # its retention begins with its end, and goes on when a reader or mover lets go of it
         registry.has_orphans = True
         wake_keeper()
+    if job.history == HISTORY_DUE:
+        wake_writer(job.identity.database)
 
 
 cdef void tell_watchers(Job *job) noexcept nogil:
@@ -191,3 +199,52 @@ cdef void tell_watchers(Job *job) noexcept nogil:
         piece = watch.next
         watch.job = WATCH_ENDED
         SetLatch(proc_latch(watch.waiter))
+
+
+# ---- those that have ended and are to be written to the history of their database, in lists of each. Until then their
+# entries keep all that is written, and there is no copy: one that is needed for another job is missed.
+
+cdef void add_due(Job *job, int32_t after) noexcept nogil:
+    """Behind this one of its database's, -1: before all others; under the lock."""
+    cdef Usage *database = database_usage(job)
+    cdef int32_t i = job_index(job)
+    job.history = HISTORY_DUE
+    job.previous_due = after
+    job.next_due = registry.jobs[after].next_due if after >= 0 else database.first_due
+    if job.next_due >= 0:
+        registry.jobs[job.next_due].previous_due = i
+    else:
+        database.last_due = i
+    if after >= 0:
+        registry.jobs[after].next_due = i
+    else:
+        database.first_due = i
+    database.due += 1
+    registry.due_count += 1
+
+
+cdef void remove_due(Job *job) noexcept nogil:
+    """The caller says what it is instead; under the lock."""
+    cdef Usage *database = database_usage(job)
+    if job.previous_due >= 0:
+        registry.jobs[job.previous_due].next_due = job.next_due
+    else:
+        database.first_due = job.next_due
+    if job.next_due >= 0:
+        registry.jobs[job.next_due].previous_due = job.previous_due
+    else:
+        database.last_due = job.previous_due
+    database.due -= 1
+    registry.due_count -= 1
+
+
+cdef void wake_writer(Oid database) noexcept nogil:
+    """After the end of a job that is to be written; never under the lock."""
+    cdef PGPROC *writer = registry.writer
+    if writer != NULL and registry.writer_database == database:
+        if registry.writer_sleeps:
+            registry.writer_sleeps = False
+            SetLatch(proc_latch(writer))
+    elif not registry.is_writer_wanted:
+        registry.is_writer_wanted = True
+        wake_keeper()

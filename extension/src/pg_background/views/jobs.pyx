@@ -58,6 +58,22 @@ cdef void set_size(Datum *values, cbool *nulls, int i, uint64_t size) noexcept n
     nulls[i] = False
 
 
+cdef bint copy_entry(int32_t i, Job *copy, int32_t *worker_pid) noexcept nogil:
+    """Of this number; False where it is free.
+
+    Those who go through all entries lock one at a time: ten thousand would keep launches waiting. So what each shows is of
+    one moment, and not all are of the same: a job that is launched meanwhile is there or not, and never twice, as no
+    entry is looked at again.
+    """
+    if registry.cookies[i] == 0:
+        return False
+    share_registry()
+    copy[0] = registry.jobs[i]
+    worker_pid[0] = registry.workers[copy.worker].pid if copy.worker >= 0 else 0
+    unlock_registry()
+    return copy.cookie != 0
+
+
 cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:
     """All that the registry knows, also of jobs that are consumed or detached, until their entries are reused."""
     cdef TupleDesc desc = NULL
@@ -65,22 +81,38 @@ cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:
     cdef MemoryContext row_context = create_context(CurrentMemoryContext, "pg_background row")
     cdef MemoryContext old
     cdef Job copy
-    cdef int32_t i, worker_pid
+    cdef int32_t worker_pid = 0
+    cdef int32_t i
     join_sessions()
     forget_backend_snapshot()
     for i in range(registry.jobs_size):
-        if registry.cookies[i] == 0:
-            continue
-        # one at a time: ten thousand would keep launches waiting. So each row is of one moment, and not all are of the
-        # same: a job that is launched meanwhile is there or not, and never twice, as no entry is looked at again
-        share_registry()
-        copy = registry.jobs[i]
-        worker_pid = registry.workers[copy.worker].pid if copy.worker >= 0 else 0
-        unlock_registry()
-        if copy.cookie == 0:
+        if not copy_entry(i, &copy, &worker_pid):
             continue
         old = MemoryContextSwitchTo(row_context)
         store_job(&registry.jobs[i], &copy, worker_pid, store, desc)
+        MemoryContextSwitchTo(old)
+        MemoryContextReset(row_context)
+        CHECK_FOR_INTERRUPTS()
+    MemoryContextDelete(row_context)
+    return 0
+
+
+cdef Datum rows_of_jobs(FunctionCallInfo fcinfo,
+                        void (*store_rows)(Job *, Tuplestorestate *, TupleDesc) noexcept nogil) noexcept nogil:
+    """What a view shows beside that of all jobs, of those whose state the current user may see."""
+    cdef TupleDesc desc = NULL
+    cdef Tuplestorestate *store = materialized(fcinfo, &desc)
+    cdef MemoryContext row_context = create_context(CurrentMemoryContext, "pg_background row")
+    cdef MemoryContext old
+    cdef Job copy
+    cdef int32_t worker_pid = 0
+    cdef int32_t i
+    require_registry()
+    for i in range(registry.jobs_size):
+        if not copy_entry(i, &copy, &worker_pid) or visibility_of(&copy) == SEES_PLACE:
+            continue
+        old = MemoryContextSwitchTo(row_context)
+        store_rows(&copy, store, desc)
         MemoryContextSwitchTo(old)
         MemoryContextReset(row_context)
         CHECK_FOR_INTERRUPTS()

@@ -144,13 +144,6 @@ cdef long free_lost_places() noexcept nogil:
     return next_due
 
 
-cdef long sooner(long a, long b) noexcept nogil:
-    """Of two timeouts in milliseconds, -1 for none."""
-    if a < 0 or (b >= 0 and b < a):
-        return b
-    return a
-
-
 cdef void register_keeper() noexcept nogil:
     """Called by _PG_init, in the postmaster."""
     cdef BackgroundWorker process
@@ -194,6 +187,8 @@ cdef public void pgbg_keeper_main(Datum main_arg) noexcept nogil:
         timeout = sooner(timeout, expire_results())
         timeout = sooner(timeout, free_lost_places())
         timeout = sooner(timeout, refill_reserve())
+        timeout = sooner(timeout, sample_waits())
+        timeout = sooner(timeout, serve_history())
         events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH
         if timeout >= 0:
             events |= WL_TIMEOUT

@@ -1,0 +1,35 @@
+"""SQL from inside of the server (executor/spi.h), and the relation that it is about."""
+
+from libc.stdint cimport int64_t, uint64_t
+
+from .base cimport cbool, Datum, Oid
+from .executor cimport HeapTuple, TupleDesc
+from .session cimport Relation
+
+cdef extern from "shim.h" nogil:
+    ctypedef struct SPIPlanData "struct _SPI_plan":
+        pass
+    ctypedef SPIPlanData *SPIPlanPtr
+    ctypedef struct SPITupleTable:
+        TupleDesc tupdesc
+        HeapTuple *vals
+        # ...
+    enum:
+        SPI_OK_CONNECT, SPI_OK_SELECT, SPI_OK_INSERT, SPI_OK_DELETE
+        RowExclusiveLock, NoLock
+        SECURITY_RESTRICTED_OPERATION
+    uint64_t SPI_processed
+    SPITupleTable *SPI_tuptable
+    int SPI_connect()
+    int SPI_finish()
+    SPIPlanPtr SPI_prepare(const char *src, int nargs, Oid *argtypes)
+    int SPI_keepplan(SPIPlanPtr plan)
+    int SPI_freeplan(SPIPlanPtr plan)
+    int SPI_execute_plan(SPIPlanPtr plan, Datum *values, const char *nulls, cbool read_only, long tcount)
+    int SPI_execute(const char *src, cbool read_only, long tcount)
+    Datum SPI_getbinval(HeapTuple tuple, TupleDesc tupdesc, int fnumber, cbool *isnull)
+
+    Relation try_relation_open(Oid relationId, int lockmode)
+    void relation_close(Relation relation, int lockmode)
+    char *relation_name(Relation)
+    Oid relation_owner(Relation)

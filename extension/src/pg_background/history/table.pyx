@@ -1,0 +1,116 @@
+# The table of a database's history. The process that writes it is a session of its own, of the server's first superuser:
+# no job has had a say in its settings. It acts as the table's owner, who alone can have given the table a trigger or an
+# index with code of his own.
+
+cdef enum:
+    PRUNED_AT_ONCE = 1000
+
+cdef char *planned_name             # of the table that the plans are for
+cdef SPIPlanPtr insert_plan
+cdef SPIPlanPtr delete_plan
+
+
+cdef const char *table_query() noexcept nogil:
+    """Only what is part of the extension, in whatever schema, is its table."""
+    return (b"SELECT d.objid FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_depend AS d "
+            b"ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid "
+            b"AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+            b"JOIN pg_catalog.pg_class AS c ON c.oid = d.objid AND c.relkind = 'r' "
+            b"AND c.relname = 'pg_background_history_rows' WHERE e.extname = 'pg_background'")
+
+
+cdef Relation open_history() noexcept nogil:
+    """The table, locked until the end of the transaction; NULL where this database has none."""
+    cdef cbool is_null = False
+    if SPI_execute(table_query(), True, 1) != SPI_OK_SELECT or SPI_processed == 0:
+        return NULL
+    return try_relation_open(DatumGetObjectId(SPI_getbinval(SPI_tuptable.vals[0], SPI_tuptable.tupdesc, 1, &is_null)),
+                             RowExclusiveLock)
+
+
+cdef SPIPlanPtr plan_for_good(const char *sql, int count, Oid *types) noexcept nogil:
+    cdef SPIPlanPtr plan = SPI_prepare(sql, count, types)
+    if plan == NULL or SPI_keepplan(plan) != 0:
+        raise_error(ERRCODE_INTERNAL_ERROR, b"could not plan for the history of background jobs")
+    return plan
+
+
+cdef const char *placeholders_text() noexcept nogil:
+    """$1, $2 and so on: the last is JSON."""
+    cdef StringInfoData text
+    cdef int i
+    initStringInfo(&text)
+    for i in range(ROW_COLUMNS):
+        appendStringInfo(&text, b"$%d, " if i < ROW_WAITS else b"$%d::pg_catalog.jsonb", i + 1)
+    return text.data
+
+
+cdef void plan_for_table(char *name) noexcept nogil:
+    """Once, and again where the table has got another name or schema."""
+    global planned_name, insert_plan, delete_plan
+    cdef Oid types[ROW_COLUMNS]
+    cdef Oid cutoff_type = TIMESTAMPTZOID
+    cdef int i
+    if planned_name != NULL and strcmp(planned_name, name) == 0:
+        return
+    if planned_name != NULL:
+        # of this session, for as long as it lives
+        pfree(planned_name)
+        planned_name = NULL
+        SPI_freeplan(insert_plan)
+        SPI_freeplan(delete_plan)
+    for i in range(ROW_COLUMNS):
+        types[i] = row_type_of(i)
+    insert_plan = plan_for_good(
+        psprintf(b"INSERT INTO %s (role, %s) SELECT (SELECT rolname FROM pg_catalog.pg_roles WHERE oid = $1), %s", name,
+                 row_columns(), placeholders_text()), ROW_COLUMNS, types)
+    delete_plan = plan_for_good(
+        psprintf(b"DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %s WHERE finished_at < $1 "
+                 b"ORDER BY finished_at LIMIT %d))", name, name, <int>PRUNED_AT_ONCE), 1, &cutoff_type)
+    planned_name = <char *>MemoryContextAlloc(TopMemoryContext, strlen(name) + 1)
+    memcpy(planned_name, name, strlen(name) + 1)
+
+
+cdef bint begin_on_table() noexcept nogil:
+    """In a new transaction; False where there is no table. Until end_on_table, or the transaction's abort."""
+    cdef Relation table
+    SetCurrentStatementStartTimestamp()
+    StartTransactionCommand()
+    disable_transaction_timeout()
+    PushActiveSnapshot(GetTransactionSnapshot())
+    SPI_connect()
+    table = open_history()
+    if table == NULL:
+        return False
+    plan_for_table(relation_name(table))
+    SetUserIdAndSecContext(relation_owner(table), SECURITY_RESTRICTED_OPERATION)
+    relation_close(table, NoLock)
+    return True
+
+
+cdef void end_on_table() noexcept nogil:
+    """The caller holds interrupts off if it is to know that all is committed."""
+    SPI_finish()
+    PopActiveSnapshot()
+    CommitTransactionCommand()
+
+
+cdef void insert_row(Job *copy) noexcept nogil:
+    """Of a copy of the job's entry."""
+    cdef Datum values[ROW_COLUMNS]
+    cdef cbool nulls[ROW_COLUMNS]
+    cdef char marks[ROW_COLUMNS]
+    cdef int i
+    make_row(copy, values, nulls)
+    for i in range(ROW_COLUMNS):
+        marks[i] = c"n" if nulls[i] else c" "
+    SPI_execute_plan(insert_plan, values, marks, False, 0)
+
+
+cdef int64_t delete_old_rows() noexcept nogil:
+    """Some of those that are past their retention, the oldest first; returns how many."""
+    cdef Datum cutoff = TimestampTzGetDatum(
+        GetCurrentTimestamp() - <TimestampTz>setting_history_retention * 1000000)
+    if SPI_execute_plan(delete_plan, &cutoff, NULL, False, 0) != SPI_OK_DELETE:
+        return 0
+    return <int64_t>SPI_processed
