@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 
 import psycopg
@@ -16,10 +15,6 @@ from .rendering import page
 from .signing_in import Refused, prove
 from .site import Visit, fields_of
 from .targets import Target
-
-#: Passwords that are tried at a time.
-_AT_ONCE = asyncio.Semaphore(4)
-
 
 async def home(request: Request) -> Response:
     """Show all servers; where there is one alone, go there."""
@@ -69,7 +64,7 @@ async def signed_in(request: Request) -> Response:
         said = f"Too many attempts: try again in {seconds} s."
         return _form(visit, name, then, role=role, error=said, status=429)
     try:
-        async with _AT_ONCE:
+        async with visit.site.trying:
             conninfo = await prove(target, role, given.get("password", ""))
     except Refused as error:
         visit.site.attempts.failed(address)

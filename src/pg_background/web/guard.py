@@ -9,9 +9,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Of a form; the longest is the one to sign in.
-_BODY = 64 * 1024
-
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'; object-src 'none'",
@@ -59,7 +56,7 @@ class Guard:
         if refusal is not None:
             await PlainTextResponse(f"{refusal}\n", 400 if "host" in refusal else 403)(scope, receive, guarded)
             return
-        await self._app(scope, _limited(receive), guarded)
+        await self._app(scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
@@ -87,17 +84,3 @@ def _name(host: str) -> str:
     name, _, port = host.rpartition(":")
     return (name if name and port.isdigit() else host).lower()
 
-
-def _limited(receive: Receive) -> Receive:
-    taken = 0
-
-    async def limited() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > _BODY:
-            # The rest is nothing that a form of the page has.
-            return {"type": "http.disconnect"}
-        return message
-
-    return limited

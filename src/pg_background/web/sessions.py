@@ -84,6 +84,7 @@ class Sessions:
         """Forget the role of one server; with the last one the session is over."""
         gateway = session.gateways.pop(server, None)
         if gateway is not None:
+            gateway.watcher.announce()
             self._gateways.release(gateway)
         if not session.gateways:
             self.end(session)
@@ -93,6 +94,8 @@ class Sessions:
         session.is_over = True
         self._sessions.pop(session.id, None)
         for gateway in session.gateways.values():
+            # Its live views end at once.
+            gateway.watcher.announce()
             self._gateways.release(gateway)
         session.gateways = {}
 

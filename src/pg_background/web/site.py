@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from ..watching import SourceError
 from .drains import Drains
@@ -23,6 +24,9 @@ from .targets import Target
 
 #: Beside this file.
 STATIC = Path(__file__).with_name("static")
+
+#: Bytes of a form; the longest is the one to sign in.
+_BODY = 16 * 1024
 
 
 @dataclass
@@ -40,6 +44,8 @@ class Site:
     gateways: Gateways = field(default_factory=Gateways)
     attempts: Attempts = field(default_factory=Attempts)
     drains: Drains = field(default_factory=Drains)
+    #: passwords that are tried at a time
+    trying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     #: the app is being stopped: live views end
     is_closing: bool = False
 
@@ -146,9 +152,14 @@ async def fields_of(request: Request) -> dict[str, str]:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         raise HTTPException(415, "Forms are sent as application/x-www-form-urlencoded.")
+    body = b""
     try:
-        return dict(parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=50))
-    except ValueError:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _BODY:
+                raise HTTPException(413, "No form of the page is so long.")
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
+    except (ValueError, ClientDisconnect):
         raise HTTPException(400, "What was sent is no form.") from None
 
 

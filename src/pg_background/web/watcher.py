@@ -22,7 +22,7 @@ INTERVAL = 1.0
 SLOW = 5.0
 
 #: A poll is not to take more of the server's time than this share.
-_SHARE = 0.1
+_SHARE = 0.2
 
 #: Seconds for which somebody counts who has asked for a page, and has no live view.
 _LINGER = 10.0
@@ -55,9 +55,12 @@ class Watcher:
         # polls that have begun, and that have ended
         self._begun = self._ended = 0
         self._sampled = 0.0
+        #: seconds that the last poll took
+        self._took = 0.0
         self._news = asyncio.Event()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def start(self) -> None:
         """Begin to poll, if that has not begun."""
@@ -65,7 +68,9 @@ class Watcher:
             self._task = asyncio.ensure_future(self._run())
 
     async def close(self) -> None:
-        """End it."""
+        """End it; nobody waits for it any more."""
+        self._is_closed = True
+        self.announce()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -78,7 +83,7 @@ class Watcher:
             SourceError: nothing was ever seen, and the server does not answer.
         """
         self._asked_for = time.monotonic()
-        if self.seen is None or time.monotonic() - self.seen.at > 2 * INTERVAL:
+        if self.seen is None or time.monotonic() - self.seen.at > 2 * max(INTERVAL, self._took / _SHARE):
             await self.refresh()
         if self.seen is None:
             raise self.trouble or SourceError("the server does not answer")
@@ -105,8 +110,8 @@ class Watcher:
     async def _until(self, is_so: Callable[[], bool], timeout: float) -> None:
         """Wait until it is so, or for that long."""
         deadline = time.monotonic() + timeout
-        while not is_so() and time.monotonic() < deadline:
-            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+        while not (is_so() or self._is_closed) and time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), deadline - time.monotonic())
 
     # ---- polling
@@ -119,10 +124,10 @@ class Watcher:
             await self._poll(began)
             self._ended = self._begun
             self.announce()
-            took = time.monotonic() - began
+            took = self._took = time.monotonic() - began
             is_watched = self.onlookers or began - self._asked_for < _LINGER
-            pause = max(INTERVAL if is_watched else SLOW, took / _SHARE)
-            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            pause = max(INTERVAL if is_watched and self.trouble is None else SLOW, took / _SHARE)
+            with contextlib.suppress(TimeoutError):
                 # Asked for by hand it comes sooner, though not at once again and again.
                 await asyncio.wait_for(self._wake.wait(), pause)
                 await asyncio.sleep(min(took, 1))

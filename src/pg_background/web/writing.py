@@ -12,6 +12,8 @@ def duration(seconds: float | None) -> str:
     """Return a time of seconds: `12 ms`, `0.4s`, `3m07s`; of none nothing."""
     if seconds is None:
         return ""
+    if seconds == 0:
+        return "0 s"
     if 0 < seconds < 0.0009995:
         return f"{seconds * 1e6:.0f} µs"
     if 0 < seconds < 0.0995:
