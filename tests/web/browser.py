@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+
+from ..support.waiting import DEADLINE
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -22,6 +24,7 @@ class Browser:
     """Opens pages; all that a page says on its console that is not good fails the test."""
 
     def __enter__(self) -> Browser:
+        expect.set_options(timeout=1000 * DEADLINE)
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
@@ -48,7 +51,7 @@ class Browser:
                 said.append(message.text)
 
         with self._browser.new_context(**options) as context:
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(1000 * DEADLINE)
             page = context.new_page()
             page.on("console", listen)
             page.on("pageerror", lambda error: said.append(str(error)))
@@ -57,10 +60,17 @@ class Browser:
         assert expects_errors or not said
 
 
-def faults(page: Page) -> list[str]:
-    """Return what keeps people from using the page."""
-    page.evaluate(_AXE)
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", _RULES)
+def faults(page: Page, *, contrast_only: bool = False) -> list[str]:
+    """Return what keeps people from using the page.
+
+    Args:
+        contrast_only: the rest was looked at in other colours.
+    """
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(_AXE)
+    rules = {"type": "rule", "values": ["color-contrast"]} if contrast_only else _RULES
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
+    found = page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{violation['id']}: {node['html'][:200]}"
         for violation in found["violations"]

@@ -111,7 +111,7 @@ async def test_ten_thousand_jobs_of_a_server(
     await visitor.sign_in(someone(), PASSWORD)
     await visitor.text("/s/server/jobs")
     (gateway,) = visitor._app.site.gateways._gateways.values()
-    await gateway.watcher.close()
+    gateway.watcher._task.cancel()
     many = [job(n, "stopped", n, label=f"job {n}") for n in range(1, 10_001)]
     gateway.watcher.seen = replace(
         gateway.watcher.seen, jobs=many, now=NOW + timedelta(seconds=1), at=time.monotonic() + 3600

@@ -116,7 +116,7 @@ async def chart_data(request: Request) -> Response:
 async def _versions(visit: Visit, session: Session, watcher: Watcher) -> AsyncIterator[int]:
     """Yield when there may be something new, for as long as the session may see it."""
     version = watcher.version
-    while not session.is_over and not visit.site.is_closing:
+    while not (session.is_over or watcher.is_closed or visit.site.is_closing):
         # It counts as use: what is on the screen is looked at.
         if visit.site.sessions.find(session.id) is None or visit.server not in session.gateways:
             return

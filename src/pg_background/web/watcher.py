@@ -60,7 +60,7 @@ class Watcher:
         self._news = asyncio.Event()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self.is_closed = False
 
     def start(self) -> None:
         """Begin to poll, if that has not begun."""
@@ -69,7 +69,7 @@ class Watcher:
 
     async def close(self) -> None:
         """End it; nobody waits for it any more."""
-        self._is_closed = True
+        self.is_closed = True
         self.announce()
         if self._task is not None:
             self._task.cancel()
@@ -110,7 +110,7 @@ class Watcher:
     async def _until(self, is_so: Callable[[], bool], timeout: float) -> None:
         """Wait until it is so, or for that long."""
         deadline = time.monotonic() + timeout
-        while not (is_so() or self._is_closed) and time.monotonic() < deadline:
+        while not (is_so() or self.is_closed) and time.monotonic() < deadline:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), deadline - time.monotonic())
 
