@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -12,21 +12,21 @@ import pytest_asyncio
 from ..support.fix_db import Connection, MakeRole
 from ..support.server import Server
 
-if sys.version_info >= (3, 11):
+if TYPE_CHECKING or find_spec("starlette"):
     from pg_background.web import WebApp, create_app
 
     from .browser import CHROMIUM, Browser
     from .served import Served
     from .visitor import Visitor
 else:
-    # Starlette needs it.
+    # It needs Python 3.11.
     collect_ignore_glob = ["test_*.py"]
 
 PASSWORD = "correct horse"
 
 HOST = "page.test"
 
-MakeWeb = Callable[..., "WebApp"]
+MakeWeb = Callable[..., Any]
 MakeVisitor = Callable[..., "Visitor"]
 MakeServed = Callable[..., "Served"]
 Someone = Callable[..., str]

@@ -1,8 +1,9 @@
-"""The page in a real browser: what one does with it, what changes by itself, and that nobody's text is markup."""
+"""The page in a real browser: what one does with it, what changes by itself; nobody's text is markup."""
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +12,7 @@ from pg_background.client.model import Handle
 
 from ..support.fix_db import Connection
 from ..support.server import Server
-from ..support.waiting import wait_until
+from ..support.waiting import wait_until, wait_until_sql
 from .browser import Browser, faults
 from .conftest import PASSWORD, MakeServed, SessionOf, Someone
 from .served import KEY, Served
@@ -34,6 +35,10 @@ def launched(session: Connection, sql: str, label: str) -> Handle:
     handle = Handle(*row)
     session.execute("SELECT count(*) FROM pg_background_describe(%s, %s)", handle)
     return handle
+
+
+#: Widths of windows, and the theme that is looked at there.
+SIZES: tuple[tuple[int, Literal["light", "dark"] | None], ...] = ((1440, "light"), (800, None), (390, "dark"))
 
 
 def sign_in(page: Page, served: Served, role: str) -> None:
@@ -159,9 +164,13 @@ def test_hostile_text_is_text(
     session = session_of(role)
     literal = HOSTILE.replace("'", "''")
     live = launched(session, f"SELECT pg_background_progress(5, '{literal}'), pg_sleep(3600)", HOSTILE[:60])
-    failed = launched(session, f"DO $x$ BEGIN RAISE EXCEPTION '%', '{literal}' USING DETAIL = '{literal}'; END $x$", HOSTILE[:60])
+    failed = launched(
+        session,
+        f"DO $x$ BEGIN RAISE EXCEPTION '%', '{literal}' USING DETAIL = '{literal}'; END $x$",
+        HOSTILE[:60],
+    )
     wait_until(lambda: state_of(session, failed) == "error")
-    wait_until(lambda: session.execute("SELECT count(*) FROM pg_background_history").fetchone() == (1,))
+    wait_until_sql(session, "SELECT count(*) = 1 FROM pg_background_history")
     with chromium.page() as page:
         sign_in(page, served(allow_actions=True), role)
         jobs = page.url
@@ -170,7 +179,11 @@ def test_hostile_text_is_text(
             *(f"/{handle.pid}:{handle.cookie}{end}" for handle in (live, failed) for end in ("", "/again")),
         ]
         history = jobs.replace("/jobs", "/history")
-        for address in (*(jobs + path for path in paths), history, f"{jobs}?q=%22%3E%3Cscript%3Ealert(3)%3C/script%3E"):
+        for address in (
+            *(jobs + path for path in paths),
+            history,
+            f"{jobs}?q=%22%3E%3Cscript%3Ealert(3)%3C/script%3E",
+        ):
             page.goto(address)
             expect(page.get_by_text("read-only")).to_have_count(0)
             assert page.locator("main img, main script, main [onerror], textarea").count() == 0
@@ -263,7 +276,7 @@ def test_everybody_can_use_every_view(
     session_of: SessionOf,
     side: Connection,
 ) -> None:
-    """axe-core finds nothing, light on a wide screen and dark on a phone; nothing is wider than the window."""
+    """axe-core finds nothing, light and wide, dark and on a phone; nothing is wider than the window."""
     role = someone()
     side.execute(f"ALTER ROLE {role} SET pg_background.history = on")
     session = session_of(role)
@@ -274,12 +287,17 @@ def test_everybody_can_use_every_view(
         side.execute("LOCK TABLE busy")
         blocked = launched(session, "SELECT pg_background_progress(30, 'half'), pg_sleep(3600)", "at work")
         waits = session.execute(
-            "SELECT pid, cookie FROM pg_background_launch(%s, 0, 'blocked')", [f"UPDATE {schema}.busy SET one = 2"]
+            "SELECT pid, cookie FROM pg_background_launch(%s, 0, 'blocked')",
+            [f"UPDATE {schema}.busy SET one = 2"],
         ).fetchone()
         assert waits is not None
-        failed = launched(session, "SELECT 1/0", "a label as long as labels may be, and some words more than that")
+        failed = launched(
+            session, "SELECT 1/0", "a label as long as labels may be, and some words more than that"
+        )
         wait_until(lambda: state_of(session, failed) == "error")
-        wait_until(lambda: session.execute("SELECT count(*) > 0 FROM pg_background_history").fetchone() == (True,))
+        wait_until(
+            lambda: session.execute("SELECT count(*) > 0 FROM pg_background_history").fetchone() == (True,)
+        )
         made = served(server.dsn(clients_database), own_key=KEY, allow_actions=True)
         # Colours that are on their way from one to the other have no contrast of their own.
         with chromium.page(reduced_motion="reduce") as page:
@@ -297,7 +315,7 @@ def test_everybody_can_use_every_view(
             ]
             for address in views:
                 page.goto(address)
-                for width, theme in ((1440, "light"), (800, None), (390, "dark")):
+                for width, theme in SIZES:
                     page.set_viewport_size({"width": width, "height": 800})
                     assert page.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
                     if theme:

@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 async def visitor(make_web: MakeWeb, make_visitor: MakeVisitor, someone: Someone) -> Visitor:
     """Who is signed in to a page with actions."""
-    made = make_visitor(make_web(allow_actions=True))
+    made: Visitor = make_visitor(make_web(allow_actions=True))
     assert (await made.sign_in(someone(), PASSWORD)).status_code == 303
     return made
 
@@ -108,7 +108,9 @@ async def test_only_forms_are_taken(visitor: Visitor) -> None:
         assert (await visitor.client.request(method, "/sign-in", headers=origin)).status_code == 403
     assert (await visitor.sign_in("x" * 100_000, "x")).status_code == 413
     answer = await visitor.client.post(
-        "/sign-in", content=b"\xff" * 10, headers={**origin, "Content-Type": "application/x-www-form-urlencoded"}
+        "/sign-in",
+        content=b"\xff" * 10,
+        headers={**origin, "Content-Type": "application/x-www-form-urlencoded"},
     )
     assert answer.status_code == 400
 
@@ -249,9 +251,7 @@ async def test_signing_in_leads_nowhere_else(
         assert answer.headers["location"] == "/s/server/jobs"
 
 
-async def test_signing_in_leads_back(
-    make_web: MakeWeb, make_visitor: MakeVisitor, someone: Someone
-) -> None:
+async def test_signing_in_leads_back(make_web: MakeWeb, make_visitor: MakeVisitor, someone: Someone) -> None:
     visitor = make_visitor(make_web())
     answer = await visitor.sign_in(someone(), PASSWORD, then="/s/server/jobs?q=import&state=error")
     assert answer.headers["location"] == "/s/server/jobs?q=import&state=error"

@@ -60,8 +60,15 @@ def test_counts_do_not_depend_on_the_state() -> None:
 
 def test_address_has_it_all() -> None:
     given = {
-        "state": "error", "role": "a&b", "database": "c d", "label": "é%", "q": "<x> y", "sort": "time",
-        "dir": "desc", "size": "25", "page": "3",
+        "state": "error",
+        "role": "a&b",
+        "database": "c d",
+        "label": "é%",
+        "q": "<x> y",
+        "sort": "time",
+        "dir": "desc",
+        "size": "25",
+        "page": "3",
     }
     wanted = Filter.of(given)
     assert query_of(wanted.query(page=3)) == given
@@ -99,7 +106,16 @@ def test_keys() -> None:
     assert handle_of(key) is None
     assert key_of(STRANGER) is None
     assert handle_of("-7:-9") == (-7, -9)
-    for wrong in ("", "1", "1:", "a:b", "1:2:3", "1:99999999999999999999", "99999999999:1", "1:9223372036854775808"):
+    for wrong in (
+        "",
+        "1",
+        "1:",
+        "a:b",
+        "1:2:3",
+        "1:99999999999999999999",
+        "99999999999:1",
+        "1:9223372036854775808",
+    ):
         assert handle_of(wrong) is None
 
 

@@ -29,7 +29,9 @@ async def test_an_older_catalogue(
         server.execute(f"CREATE VIEW pg_background_{view} AS SELECT 1/0 AS trap", db)
         server.execute(f"GRANT SELECT ON pg_background_{view} TO PUBLIC", db)
     with server.connect(db, user=role) as session:
-        row = session.execute("SELECT pid, cookie FROM pg_background_launch('SELECT 1', 0, 'older')").fetchone()
+        row = session.execute(
+            "SELECT pid, cookie FROM pg_background_launch('SELECT 1', 0, 'older')"
+        ).fetchone()
         assert row is not None
         session.execute("SELECT pg_background_wait(%s, %s)", row)
         visitor = make_visitor(make_web(server.dsn(db, host="127.0.0.1")))

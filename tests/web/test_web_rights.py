@@ -68,9 +68,13 @@ async def test_another_password_does_not(
 
 
 async def test_the_page_s_own_password_is_no_one_else_s(
-    make_web: MakeWeb, make_visitor: MakeVisitor, someone: Someone, tcp: str, monkeypatch: pytest.MonkeyPatch
+    make_web: MakeWeb,
+    make_visitor: MakeVisitor,
+    someone: Someone,
+    tcp: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What whoever runs the page has in the conninfo and in libpq's variables is not for those who sign in."""
+    """What the conninfo and libpq's variables have is not for those who sign in."""
     role = someone()
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     visitor = make_visitor(make_web(make_conninfo(tcp, user=role, password=PASSWORD)))
@@ -145,7 +149,7 @@ async def test_read_only_is_refused_on_the_server_s_side(
     await visitor.sign_in(role, PASSWORD)
     text = await visitor.text(path_of(handle))
     assert "read-only" in text
-    assert "<button class=\"danger\">" not in text
+    assert '<button class="danger">' not in text
     for action in ("cancel", "terminate", "detach", "again"):
         answer = await visitor.post(path_of(handle, action))
         assert answer.status_code == 403
@@ -244,7 +248,9 @@ async def test_drain_and_resume(
     make_web: MakeWeb, make_visitor: MakeVisitor, someone: Someone, fresh_server: Any
 ) -> None:
     server: Server = fresh_server()
-    server.execute(f"CREATE ROLE keeper LOGIN PASSWORD '{PASSWORD}' IN ROLE pgbackground_role, pg_signal_backend")
+    server.execute(
+        f"CREATE ROLE keeper LOGIN PASSWORD '{PASSWORD}' IN ROLE pgbackground_role, pg_signal_backend"
+    )
     server.execute(f"CREATE ROLE user_ LOGIN PASSWORD '{PASSWORD}' IN ROLE pgbackground_role")
     app = make_web(server.dsn(host="127.0.0.1"), allow_actions=True)
     visitor = make_visitor(app)

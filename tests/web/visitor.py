@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -52,7 +52,9 @@ class Visitor:
         found = _CSRF.search((await self.get("/sign-in")).text)
         return found[1] if found else ""
 
-    async def sign_in(self, role: str, password: str, server: str = "server", **fields: str) -> httpx.Response:
+    async def sign_in(
+        self, role: str, password: str, server: str = "server", **fields: str
+    ) -> httpx.Response:
         """Sign in."""
         return await self.client.post(
             f"{self.root}/sign-in",
@@ -120,7 +122,9 @@ class Stream:
         """Yield the events, each with what it brings."""
         while True:
             message = await asyncio.wait_for(self._messages.get(), DEADLINE)
-            found = re.fullmatch(r"event: (\w+)\ndata: (.*)\n\n", message.get("body", b"").decode(), re.DOTALL)
+            found = re.fullmatch(
+                r"event: (\w+)\ndata: (.*)\n\n", message.get("body", b"").decode(), re.DOTALL
+            )
             if found:
                 yield found[1], json.loads(found[2])
             if not message.get("more_body", False) and message["type"] == "http.response.body":
@@ -128,10 +132,9 @@ class Stream:
 
     async def until(self, is_so: Callable[[Any], bool]) -> Any:
         """Return the first event that is so."""
-        async with aclosing(self.events()) as events:
-            async for _, data in events:
-                if is_so(data):
-                    return data
+        async for _, data in self.events():
+            if is_so(data):
+                return data
         raise AssertionError("the view has ended")
 
     async def end(self) -> None:

@@ -31,7 +31,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def acting(endpoint: Callable[[Visit, dict[str, str]], Awaitable[Response]]) -> Endpoint:
-    """Make an endpoint of what may be done: refuse it on a page that is read-only, and without the session's token."""
+    """Make an endpoint of what may be done: not on a read-only page, nor without the session's token."""
 
     @functools.wraps(endpoint)
     async def checked(request: Request) -> Response:
@@ -147,9 +147,7 @@ async def _what_it_was(gateway: Gateway, handle: Handle) -> tuple[str, str | Non
     found = job_of(f"{handle.pid}:{handle.cookie}", (await gateway.watcher.latest()).jobs)
     if found is None:
         raise Gone("The server does not keep this job any more.")
-    inspection = await gateway.ask(
-        lambda connection, surface: asking.inspection(connection, surface, handle)
-    )
+    inspection = await gateway.ask(lambda connection, surface: asking.inspection(connection, surface, handle))
     if inspection.sql is None or found.database is None:
         raise SourceError("this role may not see the whole SQL of the job, or the server has dropped it")
     return inspection.sql, found.label, found.database

@@ -51,11 +51,11 @@ def create_app(
     """Make the page of one or many servers.
 
     Args:
-        servers: a connection string of libpq's, several by name, or targets. Who looks at the page signs in with a
-            role and a password of a server; its own user and password are used through `own_key` alone.
+        servers: a connection string of libpq's, several by name, or targets. Who looks at the page signs in
+            with a role and a password; the string's own user and password are used through `own_key` alone.
         allow_actions: jobs can be canceled, detached and launched again, and servers drained, by who may.
-        own_key: the address `enter?key=…` lets in as whom the connection strings mean. A secret, and only for a
-            page that nobody else reaches.
+        own_key: the address `enter?key=…` lets in as whom the connection strings mean. A secret, and only for
+            a page that nobody else reaches.
         hosts: names by which browsers may call the page; None leaves that to whoever mounts the app.
         origin: `https://host` that browsers see, if what stands before the app changes the host.
         cookie: the name of its cookie; another one for a second page on the same host.

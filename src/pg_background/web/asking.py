@@ -36,15 +36,17 @@ ORDER BY kind DESC LIMIT 1
 """
 
 _HISTOGRAMS = """
-SELECT metric, le, sum(jobs)::bigint FROM {schema}.pg_background_histograms GROUP BY metric, le ORDER BY metric, le
+SELECT metric, le, sum(jobs)::bigint
+FROM {schema}.pg_background_histograms
+GROUP BY metric, le ORDER BY metric, le
 """
 
 _JOB_BY_HANDLE = "pid = %(pid)s AND cookie = %(cookie)s"
 
 #: What holds a job up: processes, and the jobs that they run, if they do.
 _BLOCKERS = """
-SELECT b.pid, a.usename, a.datname, a.application_name, a.state, a.wait_event_type, a.wait_event, a.xact_start,
-       a.query, j.pid AS job_pid, j.cookie AS job_cookie, j.label AS job_label
+SELECT b.pid, a.usename, a.application_name, a.state, a.query,
+       j.pid AS job_pid, j.cookie AS job_cookie, j.label AS job_label
 FROM unnest(%s::int[]) AS b(pid)
 LEFT JOIN pg_stat_activity AS a ON a.pid = b.pid
 LEFT JOIN {schema}.pg_background_jobs AS j ON j.worker_pid = b.pid
@@ -79,7 +81,8 @@ async def jobs_now(connection: AsyncConnection, surface: Surface) -> tuple[list[
     """
     if not surface.has("pg_background_jobs"):
         raise SourceError(
-            f"the role {surface.role} may not see jobs: a superuser grants it pgbackground_role, or pg_monitor"
+            f"the role {surface.role} may not see jobs: "
+            "a superuser grants it pgbackground_role, or pg_monitor"
         )
     query = sql.SQL("SELECT {} FROM {}.pg_background_jobs").format(
         _JOB_COLUMNS, sql.Identifier(surface.schema)
@@ -98,7 +101,9 @@ async def measured(connection: AsyncConnection, surface: Surface) -> Measured:
         columns = [name for name in TOTALS if surface.has("pg_background_totals", name)]
         query = sql.SQL("SELECT {} FROM {}.pg_background_totals").format(
             sql.SQL(", ").join(
-                sql.SQL("coalesce(sum({}), 0)::float8 AS {}").format(sql.Identifier(name), sql.Identifier(name))
+                sql.SQL("coalesce(sum({}), 0)::float8 AS {}").format(
+                    sql.Identifier(name), sql.Identifier(name)
+                )
                 for name in columns
             ),
             sql.Identifier(surface.schema),
@@ -139,10 +144,10 @@ async def settings(connection: AsyncConnection, names: Sequence[str]) -> list[Ro
 
 
 async def inspection(connection: AsyncConnection, surface: Surface, handle: Handle) -> Inspection:
-    """Return a job's whole SQL and error; nothing of it for a role that may not see that, and if it is gone."""
+    """Return a job's whole SQL and error; nothing of it if it is gone, or for a role that may not see it."""
     text = (
-        f"SELECT {call('pg_background_full_sql', 'h.pid', 'h.cookie')}, e.sqlstate, e.message, e.detail, e.hint,"
-        " e.context, e.schema_name, e.table_name, e.column_name, e.constraint_name"
+        f"SELECT {call('pg_background_full_sql', 'h.pid', 'h.cookie')}, e.sqlstate, e.message, e.detail,"
+        " e.hint, e.context, e.schema_name, e.table_name, e.column_name, e.constraint_name"
         " FROM (VALUES (%s::int4, %s::int8)) AS h(pid, cookie)"
         f" CROSS JOIN LATERAL {call('pg_background_error_info', 'h.pid', 'h.cookie')} AS e"
     )

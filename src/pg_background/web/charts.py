@@ -72,10 +72,10 @@ CHARTS = (
         in_history=False,
         top=100,
     ),
-    Chart("waits", "What running jobs wait for", "", {f"wait_{kind}": kind for kind in WAITS}, is_sparse=True),
     Chart(
-        "cpu", "CPU of ended jobs", "s/s", {"rate_cpu_user_ms": "user", "rate_cpu_system_ms": "system"}
+        "waits", "What running jobs wait for", "", {f"wait_{kind}": kind for kind in WAITS}, is_sparse=True
     ),
+    Chart("cpu", "CPU of ended jobs", "s/s", {"rate_cpu_user_ms": "user", "rate_cpu_system_ms": "system"}),
     Chart("wal", "WAL of ended jobs", "B/s", {"rate_wal_bytes": "WAL"}),
 )
 
@@ -183,7 +183,9 @@ def _without_gaps(points: Mapping[float, Point], step: int) -> tuple[list[float]
         while times and times[-1] + step < at:
             times.append(times[-1] + step)
         times.append(at)
-    nothing: Point = {f"rate_{name}": 0.0 for name in ("completed", "failed", "canceled", "timed_out", "lost")}
+    nothing: Point = {
+        f"rate_{name}": 0.0 for name in ("completed", "failed", "canceled", "timed_out", "lost")
+    }
     return times, [points.get(at, nothing) for at in times]
 
 

@@ -1,4 +1,4 @@
-"""Drains of servers that the page has begun: one takes as long as its jobs, and nobody's tab has to stay open."""
+"""Drains of servers that the page has begun: they go on without anybody's tab."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from .signing_in import Refused, prove
 from .site import Visit, fields_of
 from .targets import Target
 
+
 async def home(request: Request) -> Response:
     """Show all servers; where there is one alone, go there."""
     visit = Visit(request)

@@ -1,4 +1,4 @@
-"""The way to one server as one role: connections with that role's own credentials, and what is known through them."""
+"""The way to one server as one role: connections with that role's own credentials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import psycopg
+from psycopg.conninfo import make_conninfo
 
 from ..watching import ServerSource, SourceError
 from ..watching.server_source import AsyncConnection, connected, told
@@ -78,13 +78,13 @@ class Gateway:
         async with self.connection(database) as connection:
             return await reading(connection, question)
 
-    async def cached(
-        self, key: Hashable, seconds: float, make: Callable[[], Awaitable[Answer]]
-    ) -> Answer:
-        """Return what `make` returns, or has returned so many seconds ago: tabs that want the same ask once."""
+    async def cached(self, key: Hashable, seconds: float, make: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return what `make` returns, or returned so many seconds ago: tabs that want the same ask once."""
         known = self._answers.get(key)
         now = time.monotonic()
-        if known is not None and (not known[1].done() or (now - known[0] < seconds and not _failed(known[1]))):
+        if known is not None and (
+            not known[1].done() or (now - known[0] < seconds and not _failed(known[1]))
+        ):
             return await asyncio.shield(known[1])
         # A task, as whoever was first may leave before the answer is there.
         made: asyncio.Future[Answer] = asyncio.ensure_future(make())
@@ -110,7 +110,7 @@ class Gateway:
             raise SourceError(f"{_MORE} actions of this role are under way: wait for one of them to end")
         async with self._more:
             with told():
-                async with await connected(psycopg.conninfo.make_conninfo(self.conninfo, **_db(database))) as made:
+                async with await connected(make_conninfo(self.conninfo, **_db(database))) as made:
                     yield made
 
     # ---- life
@@ -131,7 +131,7 @@ def _db(database: str) -> dict[str, str]:
 
 
 async def reading(connection: AsyncConnection, question: Question[Answer]) -> Answer:
-    """Ask in a transaction that can't write, and that finds nothing of anybody's in place of the server's own."""
+    """Ask in a transaction that can't write, and finds nobody's objects in place of the server's own."""
     async with connection.transaction():
         await connection.execute(_READING)
         return await question(connection, await surface_of(connection))

@@ -1,4 +1,4 @@
-"""What holds for every request, whatever it is for: whom the page talks to, and what a browser may do with it."""
+"""What holds for every request: whom the page talks to, and what a browser may do with it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Guard:
 
         refusal = self._refusal(scope)
         if refusal is not None:
-            await PlainTextResponse(f"{refusal}\n", 400 if "host" in refusal else 403)(scope, receive, guarded)
+            await PlainTextResponse(f"{refusal}\n", 400 if "host" in refusal else 403)(
+                scope, receive, guarded
+            )
             return
         await self._app(scope, receive, guarded)
 
@@ -70,10 +72,8 @@ class Guard:
             return "refused: there is nothing to be sent this way"
         origin = headers.get("origin", "")
         site = headers.get("sec-fetch-site", "same-origin")
-        if self._origin is not None:
-            is_own = origin == self._origin
-        else:
-            is_own = urlsplit(origin).netloc == host != ""
+        of_here = urlsplit(origin).netloc == host != ""
+        is_own = of_here if self._origin is None else origin == self._origin
         if not is_own or site != "same-origin":
             return "refused: this was not sent from the page itself"
         return None
@@ -83,4 +83,3 @@ def _name(host: str) -> str:
     """Return a host's name without its port."""
     name, _, port = host.rpartition(":")
     return (name if name and port.isdigit() else host).lower()
-

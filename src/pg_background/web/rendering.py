@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.responses import HTMLResponse
 
 from .. import display
-from ..client.model import FINAL, in_words
 from ..cli.output.terminal import visible
+from ..client.model import FINAL, in_words
 from . import writing
 from .filters import ran, waited
 from .job_keys import key_of
@@ -55,4 +55,3 @@ def page(template: str, visit: Visit, context: dict[str, Any], status: int = 200
     news = visit.session.take_news() if visit.session else []
     context = {"title": "", "tab": "", "news": news, "address": visit.address, **context}
     return HTMLResponse(render(template, visit, context), status)
-

@@ -18,7 +18,14 @@ _WINDOW = 12
 #: The sums that points are made of; an older catalogue has not all of them.
 TOTALS = (
     *("launched", "completed", "failed", "canceled", "timed_out", "lost"),
-    *("cpu_user_ms", "cpu_system_ms", "shared_blks_read", "shared_blks_written", "temp_blks_written", "wal_bytes"),
+    *(
+        "cpu_user_ms",
+        "cpu_system_ms",
+        "shared_blks_read",
+        "shared_blks_written",
+        "temp_blks_written",
+        "wal_bytes",
+    ),
 )
 
 #: Kinds of waits that are told apart.
@@ -74,7 +81,11 @@ class Samples:
 def _states(jobs: Sequence[JobInfo]) -> Point:
     states = Counter(job.state for job in jobs)
     waits = Counter(
-        "CPU" if job.wait_event_type is None else job.wait_event_type if job.wait_event_type in WAITS else "other"
+        "CPU"
+        if job.wait_event_type is None
+        else job.wait_event_type
+        if job.wait_event_type in WAITS
+        else "other"
         for job in jobs
         if job.state == "running"
     )

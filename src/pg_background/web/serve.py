@@ -53,15 +53,19 @@ class Listening:
         if (self.key is None) != (self.certificate is None):
             raise UserError("a certificate and its key are given together")
         public = urlsplit(self.public_url)
-        if self.public_url and (public.scheme not in ("http", "https") or not public.hostname or public.query):
-            raise UserError(f"{self.public_url} is no address of a page", hint="write it as https://host/path")
+        if self.public_url and (
+            public.scheme not in ("http", "https") or not public.hostname or public.query
+        ):
+            raise UserError(
+                f"{self.public_url} is no address of a page", hint="write it as https://host/path"
+            )
         if self.is_loopback:
             return
         if public.scheme != "https":
             raise UserError(
                 f"{self.host} can be reached from other machines: passwords must not go there in the clear",
-                hint="give --public-url https://…, with --certificate and --certificate-key or behind a proxy that "
-                "speaks TLS; or listen on 127.0.0.1",
+                hint="give --public-url https://…, with --certificate and --certificate-key or behind a "
+                "proxy that speaks TLS; or listen on 127.0.0.1",
             )
 
     @property
@@ -100,7 +104,9 @@ def serve(
         UserError: it can't listen there, or must not.
     """
     listening.check()
-    own_key = secrets.token_urlsafe(24) if own and listening.is_loopback and not listening.public_url else None
+    own_key = (
+        secrets.token_urlsafe(24) if own and listening.is_loopback and not listening.public_url else None
+    )
     with _bound(listening) as bound:
         port = bound.getsockname()[1]
         app = create_app(

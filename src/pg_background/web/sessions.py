@@ -64,7 +64,7 @@ class Sessions:
         return session
 
     def sign_in(self, earlier: Session | None, gateway: Gateway) -> Session:
-        """Return a session that also has this; its id is new, so that one which somebody planted is worthless."""
+        """Return a session that also has this, under a new id: one that somebody planted is worthless."""
         now = self._clock()
         session = Session(secrets.token_urlsafe(32), secrets.token_urlsafe(32), now, now)
         self._gateways.hold(gateway)

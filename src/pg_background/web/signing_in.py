@@ -26,8 +26,8 @@ async def prove(target: Target, role: str, password: str) -> str:
     """Connect with a password, and return the conninfo that has it.
 
     The page's process may have other means than the password: its system user by `peer`, a password file, a
-    certificate, Kerberos; and a server may let in everybody. So the server must have asked for the password, or
-    whoever reaches the page would be whom they like.
+    certificate, Kerberos; and a server may let in everybody. So the server must have asked for the password,
+    or whoever reaches the page would be whom they like.
 
     Raises:
         Refused: the server does not let them in, or did not ask.

@@ -37,7 +37,7 @@ class Site:
     allow_actions: bool
     #: of the cookie: on one host the ports share cookies
     cookie: str
-    #: what whoever runs the page shows to be signed in as the one whom the conninfo itself means; None: nobody can
+    #: what whoever runs the page shows to be signed in as the conninfo's own role; None: nobody can
     own_key: str | None = None
     #: browsers reach it by https, whatever comes in here
     is_secure: bool = False
@@ -150,7 +150,10 @@ async def fields_of(request: Request) -> dict[str, str]:
     Raises:
         HTTPException: it is none.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip()
+        != "application/x-www-form-urlencoded"
+    ):
         raise HTTPException(415, "Forms are sent as application/x-www-form-urlencoded.")
     body = b""
     try:

@@ -1,4 +1,4 @@
-"""Live views: what has changed is sent to the browser as soon as the poller has seen it (server-sent events)."""
+"""Live views: what has changed is sent as soon as the poller has seen it, as server-sent events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .sessions import STREAMS, Session
 from .site import NotSignedIn, Visit
 from .watcher import Watcher
 
-#: Seconds after which something is sent even if there is nothing new, so that nobody between takes it for dead.
+#: Seconds after which something is sent even without news, so that nobody between takes it for dead.
 _SILENCE = 15.0
 
 #: All that charts show.

@@ -66,12 +66,13 @@ async def surface_of(connection: AsyncConnection) -> Surface:
                 f'the database "{connection.info.dbname}" does not have the extension: '
                 "CREATE EXTENSION pg_background"
             )
-        *others, views = row
-        if not is_ours(others[1]):
+        schema, version, zone, database, role, may_see_registry, views = row
+        if not is_ours(version):
             raise SourceError(
-                f'in the database "{connection.info.dbname}" is version {others[1]}, the extension in C: '
+                f'in the database "{connection.info.dbname}" is version {version}, the extension in C: '
                 "ALTER EXTENSION pg_background UPDATE"
             )
-        found = Surface(*others, {name: tuple(columns) for name, columns in (views or {}).items()})
+        found_views = {name: tuple(columns) for name, columns in (views or {}).items()}
+        found = Surface(schema, version, zone, database, role, may_see_registry, found_views)
         _known[connection] = found
     return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from .. import display
+
+#: A dash.
+NOTHING = "\u2013"
 
 
 def duration(seconds: float | None) -> str:
@@ -28,13 +30,13 @@ def milliseconds(value: float | None) -> str:
 
 def size(value: float | None) -> str:
     """Return bytes, as `37 kB`; of none a dash."""
-    return "–" if value is None else display.size(int(value)) or "0 B"
+    return NOTHING if value is None else display.size(int(value)) or "0 B"
 
 
 def number(value: float | None) -> str:
     """Return a number with blanks between thousands; of none a dash."""
     if value is None:
-        return "–"
+        return NOTHING
     # Narrow ones, where no line breaks.
     return f"{value:,.0f}".replace(",", "\u202f")
 
@@ -42,7 +44,7 @@ def number(value: float | None) -> str:
 def value(amount: float | None, unit: str) -> str:
     """Return a value of a chart with its unit."""
     if amount is None:
-        return "–"
+        return NOTHING
     if unit == "s":
         return duration(amount) or "0 s"
     if unit == "B/s":
@@ -53,7 +55,7 @@ def value(amount: float | None, unit: str) -> str:
 
 def clock(time: datetime | None) -> str:
     """Return a time of day with milliseconds and its date, for details; of none a dash."""
-    return "–" if time is None else time.strftime("%Y-%m-%d %H:%M:%S.") + f"{time.microsecond // 1000:03}"
+    return NOTHING if time is None else time.strftime("%Y-%m-%d %H:%M:%S.") + f"{time.microsecond // 1000:03}"
 
 
 def moment(time: datetime | None, now: datetime) -> str:

@@ -26,7 +26,9 @@ async def charts(visit: Visit) -> dict[str, Any]:
         "ranges": RANGES,
         "range": chosen,
         "is_live": not RANGES[chosen][2],
-        "charts": [(chart, columns) for chart, columns in found if columns is not None or not RANGES[chosen][2]],
+        "charts": [
+            (chart, columns) for chart, columns in found if columns is not None or not RANGES[chosen][2]
+        ],
         "note": note,
         "count": visit.gateway.watcher.samples.count,
         "has_history": seen.surface.has("pg_background_history"),
@@ -49,17 +51,19 @@ async def points_of(visit: Visit) -> tuple[list[float], list[Point], Any, str]:
         note = "" if len(times) > 1 else "The first points come within seconds."
         return times, points, seen, note
     if not seen.surface.has("pg_background_history"):
-        note = "Charts of more than an hour are made from the history of jobs, which this catalogue does not have."
+        note = "Charts of more than an hour are made from history, which this catalogue does not have."
         return [], [], seen, note
 
     async def question(connection: AsyncConnection, surface: Surface) -> tuple[list[float], list[Point]]:
         return await of_history(connection, surface, seconds, step)
 
-    times, points = await gateway.cached(
-        ("charts", seconds), _SECONDS, lambda: gateway.ask(question)
-    )
-    note = "" if times else (
-        f"The history of the database {seen.surface.database} has no jobs of that time: "
-        "is pg_background.history on?"
+    times, points = await gateway.cached(("charts", seconds), _SECONDS, lambda: gateway.ask(question))
+    note = (
+        ""
+        if times
+        else (
+            f"The history of the database {seen.surface.database} has no jobs of that time: "
+            "is pg_background.history on?"
+        )
     )
     return times, points, seen, note

@@ -31,7 +31,8 @@ WHERE (%(before)s::bigint IS NULL OR id < %(before)s::bigint)
   AND (%(role)s::text = '' OR role = %(role)s::name)
   AND (%(label)s::text = '' OR position(lower(%(label)s::text) IN lower(label)) > 0)
   AND (%(q)s::text = ''
-       OR position(lower(%(q)s::text) IN lower(concat_ws(' ', label, sql_preview, error_message, sqlstate))) > 0)
+       OR position(lower(%(q)s::text)
+                   IN lower(concat_ws(' ', label, sql_preview, error_message, sqlstate))) > 0)
   AND (%(within)s::int IS NULL OR finished_at > now() - make_interval(secs => %(within)s::int))
 ORDER BY id DESC
 LIMIT %(size)s::int
@@ -41,10 +42,12 @@ _LONGEST = 200
 
 
 async def history(visit: Visit) -> dict[str, Any]:
-    """Return the page that the address asks for; each begins below a row, so that the last is as quick as the first."""
+    """Return the page that the address asks for; it begins below a row: all are equally quick."""
     gateway = visit.gateway
     seen = await gateway.watcher.latest()
-    wanted = {name: visit.query.get(name, "")[:_LONGEST] for name in ("state", "role", "label", "q", "within")}
+    wanted = {
+        name: visit.query.get(name, "")[:_LONGEST] for name in ("state", "role", "label", "q", "within")
+    }
     if wanted["state"] not in _STATES:
         wanted["state"] = ""
     if wanted["within"] not in _WITHIN:
@@ -61,8 +64,8 @@ async def history(visit: Visit) -> dict[str, Any]:
 
     async def question(connection: AsyncConnection, surface: Surface) -> tuple[list[asking.Row], str | None]:
         cursor = await connection.execute("SELECT current_setting('pg_background.history', true)")
-        row = await cursor.fetchone()
-        return await asking.rows(connection, asking.text_of(_LIST, surface), given), row and row[0]
+        (setting,) = await cursor.fetchone() or (None,)
+        return await asking.rows(connection, asking.text_of(_LIST, surface), given), setting
 
     has_history = seen.surface.has("pg_background_history")
     rows, setting = await gateway.ask(question) if has_history else ([], None)

@@ -1,4 +1,4 @@
-"""What jobs have cost since the server's start, by database and role, and who takes what of the limits now."""
+"""What jobs have cost since the server's start, by database and role, and who takes how much now."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ def web(
         typer.Option(
             "--server",
             metavar="NAME=DSN",
-            help="A server, and what it is called on the page; give this as often as there are servers, instead "
-            "of DSN.",
+            help="A server, and what it is called on the page; give this as often as there are servers, "
+            "instead of DSN.",
             show_default=False,
         ),
     ] = None,
@@ -143,7 +143,7 @@ def _targets(given: list[str], database: Database) -> list[Target]:
 
 
 def _with_password(database: Database) -> Database:
-    """Return it with the password, if one has to be typed; a server that is down is no reason not to start."""
+    """Return it with the password, if one has to be typed; a server that is down is no reason to stop."""
     from contextlib import closing
     from dataclasses import replace
 
@@ -166,6 +166,5 @@ def _missing(error: ModuleNotFoundError) -> Exception:
     package = (error.name or "").partition(".")[0]
     if package not in ("starlette", "uvicorn", "jinja2"):
         return error
-    if sys.version_info < (3, 11):
-        return UserError("the web page needs Python 3.11 or newer")
-    return UserError(f"{package} is not installed", hint="pip install 'pg_background[web]'")
+    hint = "pip install 'pg_background[web]', with Python 3.11 or newer"
+    return UserError(f"{package} is not installed", hint=hint)
