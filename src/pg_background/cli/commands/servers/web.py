@@ -30,6 +30,7 @@ def web(
         typer.Option(
             "--server",
             metavar="NAME=DSN",
+            envvar="PG_BACKGROUND_WEB_SERVERS",
             help="A server, and what it is called on the page; give this as often as there are servers, "
             "instead of DSN.",
             show_default=False,
