@@ -15,7 +15,7 @@ from pg_background.cli.output.listing import lines_of_jobs
 from pg_background.client.model import Handle, JobError
 from pg_background.job_fields import error_fields, job_fields
 from pg_background.top.columns import STATE, layout
-from pg_background.top.matching import matches
+from pg_background.watching import matches
 
 from ..support.screens import BLANK, NOW, job
 

@@ -10,8 +10,8 @@ from textual.widget import Widget
 from pg_background.top import SourceError, TopApp
 from pg_background.top.columns import layout
 from pg_background.top.jobs_table import JobsTable
-from pg_background.top.source import SourceLost
 from pg_background.top.summary import Summary
+from pg_background.watching import SourceLost
 
 from ..support.screens import MadeUp, confirmed, job, lines, shows, text
 

@@ -10,7 +10,7 @@ import pytest
 
 from pg_background import Client
 from pg_background.top import ServerSource, SourceError, TopApp
-from pg_background.top.source import SourceLost
+from pg_background.watching import SourceLost
 
 from ..support.fix_cli import OnPlace
 from ..support.fix_client import Place

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "detach": "Forget jobs: they go on and commit, but their rows are dropped.",
     },
     "Servers": {
+        "web": "Serve a web page of all jobs of one or many servers: what runs, what ran and what it cost.",
         "doctor": "Check a server and database for pg_background, and say how to fix what is wrong.",
         "exporter": "Serve metrics of the jobs of one or many servers, for Prometheus.",
         "mcp": "Let agents start, watch and cancel jobs, by the Model Context Protocol.",

@@ -18,11 +18,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 _TRIAL_LIMIT = 20_000
 
 
-def collect(connection: Connection) -> ServerInfo:
+def collect(connection: Connection, *, trial: bool = True) -> ServerInfo:
     """Ask a server, and let it run a job that does nothing, if the role may.
 
     Args:
         connection: in autocommit mode, and in no transaction.
+        trial: False runs no job.
 
     Raises:
         psycopg.Error: the connection broke.
@@ -61,7 +62,7 @@ def collect(connection: Connection) -> ServerInfo:
         user_role_logs_in=user_role,
         registry=_registry(connection, extension) if extension and ready else None,
         sharing=_sharing(connection, extension, settings) if extension and ready else None,
-        trial=_trial(connection, extension) if extension and ready and usable else None,
+        trial=_trial(connection, extension) if trial and extension and ready and usable else None,
     )
 
 

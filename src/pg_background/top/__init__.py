@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from ..watching import ServerSource, Snapshot, Source, SourceError
 from .app import TopApp
-from .server_source import ServerSource
-from .source import Snapshot, Source, SourceError
 
 __all__ = ["ServerSource", "Snapshot", "Source", "SourceError", "TopApp", "run"]
 

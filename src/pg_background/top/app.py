@@ -14,13 +14,12 @@ from textual.widgets import Footer, Input, Static
 
 from .. import display
 from ..client.model import JobInfo
+from ..watching import Snapshot, Source, SourceError, matches
 from .columns import STATE, Column, in_order
 from .control import Control
 from .details import Details
 from .help import Help
 from .jobs_table import JobsTable, key_of
-from .matching import matches
-from .source import Snapshot, Source, SourceError
 from .summary import Summary
 
 _OF_LIST = frozenset(("sort", "reverse", "all", "filter", "clear_filter"))

@@ -8,8 +8,8 @@ from textual.app import App
 from .. import display
 from ..cli.output.terminal import visible
 from ..client.model import Handle, JobInfo
+from ..watching import Source, SourceError
 from .question import Question
-from .source import Source, SourceError
 
 #: Seconds that a job has to stop before its process is ended.
 GRACE = 5.0

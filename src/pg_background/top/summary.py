@@ -11,7 +11,7 @@ from textual.widgets import Static
 from .. import display
 from ..cli.output.terminal import visible
 from ..client.model import JobInfo, in_words
-from .source import Snapshot, SourceError, SourceLost
+from ..watching import Snapshot, SourceError, SourceLost
 
 
 class Summary(Static):

@@ -1,4 +1,4 @@
-"""Where the screen has its jobs from."""
+"""Where a screen has its jobs from."""
 
 from __future__ import annotations
 

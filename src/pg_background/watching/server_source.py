@@ -34,17 +34,17 @@ class ServerSource:
 
     async def poll(self) -> Snapshot:
         """See `Source`."""
-        return await self._ask(self._poll)
+        return await self.ask(self._poll)
 
     async def inspect(self, handle: Handle) -> Inspection:
         """See `Source`."""
-        return await self._ask(lambda connection: AsyncClient(connection).session.inspect(handle))
+        return await self.ask(lambda connection: AsyncClient(connection).session.inspect(handle))
 
     async def cancel(self, handle: Handle, grace: float) -> None:
         """See `Source`."""
-        with _told():
+        with told():
             # The server answers only after the grace period, and meanwhile the screen is to go on.
-            async with await self._connect() as connection:
+            async with await connected(self._conninfo) as connection:
                 await AsyncClient(connection).attach(handle).cancel(grace)
 
     async def close(self) -> None:
@@ -52,26 +52,26 @@ class ServerSource:
         if self._connection is not None:
             await self._connection.close()
 
-    async def _ask(self, question: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+    async def ask(self, question: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """Put a question over the connection for polls, one at a time.
+
+        Raises:
+            SourceError: the server does not answer, or refuses.
+        """
+
         async def ask() -> Answer:
             if self._connection is None or self._connection.closed:
-                self._connection = await self._connect()
+                self._connection = await connected(self._conninfo)
             return await question(self._connection)
 
         async with self._lock:
             try:
-                with _told():
+                with told():
                     return await asyncio.wait_for(ask(), PATIENCE)
             except (TimeoutError, asyncio.TimeoutError):
                 # Whatever may still come on this connection is no answer to the next question.
                 await self.close()
                 raise SourceLost(f"no answer for {PATIENCE:g} s") from None
-
-    async def _connect(self) -> AsyncConnection:
-        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
-        if connection.info.encoding == UNKNOWN:
-            load_as_str(connection.adapters)
-        return connection
 
     async def _poll(self, connection: AsyncConnection) -> Snapshot:
         jobs = await AsyncClient(connection).jobs()
@@ -81,8 +81,17 @@ class ServerSource:
         return Snapshot(jobs, row[0], f"{info.dbname} on {info.host}:{info.port} as {info.user}")
 
 
+async def connected(conninfo: str) -> AsyncConnection:
+    """Open a session in autocommit mode; text of a database without an encoding comes as a str too."""
+    connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+    if connection.info.encoding == UNKNOWN:
+        load_as_str(connection.adapters)
+    return connection
+
+
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
+    """Raise what a server refused, or that it is not to be reached, as a `SourceError`."""
     try:
         yield
     except JobLost as error:

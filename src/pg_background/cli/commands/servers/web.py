@@ -1,0 +1,171 @@
+"""`pg-background web`: the jobs of one or many servers, in a browser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ....errors import UserError
+from ....server.errors import UnreachableError
+from ...options.database import Database, DatabaseArgument
+from ...options.given import command
+from ...output.console import note
+
+if TYPE_CHECKING:
+    from ....web.targets import Target
+
+
+@command(
+    "web",
+    "web --allow-actions postgresql://app@db.example.com/shop",
+    "web --server shop=host=db1,dbname=shop --server bank=postgresql://db2/bank",
+)
+def web(
+    database: DatabaseArgument,
+    server: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--server",
+            metavar="NAME=DSN",
+            envvar="PG_BACKGROUND_WEB_SERVERS",
+            help="A server, and what it is called on the page; give this as often as there are servers, "
+            "instead of DSN.",
+            show_default=False,
+        ),
+    ] = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen",
+            metavar="ADDRESS:PORT",
+            envvar="PG_BACKGROUND_WEB_LISTEN",
+            help="Where the page listens. Port 0 is any that is free.",
+        ),
+    ] = "127.0.0.1:8432",
+    allow_actions: Annotated[
+        bool,
+        typer.Option(
+            "--allow-actions",
+            envvar="PG_BACKGROUND_WEB_ALLOW_ACTIONS",
+            help="Let those who may cancel, detach and launch jobs do it from the page, and drain servers.",
+        ),
+    ] = False,
+    public_url: Annotated[
+        str,
+        typer.Option(
+            "--public-url",
+            metavar="URL",
+            envvar="PG_BACKGROUND_WEB_PUBLIC_URL",
+            help="The address that browsers use, if that is not the one where the page listens.",
+        ),
+    ] = "",
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate",
+            metavar="PATH",
+            envvar="PG_BACKGROUND_WEB_CERTIFICATE",
+            help="Certificate for https, with its chain.",
+        ),
+    ] = None,
+    certificate_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate-key",
+            metavar="PATH",
+            envvar="PG_BACKGROUND_WEB_CERTIFICATE_KEY",
+            help="Its private key.",
+        ),
+    ] = None,
+    passwords_only: Annotated[
+        bool,
+        typer.Option(
+            "--passwords-only",
+            envvar="PG_BACKGROUND_WEB_PASSWORDS_ONLY",
+            help="Print no address that lets whoever sees it in as the DSN's own role.",
+        ),
+    ] = False,
+) -> None:
+    """Serve a web page of all jobs of one or many servers: what runs, what ran and what it cost.
+
+    Who looks at it signs in as a role of the server, by its password, and sees and does what that role may.
+    Whoever starts it can enter by the address that is printed, as the DSN's own role. It only shows, unless
+    --allow-actions is given; it is reached from this machine alone, unless another address is given together
+    with an https --public-url. Needs Python 3.11 and the extra `web`: pip install 'pg_background[web]'.
+    """
+    host, port = _address(listen)
+    if server and database.is_given:
+        raise typer.BadParameter("name servers by --server, or one by DSN")
+    try:
+        from ....web.serve import Listening, serve
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    if certificate is not None and not certificate.is_file():
+        raise typer.BadParameter(f"there is no certificate {certificate}")
+
+    def say(address: str, entry: str) -> None:
+        # To be seen at once, also through a pipe.
+        typer.echo(f"Serving {address}" + ("" if allow_actions else " (read-only)"))
+        if entry:
+            typer.echo(f"Enter as the role of the DSN by {entry}")
+        sys.stdout.flush()
+
+    serve(
+        _targets(server or [], database),
+        Listening(host, port, certificate, certificate_key, public_url),
+        allow_actions=allow_actions,
+        own=not passwords_only,
+        say=say,
+    )
+
+
+def _targets(given: list[str], database: Database) -> list[Target]:
+    from dataclasses import replace
+
+    from ....web.targets import Target
+
+    if not given:
+        return [Target("server", _with_password(database).conninfo)]
+    made = []
+    for word in given:
+        name, equals, dsn = word.partition("=")
+        try:
+            made.append(Target(name, replace(database, dsn=dsn).conninfo))
+        except ValueError as error:
+            raise typer.BadParameter(f"--server {word}: {error}") from None
+        if not equals:
+            raise typer.BadParameter(f"--server {word}: write NAME=DSN")
+    if len({target.name for target in made}) < len(made):
+        raise typer.BadParameter("each --server has a name of its own")
+    return made
+
+
+def _with_password(database: Database) -> Database:
+    """Return it with the password, if one has to be typed; a server that is down is no reason to stop."""
+    from contextlib import closing
+    from dataclasses import replace
+
+    try:
+        with closing(database.connect()) as session:
+            return replace(database, password=session.info.password or None)
+    except UnreachableError as error:
+        note(f"warning: {error.message}")
+        return database
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535 or not host:
+        raise typer.BadParameter(f"--listen {listen}: write ADDRESS:PORT, such as 127.0.0.1:8432")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _missing(error: ModuleNotFoundError) -> Exception:
+    package = (error.name or "").partition(".")[0]
+    if package not in ("starlette", "uvicorn", "jinja2"):
+        return error
+    hint = "pip install 'pg_background[web]', with Python 3.11 or newer"
+    return UserError(f"{package} is not installed", hint=hint)
