@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import pytest
+import pytest_asyncio
+
+from pg_background import AsyncCluster, Cluster
 
 from .fix_db import Connection
 from .fix_server import FreshServer
@@ -28,6 +31,10 @@ class Nodes(list[Server]):
     def dsns(self) -> list[str]:
         """Return the connection strings."""
         return [server.dsn(DATABASE) for server in self]
+
+    def by_name(self) -> dict[str, str]:
+        """Return the same by names."""
+        return dict(zip(("one", "two", "three"), self.dsns(), strict=True))
 
     def everywhere(self, script: str) -> None:
         """Run SQL on each."""
@@ -73,3 +80,17 @@ def coordinator(nodes: Nodes) -> Iterator[Connection]:
     """A session on the first node, which finds the cluster's functions."""
     with nodes.connect(options="-c search_path=elsewhere,public") as conn:
         yield conn
+
+
+@pytest.fixture
+def cluster(plain_nodes: Nodes) -> Iterator[Cluster]:
+    """A client of all nodes, which are called one, two and three."""
+    with Cluster.connect(plain_nodes.by_name()) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def acluster(plain_nodes: Nodes) -> AsyncIterator[AsyncCluster]:
+    """Its asynchronous twin."""
+    async with await AsyncCluster.connect(plain_nodes.by_name()) as made:
+        yield made
