@@ -170,9 +170,7 @@ async def test_from_a_coordinator(nodes: Nodes) -> None:
 async def test_over_shards(nodes: Nodes) -> None:
     async with await AsyncCluster.connect(nodes.dsns()[0]) as cluster:
         with nodes.connect() as conn:
-            conn.execute(
-                'CREATE TABLE orders (id int); CREATE SCHEMA "My shop"; CREATE TABLE "My shop".orders (id int)'
-            )
+            conn.execute('CREATE TABLE orders (); CREATE SCHEMA "My shop"; CREATE TABLE "My shop".orders ()')
             conn.execute("SET allow_system_table_mods = on")
             conn.execute(
                 "CREATE VIEW citus_shards AS SELECT c.oid::regclass AS table_name, n.nodeid + 100 AS shardid,"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,7 +25,7 @@ class Nodes(list[Server]):
     database = DATABASE
     is_cluster = False
 
-    def connect(self, node: int = 1, **parameters: str | int) -> Connection:
+    def connect(self, node: int = 1, **parameters: Any) -> Connection:
         """Open a session on a node; the caller closes it."""
         return self[node - 1].connect(DATABASE, **parameters)
 

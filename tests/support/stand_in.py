@@ -8,8 +8,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from .server import Server
 
-#: As in Citus it is PL/pgSQL that names things by the search_path. It connects to all nodes anew, as the current
-#: user; they work at once, and an answer is one value. It needs dblink.
+#: As in Citus it is PL/pgSQL that names things by the search_path. It connects to all nodes anew, as the
+#: current user; they work at once, and an answer is one value. It needs dblink.
 _ON_ALL_NODES = """
 CREATE SCHEMA stand_in; GRANT USAGE ON SCHEMA stand_in TO PUBLIC;
 CREATE EXTENSION dblink SCHEMA stand_in;

@@ -76,10 +76,11 @@ _IF_SO_SHAPED: LiteralString = (
     " THEN %(cookie)s END END)"
 )
 
-#: The limit of workers in the server, and what it can't go beyond.
-_CAPACITY = (
-    "(SELECT pg_catalog.current_setting('pg_background.max_total_workers', true)::pg_catalog.int4 AS value,"
-    " pg_catalog.current_setting('max_worker_processes')::pg_catalog.int4 AS most OFFSET 0) AS c"
+#: The limit of workers in the server; 0 leaves that to it.
+_CAPACITY: LiteralString = (
+    "(SELECT CASE WHEN s.own OPERATOR(pg_catalog.<>) '0'::pg_catalog.text THEN s.own"
+    " ELSE pg_catalog.current_setting('max_worker_processes') END::pg_catalog.int4 AS capacity"
+    " FROM pg_catalog.current_setting('pg_background.max_total_workers') AS s(own)) AS c"
 )
 
 #: Those of `Statements` that are sent as they are, with parameters.
@@ -156,13 +157,12 @@ class Statements:
         )
         #: Jobs that have not ended, and how many run at once: a limit of 0 leaves that to the server.
         self.load = self._sql(
-            "SELECT l.live AS jobs, CASE WHEN c.value OPERATOR(pg_catalog.>) 0 THEN c.value ELSE c.most END AS capacity FROM"
-            f" {call('pg_background_registry')} AS l, {_CAPACITY}"
+            f"SELECT l.live AS jobs, c.capacity FROM {call('pg_background_registry')} AS l, {_CAPACITY}"
         )
         #: For roles that may not see the registry: of others the list shows the processes.
         self.load_of_jobs = self._sql(
-            "SELECT l.live AS jobs, CASE WHEN c.value OPERATOR(pg_catalog.>) 0 THEN c.value ELSE c.most END AS capacity FROM"
-            " (SELECT pg_catalog.count(*) AS live FROM {schema}.pg_background_jobs AS j WHERE j.state IS NULL"
+            "SELECT l.live AS jobs, c.capacity FROM (SELECT pg_catalog.count(*) AS live"
+            " FROM {schema}.pg_background_jobs AS j WHERE j.state IS NULL"
             " OR j.state OPERATOR(pg_catalog.=) ANY ('{{queued,starting,running}}'::pg_catalog.text[])) AS l,"
             f" {_CAPACITY}"
         )

@@ -318,7 +318,10 @@ class Cluster:
         **options: Any,
     ) -> AnyClusterJob:
         factory = row_factory or self._row_factory
-        make = partial(ClusterJob, node)
+
+        def make(*given: Any, **more: Any) -> AnyClusterJob:
+            return ClusterJob(node, *given, **more)
+
         try:
             job: Any = start(node.client.session, query, params, factory, make=make, **options)
         except psycopg.OperationalError as error:

@@ -324,7 +324,10 @@ class AsyncCluster:
         **options: Any,
     ) -> AnyClusterJob:
         factory = row_factory or self._row_factory
-        make = partial(AsyncClusterJob, node)
+
+        def make(*given: Any, **more: Any) -> AnyClusterJob:
+            return AsyncClusterJob(node, *given, **more)
+
         try:
             job: Any = await start(node.client.session, query, params, factory, make=make, **options)
         except psycopg.OperationalError as error:

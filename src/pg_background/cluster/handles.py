@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-#: What a cluster is made from: the DSN of one node of a Citus cluster, or those of the nodes, with names or without.
+#: What a cluster is made from: the DSN of a node of a Citus cluster, or those of all nodes, by name or not.
 Origin: TypeAlias = "str | Sequence[str] | Mapping[str, str]"
 
 #: So that a node that has gone without a word is noticed; a DSN may say otherwise.
@@ -32,7 +32,7 @@ WHERE n.isactive AND n.noderole::pg_catalog.text OPERATOR(pg_catalog.=) 'primary
 ORDER BY n.nodeid
 """
 
-#: The shards of a table. Citus leaves out the schema public, which would then be looked for through a search_path.
+#: The shards of a table. Citus leaves out the schema public, which a search_path may not have.
 SHARDS = """
 SELECT s.shardid, s.nodename, s.nodeport,
   CASE WHEN pg_catalog.starts_with(s.shard_name, q.schema OPERATOR(pg_catalog.||) '.'::pg_catalog.text)
@@ -99,7 +99,7 @@ def named(origin: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     return dict(zip(names, origin, strict=True))
 
 
-def of_citus(dsn: str, rows: Sequence[Sequence[Any]]) -> list[tuple[int, str, str]]:
+def of_citus(dsn: str, rows: Sequence[Sequence[Any]]) -> list[tuple[int | None, str, str]]:
     """Return number, name and DSN of each node: what was given leads to the others, but for host and port.
 
     Args:

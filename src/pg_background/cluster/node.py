@@ -10,7 +10,7 @@ import psycopg
 
 from ..client.client import Client
 
-#: Seconds after which a node is asked again how loaded it is; and one that did not answer, whether it is back.
+#: Seconds after which a node is asked again how loaded it is, and one that did not answer whether it does.
 LOAD_SECONDS = 1.0
 DOWN_SECONDS = 5.0
 
