@@ -205,9 +205,9 @@ def test_over_shards(nodes: Nodes) -> None:
             )
 
 
-def test_a_coordinator_without_citus(template: str, nodes: Nodes) -> None:
+def test_a_coordinator_without_citus(template: str, plain_nodes: Nodes) -> None:
     with pytest.raises(psycopg.ProgrammingError, match="no node of a Citus cluster"):
-        Cluster.connect(nodes[0].dsn(template))
+        Cluster.connect(plain_nodes[0].dsn(template))
 
 
 def test_a_role_without_the_registry(plain_nodes: Nodes) -> None:

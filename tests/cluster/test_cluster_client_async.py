@@ -204,9 +204,9 @@ async def test_over_shards(nodes: Nodes) -> None:
             )
 
 
-async def test_a_coordinator_without_citus(template: str, nodes: Nodes) -> None:
+async def test_a_coordinator_without_citus(template: str, plain_nodes: Nodes) -> None:
     with pytest.raises(psycopg.ProgrammingError, match="no node of a Citus cluster"):
-        await AsyncCluster.connect(nodes[0].dsn(template))
+        await AsyncCluster.connect(plain_nodes[0].dsn(template))
 
 
 async def test_a_role_without_the_registry(plain_nodes: Nodes) -> None:
