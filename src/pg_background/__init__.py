@@ -25,15 +25,22 @@ if TYPE_CHECKING:
     from .client.listed_async import AsyncListedJob
     from .client.model import Handle, JobColumn, JobInfo, JobState, Notice, Progress, Stats
     from .client.result import Result
+    from .cluster.cluster import Cluster
+    from .cluster.cluster_async import AsyncCluster
+    from .cluster.executor import ClusterExecutor
+    from .cluster.handles import NodeHandle
 
     connect = Client.connect
     __version__: str
 
 __all__ = [
     "AsyncClient",
+    "AsyncCluster",
     "AsyncJob",
     "AsyncListedJob",
     "Client",
+    "Cluster",
+    "ClusterExecutor",
     "ConnectionLost",
     "Executor",
     "Handle",
@@ -46,6 +53,7 @@ __all__ = [
     "JobState",
     "JobTimeout",
     "ListedJob",
+    "NodeHandle",
     "Notice",
     "Progress",
     "Result",
@@ -56,16 +64,20 @@ __all__ = [
 
 #: Where the names come from: loaded when one is used, as the command line and the pytest plugin use none.
 _MODULES = {
-    "client": ("Client",),
-    "client_async": ("AsyncClient",),
-    "errors": ("ConnectionLost", "JobCancelled", "JobLost", "JobTimeout"),
-    "executor": ("Executor", "JobFuture"),
-    "job": ("Job",),
-    "job_async": ("AsyncJob",),
-    "listed": ("ListedJob",),
-    "listed_async": ("AsyncListedJob",),
-    "model": ("Handle", "JobColumn", "JobInfo", "JobState", "Notice", "Progress", "Stats"),
-    "result": ("Result",),
+    "client.client": ("Client",),
+    "client.client_async": ("AsyncClient",),
+    "client.errors": ("ConnectionLost", "JobCancelled", "JobLost", "JobTimeout"),
+    "client.executor": ("Executor", "JobFuture"),
+    "client.job": ("Job",),
+    "client.job_async": ("AsyncJob",),
+    "client.listed": ("ListedJob",),
+    "client.listed_async": ("AsyncListedJob",),
+    "client.model": ("Handle", "JobColumn", "JobInfo", "JobState", "Notice", "Progress", "Stats"),
+    "client.result": ("Result",),
+    "cluster.cluster": ("Cluster",),
+    "cluster.cluster_async": ("AsyncCluster",),
+    "cluster.executor": ("ClusterExecutor",),
+    "cluster.handles": ("NodeHandle",),
 }
 
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -82,7 +94,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f".client.{_HOMES[name]}", __name__), name)
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 

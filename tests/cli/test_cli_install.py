@@ -87,7 +87,9 @@ def test_installed_and_used(cli: Cli, bare: Installation, data: Path) -> None:
     assert done.stdout.splitlines() == [
         str(library),
         str(extensions / "pg_background.control"),
+        str(extensions / "pg_background_cluster.control"),
         *map(str, sorted(extensions.glob("pg_background--*.sql"))),
+        str(extensions / "pg_background_cluster--3.0.sql"),
     ]
     assert (extensions / SCRIPT).exists()
     steps = (

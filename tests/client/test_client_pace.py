@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow, dict_row
 from pg_background import Client
 from pg_background.client import _looking as looking
 from pg_background.client import _watch as watching
-from pg_background.client._many import results_in_order
+from pg_background.client.many import results_in_order
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole

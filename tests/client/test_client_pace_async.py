@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow, dict_row
 from pg_background import AsyncClient
 from pg_background.client import _looking_async as looking
 from pg_background.client import _watch_async as watching
-from pg_background.client._many_async import results_in_order
+from pg_background.client.many_async import results_in_order
 
 from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole

@@ -8,10 +8,10 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import Client, Job
-from pg_background.client import _many as many
 from pg_background.client import _watch as watching
-from pg_background.client._many import Ends
+from pg_background.client import many
 from pg_background.client._watch import Watch
+from pg_background.client.many import Ends
 from pg_background.client.model import Handle, Outcome
 
 from ..support.fix_client import Place

@@ -7,10 +7,10 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, AsyncJob
-from pg_background.client import _many_async as many
 from pg_background.client import _watch_async as watching
-from pg_background.client._many_async import AsyncEnds
+from pg_background.client import many_async as many
 from pg_background.client._watch_async import AsyncWatch
+from pg_background.client.many_async import AsyncEnds
 from pg_background.client.model import Handle, Outcome
 
 from ..support.fix_client import Place

@@ -147,7 +147,7 @@ def test_new_build_gets_its_own_files(
     """A running server keeps the files it was started with."""
     script = tmp_path / extension.scripts[0].name
     script.write_text(extension.scripts[0].read_text() + "-- changed\n")
-    changed = Build(extension.library, extension.control, (script, *extension.scripts[1:]))
+    changed = Build(extension.library, extension.controls, (script, *extension.scripts[1:]))
     other = prepare(installation, changed, cluster.os_user, store=open_tmp_path / "runtime")
     assert other != cluster.runtime
     cluster.start(port=any_free())

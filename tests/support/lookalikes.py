@@ -14,7 +14,8 @@ from .routines import Connection, routines, views
 from .server import Server
 
 SCRIPTS = "\n".join(
-    path.read_text() for path in (Path(__file__).parents[2] / "extension/sql").glob("pg_background--*3.0.sql")
+    path.read_text()
+    for path in (Path(__file__).parents[2] / "extension/sql").glob("pg_background*--*3.0.sql")
 )
 
 #: The parts of the package that have SQL for the search_path of whoever calls.

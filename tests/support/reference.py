@@ -32,7 +32,7 @@ GROUP BY c.relname, c.relkind
 _MEMBERS = """
 WITH members (class, object) AS (
   SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'pg_background')
+  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = %s)
 """
 
 
@@ -75,11 +75,11 @@ def internal() -> set[str]:
     return set(re.findall(r"^\| `(\w+)` \| internal", index, re.MULTILINE))
 
 
-def objects(conn: Connection) -> dict[str, set[str]]:
+def objects(conn: Connection, extension: str = "pg_background") -> dict[str, set[str]]:
     """Return the signatures of each name of a function, view or type of the extension."""
     made: dict[str, set[str]] = {}
     # Constants need no cast to be read.
-    for name, signature in conn.execute((_MEMBERS + _OBJECTS).encode()):
+    for name, signature in conn.execute((_MEMBERS + _OBJECTS).encode(), [extension]):
         made.setdefault(name, set()).add(re.sub(r"::\w+(\[\])?", "", signature))
     return made
 

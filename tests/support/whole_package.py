@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from opentelemetry import context, trace
 
-from pg_background import AsyncClient, Client, Handle
+from pg_background import AsyncClient, Client, Cluster, Handle
 from pg_background.agents import Limits
 from pg_background.agents.server import make_server
 from pg_background.client import _waits as waits
@@ -71,6 +71,15 @@ def use_client(dsn: str) -> None:
         ended.wait()
         assert [column.name for column in ended.describe()] == ["one", "two"]
         ended.detach()
+
+
+def use_cluster(dsn: str) -> None:
+    """Place a job, and ask for the load as a role that may see the list of jobs, and not the registry."""
+    with Cluster.connect([dsn]) as cluster:
+        assert cluster.run(ROWS).one() == (1, "x")
+        with cluster.nodes[0].client.session.connection() as connection:
+            connection.execute("SET ROLE pg_read_all_stats")
+        assert cluster.nodes[0].answers()
 
 
 async def use_async_client(dsn: str) -> None:

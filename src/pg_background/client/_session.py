@@ -18,7 +18,7 @@ from ._source import Connection, Source
 from ._waits import Waits
 from ._watch import Watch
 from .handles import arrays_of, telling_unknown
-from .model import Handle, Inspection, JobColumn, JobInfo, Outcome, Progress, Stats
+from .model import Handle, Inspection, JobColumn, JobInfo, Load, Outcome, Progress, Stats
 from .statements import Statements
 
 
@@ -176,6 +176,16 @@ class Session:
             cursor = asking(connection, class_row(JobInfo))
             cursor.execute(self.statements.jobs)
             return cursor.fetchall()
+
+    def load(self) -> Load:
+        """Return how busy the server is, as far as this role may see."""
+        with self.connection() as connection:
+            cursor = asking(connection, class_row(Load))
+            try:
+                cursor.execute(self.statements.load)
+            except psycopg.errors.InsufficientPrivilege:
+                cursor.execute(self.statements.load_of_jobs)
+            return cast(Load, cursor.fetchone())
 
     def stats(self) -> Stats:
         """Return the counters of the session in the server."""

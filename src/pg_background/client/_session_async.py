@@ -17,7 +17,7 @@ from ._source_async import AsyncConnection, AsyncSource
 from ._waits_async import AsyncWaits
 from ._watch_async import AsyncWatch
 from .handles import arrays_of, telling_unknown
-from .model import Handle, Inspection, JobColumn, JobInfo, Outcome, Progress, Stats
+from .model import Handle, Inspection, JobColumn, JobInfo, Load, Outcome, Progress, Stats
 from .statements import Statements
 
 
@@ -175,6 +175,16 @@ class AsyncSession:
             cursor = asking(connection, class_row(JobInfo))
             await cursor.execute(self.statements.jobs)
             return await cursor.fetchall()
+
+    async def load(self) -> Load:
+        """Return how busy the server is, as far as this role may see."""
+        async with self.connection() as connection:
+            cursor = asking(connection, class_row(Load))
+            try:
+                await cursor.execute(self.statements.load)
+            except psycopg.errors.InsufficientPrivilege:
+                await cursor.execute(self.statements.load_of_jobs)
+            return cast(Load, await cursor.fetchone())
 
     async def stats(self) -> Stats:
         """Return the counters of the session in the server."""

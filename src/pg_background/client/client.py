@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
 from ._connections import NoticeHandler
-from ._many import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
 from ._session import Session
 from ._source import Origin, source_of
 from .acompat import Yields
@@ -18,6 +17,7 @@ from .bars import ProgressDisplay
 from .job import Job
 from .launching import start
 from .listed import ListedJob
+from .many import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
 from .model import Handle, Stats
 from .query import Params, Query
 from .result import Result

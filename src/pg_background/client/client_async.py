@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 from psycopg.rows import AsyncRowFactory, TupleRow, tuple_row
 
 from ._connections_async import NoticeHandler
-from ._many_async import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
 from ._session_async import AsyncSession
 from ._source_async import AsyncOrigin, source_of
 from .acompat import AYields
@@ -17,6 +16,7 @@ from .bars import ProgressDisplay
 from .job_async import AsyncJob
 from .launching_async import start
 from .listed_async import AsyncListedJob
+from .many_async import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
 from .model import Handle, Stats
 from .query import Params, Query
 from .result import Result

@@ -23,8 +23,14 @@ class JobLost(psycopg.OperationalError):
     """There is nothing more to be had of the job.
 
     Its process died, or the server knows the handle no more: it was detached, its result was read elsewhere
-    or is past its retention, or the server was restarted.
+    or is past its retention, or the server was restarted. For a job of a cluster also: its node can't be
+    reached, so that it is not known whether it goes on.
+
+    Attributes:
+        node: the name of the job's node; None for a job that is no cluster's.
     """
+
+    node: str | None = None
 
 
 class ConnectionLost(psycopg.OperationalError):

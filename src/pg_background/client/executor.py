@@ -116,10 +116,15 @@ class Executor(concurrent.futures.Executor, Generic[Row]):
         self._home = Home()
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers, "pg_background executor")
         factory: RowFactory[Any] = tuple_row if row_factory is None else row_factory
-        self._client: Client[Row] = Client.connect(origin, row_factory=factory, **parameters)
+        self._client: Client[Row] = self._connect(origin, row_factory=factory, **parameters)
         self._unfinished: set[JobFuture[Row]] = set()
         self._mutex = threading.Lock()
         self._shut = False
+
+    @staticmethod
+    def _connect(origin: Any, **parameters: Any) -> Any:
+        """Return what launches the jobs."""
+        return Client.connect(origin, **parameters)
 
     def submit(  # type: ignore[override]
         self, query: Query, params: Params | None = None, /, **options: Unpack[LaunchOptions]

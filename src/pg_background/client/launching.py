@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import RowFactory
 
@@ -43,6 +44,7 @@ def start(
     *,
     each_statement: bool = False,
     discard_result: bool = False,
+    make: Callable[..., Job[Any]] = Job,
     **options: Unpack[LaunchOptions],
 ) -> Job[Row]:
     """Start a job, with all that can be asked for; the client's methods are this with some of it.
@@ -51,6 +53,7 @@ def start(
         query: and `params`, `row_factory`, as for `Client.launch`.
         each_statement: each in a transaction of its own, as `Client.run_script`.
         discard_result: drop the rows at their source, as `Client.submit`.
+        make: what makes the job, given what `Job` takes.
         options: see `LaunchOptions`.
 
     Raises:
@@ -114,7 +117,7 @@ def _start(
                 # Interrupted, psycopg still awaits the end of the statement: there may be a job.
                 if cursor.pgresult is not None and (row := cursor.fetchone()) is not None:
                     handle = Handle(*row[:2])
-                    job = Job(
+                    job = make(
                         session,
                         handle,
                         row_factory,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import AsyncRowFactory
 
@@ -42,6 +43,7 @@ async def start(
     *,
     each_statement: bool = False,
     discard_result: bool = False,
+    make: Callable[..., AsyncJob[Any]] = AsyncJob,
     **options: Unpack[LaunchOptions],
 ) -> AsyncJob[Row]:
     """Start a job, with all that can be asked for; the client's methods are this with some of it.
@@ -50,6 +52,7 @@ async def start(
         query: and `params`, `row_factory`, as for `AsyncClient.launch`.
         each_statement: each in a transaction of its own, as `AsyncClient.run_script`.
         discard_result: drop the rows at their source, as `AsyncClient.submit`.
+        make: what makes the job, given what `AsyncJob` takes.
         options: see `LaunchOptions`.
 
     Raises:
@@ -113,7 +116,7 @@ async def _start(
                 # Interrupted, psycopg still awaits the end of the statement: there may be a job.
                 if cursor.pgresult is not None and (row := await cursor.fetchone()) is not None:
                     handle = Handle(*row[:2])
-                    job = AsyncJob(
+                    job = make(
                         session,
                         handle,
                         row_factory,

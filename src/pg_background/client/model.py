@@ -192,6 +192,16 @@ class Inspection:
 
 
 @dataclass(frozen=True)
+class Load:
+    """How busy a server is."""
+
+    #: those that have not ended
+    jobs: int
+    #: how many it runs at once, at most
+    capacity: int
+
+
+@dataclass(frozen=True)
 class Stats:
     """Counters of one session's jobs."""
 

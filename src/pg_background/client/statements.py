@@ -91,6 +91,13 @@ _IF_SO_SHAPED: LiteralString = (
     " THEN %(cookie)s END END)"
 )
 
+#: The limit of workers in the server; 0 leaves that to it.
+_CAPACITY: LiteralString = (
+    "(SELECT CASE WHEN s.own OPERATOR(pg_catalog.<>) '0'::pg_catalog.text THEN s.own"
+    " ELSE pg_catalog.current_setting('max_worker_processes') END::pg_catalog.int4 AS capacity"
+    " FROM pg_catalog.current_setting('pg_background.max_total_workers') AS s(own)) AS c"
+)
+
 #: Those of `Statements` that are sent as they are, with parameters.
 StatementName = Literal[
     "cancel",
@@ -178,6 +185,17 @@ class Statements:
             " e.sqlstate, e.message, e.detail, e.hint, e.context,"
             " e.schema_name, e.table_name, e.column_name, e.constraint_name"
             f" FROM {HANDLE} CROSS JOIN LATERAL {call('pg_background_error_info', 'h.pid', 'h.cookie')} AS e"
+        )
+        #: Jobs that have not ended, and how many run at once: a limit of 0 leaves that to the server.
+        self.load = self._sql(
+            f"SELECT l.live AS jobs, c.capacity FROM {call('pg_background_registry')} AS l, {_CAPACITY}"
+        )
+        #: For roles that may not see the registry: of others the list shows the processes.
+        self.load_of_jobs = self._sql(
+            "SELECT l.live AS jobs, c.capacity FROM (SELECT pg_catalog.count(*) AS live"
+            " FROM {schema}.pg_background_jobs AS j WHERE j.state IS NULL"
+            " OR j.state OPERATOR(pg_catalog.=) ANY ('{{queued,starting,running}}'::pg_catalog.text[])) AS l,"
+            f" {_CAPACITY}"
         )
         self.stats = self._sql(f"SELECT * FROM {call('pg_background_stats')}")
 

@@ -24,6 +24,9 @@ _CHECKOUT = Path(__file__).parents[3]
 
 _STAMP = "inputs.sha256"
 
+#: The one with the library, and one in SQL that is built on it.
+EXTENSIONS = ("pg_background", "pg_background_cluster")
+
 
 @dataclass(frozen=True)
 class Build:
@@ -31,14 +34,15 @@ class Build:
 
     #: `pg_background.so`
     library: Path
-    control: Path
-    #: install and upgrade scripts
+    #: of pg_background and of the extensions in SQL beside it
+    controls: tuple[Path, ...]
+    #: install and upgrade scripts of all of them
     scripts: tuple[Path, ...]
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All of it."""
-        return (self.library, self.control, *self.scripts)
+        return (self.library, *self.controls, *self.scripts)
 
     def digest(self) -> str:
         """Return a name for this build's content: two builds with the same files share it."""
@@ -103,8 +107,10 @@ def build(
             stamp.write_text(inputs)
     return Build(
         library=library,
-        control=source / "pg_background.control",
-        scripts=tuple(sorted((source / "sql").glob("pg_background--*.sql"))),
+        controls=tuple(source / f"{name}.control" for name in EXTENSIONS),
+        scripts=tuple(
+            path for name in EXTENSIONS for path in sorted((source / "sql").glob(f"{name}--*.sql"))
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .building import Build
+from .building import EXTENSIONS, Build
 from .errors import InstallationError, NotWritableError
 from .installation import Installation
 
@@ -71,8 +71,8 @@ def installed(installation: Installation) -> list[Path]:
         for path in (
             *installation.pkglibdir.glob("pg_background.*"),
             *(installation.pkglibdir / "bitcode").glob("pg_background*"),
-            *folder.glob("pg_background.control"),
-            *folder.glob("pg_background--*.sql"),
+            *(path for name in EXTENSIONS for path in folder.glob(f"{name}.control")),
+            *(path for name in EXTENSIONS for path in folder.glob(f"{name}--*.sql")),
         )
     )
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from .building import Build
+from .building import EXTENSIONS, Build
 from .errors import InstallationError, ServerError
 from .installation import Installation
 from .os_user import OsUser
@@ -163,8 +163,9 @@ def _copy_extension(extension: Build, control_folder: Path, library_folder: Path
     # A copied installation may hold another pg_background, whose scripts would be found too; and to write
     # through a hard link would change the tree that it comes from.
     for folder in (control_folder, library_folder):
-        for old in (*folder.glob("pg_background.*"), *folder.glob("pg_background--*.sql")):
-            old.unlink()
+        for name in EXTENSIONS:
+            for old in (*folder.glob(f"{name}.*"), *folder.glob(f"{name}--*.sql")):
+                old.unlink()
     for path in extension.files:
         shutil.copyfile(path, (library_folder if path == extension.library else control_folder) / path.name)
 

@@ -1,0 +1,97 @@
+"""Three servers that are the nodes of a cluster, through stand-ins of Citus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pg_background import AsyncCluster, Cluster
+
+from .fix_db import Connection
+from .fix_server import FreshServer
+from .server import Server
+from .stand_in import stand_in, tell_addresses
+
+DATABASE = "cluster"
+
+
+class Nodes(list[Server]):
+    """The servers; node n is the one at n - 1, and node 1 the coordinator."""
+
+    database = DATABASE
+    is_cluster = False
+
+    def connect(self, node: int = 1, **parameters: Any) -> Connection:
+        """Open a session on a node; the caller closes it."""
+        return self[node - 1].connect(DATABASE, **parameters)
+
+    def dsns(self) -> list[str]:
+        """Return the connection strings."""
+        return [server.dsn(DATABASE) for server in self]
+
+    def by_name(self) -> dict[str, str]:
+        """Return the same by names."""
+        return dict(zip(("one", "two", "three"), self.dsns(), strict=True))
+
+    def everywhere(self, script: str) -> None:
+        """Run SQL on each."""
+        for server in self:
+            with server.connect(DATABASE) as conn:
+                conn.execute(script.encode())
+
+    @contextmanager
+    def down(self, node: int) -> Iterator[None]:
+        """Take a node's server away, all at once, for the block."""
+        self[node - 1].cluster.stop("immediate")
+        try:
+            yield
+        finally:
+            # Its port may have found another user.
+            self[node - 1].start()
+            if self.is_cluster:
+                tell_addresses(self, DATABASE)
+
+
+@pytest.fixture(scope="session")
+def plain_nodes(server: Server, fresh_cluster: FreshServer) -> Nodes:
+    """Three servers with pg_background in a database of the same name; nothing else is common to them."""
+    nodes = Nodes([server, fresh_cluster(), fresh_cluster()])
+    for node in nodes:
+        node.execute(f"CREATE DATABASE {DATABASE}")
+    nodes.everywhere("CREATE EXTENSION pg_background")
+    return nodes
+
+
+@pytest.fixture(scope="session")
+def nodes(plain_nodes: Nodes) -> Nodes:
+    """The same as a cluster; a test that uses it is marked `contrib("dblink")`."""
+    stand_in(plain_nodes, DATABASE)
+    plain_nodes.is_cluster = True
+    plain_nodes.everywhere("CREATE SCHEMA elsewhere; CREATE EXTENSION pg_background_cluster SCHEMA elsewhere")
+    plain_nodes.everywhere("GRANT USAGE ON SCHEMA elsewhere TO PUBLIC")
+    return plain_nodes
+
+
+@pytest.fixture
+def coordinator(nodes: Nodes) -> Iterator[Connection]:
+    """A session on the first node, which finds the cluster's functions."""
+    with nodes.connect(options="-c search_path=elsewhere,public") as conn:
+        yield conn
+
+
+@pytest.fixture
+def cluster(plain_nodes: Nodes) -> Iterator[Cluster]:
+    """A client of all nodes, which are called one, two and three."""
+    with Cluster.connect(plain_nodes.by_name()) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def acluster(plain_nodes: Nodes) -> AsyncIterator[AsyncCluster]:
+    """Its asynchronous twin."""
+    async with await AsyncCluster.connect(plain_nodes.by_name()) as made:
+        yield made
