@@ -61,14 +61,14 @@ def start(
     """
     kind = (each_statement, discard_result)
     if tracing.tracer is None:
-        return _start(session, query, params, row_factory, None, *kind, **options)
+        return _start(session, query, params, row_factory, None, make, *kind, **options)
     with tracing.tracer.launch(
         label=options.get("label"),
         database=options.get("database"),
         has_params=params is not None,
         has_rows=not discard_result,
     ) as trace:
-        return _start(session, query, params, row_factory, trace, *kind, **options)
+        return _start(session, query, params, row_factory, trace, make, *kind, **options)
 
 
 def _start(
@@ -77,6 +77,7 @@ def _start(
     params: Params | None,
     row_factory: RowFactory[Row],
     trace: LaunchTrace | None,
+    make: Callable[..., Job[Any]],
     each_statement: bool,
     discard_result: bool,
     *,

@@ -60,14 +60,14 @@ async def start(
     """
     kind = (each_statement, discard_result)
     if tracing.tracer is None:
-        return await _start(session, query, params, row_factory, None, *kind, **options)
+        return await _start(session, query, params, row_factory, None, make, *kind, **options)
     with tracing.tracer.launch(
         label=options.get("label"),
         database=options.get("database"),
         has_params=params is not None,
         has_rows=not discard_result,
     ) as trace:
-        return await _start(session, query, params, row_factory, trace, *kind, **options)
+        return await _start(session, query, params, row_factory, trace, make, *kind, **options)
 
 
 async def _start(
@@ -76,6 +76,7 @@ async def _start(
     params: Params | None,
     row_factory: AsyncRowFactory[Row],
     trace: LaunchTrace | None,
+    make: Callable[..., AsyncJob[Any]],
     each_statement: bool,
     discard_result: bool,
     *,
