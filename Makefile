@@ -22,7 +22,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-reliability soak coverage bench bench-quick instructions lint clean
+.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ STORE ?=
 instructions: $(BIN)/.with-server build ## Count the instructions of a call against the stored baseline (STORE=1 stores it)
 	@$(BIN)/python -m benchmarks.instructions $(if $(filter 1,$(STORE)),--store) $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
 
+# Each release has a folder, and versions.js beside them lists those that are there.
+docs: $(BIN)/.with-docs ## Make the documentation site in build/docs
+	@$(BIN)/python -m tools.docs
+
 lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling check
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -97,7 +101,7 @@ clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A server and what builds the extension for it; what tests and linters need is ten times as much, and comes when
+# A server, what builds the extension for it, and the web page of the demo; what tests and linters need is ten times as much, and comes when
 # they are asked for. Not quietly: it takes a while, in which pip says what it does.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
 
@@ -105,10 +109,15 @@ $(BIN)/.with-server: pyproject.toml
 	@$(PYTHON) src/pg_background/server/toolchain.py
 	@echo "Setting up .venv with a PostgreSQL …"
 	@$(PYTHON) -m venv .venv
-	@$(INSTALL) --editable '.[server]'
+	@$(INSTALL) --editable '.[server,web]'
 	@touch $@
 
 $(BIN)/.with-dev: $(BIN)/.with-server
 	@echo "Installing what tests and linters need …"
 	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(BIN)/.with-docs: $(BIN)/.with-server
+	@echo "Installing what makes the documentation …"
+	@$(INSTALL) --editable '.[docs]'
 	@touch $@

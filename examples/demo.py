@@ -1,7 +1,8 @@
 """A walk through pg_background on a shop with a million orders: `make demo`.
 
 It starts a PostgreSQL server of its own, or uses the one of the last run, loads the shop anew, and shows each
-statement that it runs, with its result and its time. The server keeps running, to be tried out.
+statement that it runs, with its result and its time. The server keeps running, to be tried out, with a web
+page of its jobs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from examples.tour import server, shop, stops
+from examples.tour import page, server, shop, something_to_show, stops
 from examples.tour.screen import Screen
 from examples.tour.session import Session
 from pg_background.server import Cluster, ServerError
@@ -59,6 +60,8 @@ def show(cluster: Cluster, orders: int, screen: Screen) -> None:
             raise ServerError("another demo is running on this server", hint="wait until it ends")
         session = Session(connection, screen)
         try:
+            something_to_show.end_jobs(connection)
+            something_to_show.keep_history(connection, DATABASE)
             shop.load(session, orders)
             for number, stop in enumerate(stops.ALL, 1):
                 screen.heading(f"{number}. {stop.title}")
@@ -66,8 +69,10 @@ def show(cluster: Cluster, orders: int, screen: Screen) -> None:
         except BaseException:
             session.abandon()
             raise
+        something_to_show.start_jobs(connection)
     screen.heading("Go on")
     goodbye(cluster, dsn, screen)
+    tell_page(page.start(cluster.path, dsn), screen)
 
 
 def goodbye(cluster: Cluster, dsn: str, screen: Screen) -> None:
@@ -80,6 +85,17 @@ def goodbye(cluster: Cluster, dsn: str, screen: Screen) -> None:
     screen.code(shlex.join([sys.executable, "-i", "-c", PYTHON.format(dsn=dsn)]))
     screen.say("Stop the server with:")
     screen.code(server.stop_command(cluster.path))
+
+
+def tell_page(address: str | None, screen: Screen) -> None:
+    """Say where the web page is, last of all."""
+    if address is None:
+        screen.say(
+            "For the web page of its jobs: pip install 'pg_background[web]', with Python 3.11 or newer."
+        )
+        return
+    screen.say("All its jobs are on a web page, as long as the server runs:")
+    screen.code(address)
 
 
 PYTHON = """

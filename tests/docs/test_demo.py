@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pg_background.server import Cluster, Status
+
+from ..support.waiting import wait_until
 
 # The demo has its own server, the embedded one, whichever the tests run on.
 pytestmark = [pytest.mark.pg("== 18"), pytest.mark.slow]
@@ -52,6 +55,14 @@ def after(text: str, title: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in block.splitlines())
 
 
+def is_answered(address: str) -> bool:
+    try:
+        httpx.get(address)
+    except httpx.TransportError:
+        return False
+    return True
+
+
 def test_demo(data: Path, cache: Path) -> None:
     for _ in range(2):
         done = run_demo(data, cache, "--orders", str(ORDERS))
@@ -76,8 +87,12 @@ def test_demo(data: Path, cache: Path) -> None:
             assert expected in shown
     assert run_printed(after(shown, "With psql:"), "-XAtc", "SELECT count(*) FROM orders") == f"{ORDERS}\n"
     assert run_printed(after(shown, "From Python:")) == f"({ORDERS},)\n"
+    address = after(shown, "All its jobs are on a web page, as long as the server runs:")
+    with httpx.Client(follow_redirects=True) as browser:
+        assert all(label in browser.get(address).text for label in ("demo: forecast", "demo: delivery"))
     run_printed(after(shown, "Stop the server with:"))
     assert Cluster(data).status() is Status.STOPPED
+    wait_until(lambda: not is_answered(address), what="the page is gone with its server")
 
 
 def test_demo_on_a_folder_of_something_else(data: Path, cache: Path) -> None:
