@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import sys
 
 import pytest
 
@@ -50,9 +51,11 @@ def collect(dsns: dict[str, str], handle: NodeHandle) -> tuple[str, int]:
 
 # What Dask itself leaves open at its end.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
-def test_dask(plain_nodes: Nodes) -> None:
+def test_dask(plain_nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real cluster of two processes: a task of the one launches, a task of the other collects."""
     distributed = pytest.importorskip("distributed")
+    # multiprocessing reads it, and a process of pytest-xdist has none.
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
     dsns = plain_nodes.by_name()
     with (
         distributed.LocalCluster(

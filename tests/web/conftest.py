@@ -96,7 +96,8 @@ def session_of(server: Server, clients_database: str, make_role: MakeRole) -> It
         each.close()
 
 
-@pytest.fixture(scope="session")
+# Not for longer: its event loop runs as long as it is there, and other tests have their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser."""
     if not CHROMIUM.exists():
