@@ -21,8 +21,8 @@ def commands(target: str) -> str:
 
 
 @pytest.mark.parametrize("target", ["build", "demo"])
-def test_server_needs_its_extra_only(target: str) -> None:
-    assert "'.[server]'" in commands(target)
+def test_server_and_demo_need_their_extras_only(target: str) -> None:
+    assert "'.[server,web]'" in commands(target)
     assert "[dev]" not in commands(target)
 
 

@@ -176,13 +176,13 @@ def test_histograms_count_what_has_begun(conn: Connection) -> None:
 
 
 def test_who_sees_what(conn: Connection, connect: Connect, make_role: MakeRole) -> None:
-    handle = launch(conn, "SELECT 1", label="secret")
+    handle = launch(conn, "SELECT 1", label="secret costs")
     assert wait(conn, handle)
     other = connect(user=make_role(member_of=("pgbackground_role",)))
     monitor = connect(user=make_role(member_of=("pg_monitor",)))
-    seen = "SELECT label, cookie IS NULL FROM pg_background_resources WHERE label = 'secret'"
+    seen = "SELECT label, cookie IS NULL FROM pg_background_resources WHERE label = 'secret costs'"
     assert query(other, seen) == []
-    assert query(monitor, seen) == [("secret", True)]
+    assert query(monitor, seen) == [("secret costs", True)]
     counted = "SELECT count(*) > 0 FROM pg_background_histograms WHERE role = 'postgres'"
     assert query(other, counted) == [(False,)]
     assert query(monitor, counted) == [(True,)]
