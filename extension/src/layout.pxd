@@ -125,8 +125,7 @@ cdef struct Usage:
     int32_t queued
     int64_t memory              # bytes of the shared area
     int32_t due                 # of databases: jobs that are to be written to the history
-    int32_t first_due           # ... the oldest, or -1
-    int32_t last_due
+    Chain due_chain             # ... the oldest first
     pg_atomic_uint64 file_bytes     # on disk
     Limits limits               # of its last launch
     # of databases only
@@ -214,13 +213,11 @@ cdef struct Job:
     TimestampTz orphaned_at     # [B] when its session was gone and its result unread; 0: not so
     ConditionVariable changed   # broadcast at the end and when a reader lets go
     int32_t chain               # [B] its kind
-    Link links[2]               # [B] in the chain of all, and of its role
+    Link links[3]               # [B] in the chain of all, of its role, and of its database's history
     dsa_pointer watches         # [B] first in the list of those to be told the end
     cbool keeps_history         # [L] by the setting at its launch; [W] where its database is another
     int32_t history             # [B] HistoryState
     int32_t history_failures    # how often it could not be written
-    int32_t next_due            # [B] in the list of its database's, or -1
-    int32_t previous_due        # [B]
 
     # memory
     dsa_pointer request         # [L] JobRequest

@@ -39,8 +39,8 @@ cdef bint take_due(Job *copy) noexcept nogil:
         return False
     lock_registry()
     database = find_usage(written_database, True)
-    if database != NULL and database.first_due >= 0:
-        job = &registry.jobs[database.first_due]
+    if database != NULL and database.due_chain.first >= 0:
+        job = &registry.jobs[database.due_chain.first]
         # one that has failed may be at fault for the others
         if taken_count == 0 or job.history_failures == 0:
             remove_due(job)
@@ -71,7 +71,7 @@ cdef int give_up_taken(bint are_written, bint have_failed) noexcept nogil:
             continue
         job.history_failures += have_failed
         if job.history_failures < MOST_FAILURES:
-            add_due(job, -1)
+            add_due(job, True)
         else:
             left_out += 1
     unlock_registry()
@@ -84,7 +84,7 @@ cdef bint is_any_due() noexcept nogil:
     cdef bint any
     share_registry()
     database = find_usage(written_database, True)
-    any = database != NULL and database.first_due >= 0
+    any = database != NULL and database.due_chain.first >= 0
     unlock_registry()
     return any
 

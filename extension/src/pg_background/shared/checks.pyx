@@ -271,23 +271,23 @@ cdef void check_due() noexcept nogil:
         due += registry.jobs[i].cookie != 0 and registry.jobs[i].history == HISTORY_DUE
     Assert(due == registry.due_count)
     for i in range(registry.usages_size):
-        Assert(registry.usages[i].holders > 0 or registry.usages[i].first_due < 0)
+        Assert(registry.usages[i].holders > 0 or registry.usages[i].due_chain.first < 0)
         due -= check_due_of(&registry.usages[i])
     Assert(due == 0)
 
 
 cdef int32_t check_due_of(Usage *database) noexcept nogil:
     """How many there are."""
-    cdef int32_t i = database.first_due
+    cdef int32_t i = database.due_chain.first
     cdef int32_t last = -1
     cdef int32_t count = 0
     while i >= 0:
         Assert(registry.jobs[i].cookie != 0 and registry.jobs[i].history == HISTORY_DUE)
         Assert(is_final(registry.jobs[i].state) and database_usage(&registry.jobs[i]) == database)
-        Assert(registry.jobs[i].previous_due == last)
+        Assert(registry.jobs[i].links[<int>OF_DUE].previous == last)
         count += 1
         Assert(count <= database.due)
         last = i
-        i = registry.jobs[i].next_due
-    Assert(count == database.due and last == database.last_due)
+        i = registry.jobs[i].links[<int>OF_DUE].next
+    Assert(count == database.due and last == database.due_chain.last)
     return count

@@ -54,7 +54,7 @@ cdef void end_job(Job *job, int state, int32_t sqlstate) noexcept nogil:
         job.orphaned_at = now
     count_end(job)
     if job.keeps_history:
-        add_due(job, database_usage(job).last_due)
+        add_due(job, False)
     tell_watchers(job)
     if session.id != job.session_id:
         return
@@ -204,21 +204,14 @@ cdef void tell_watchers(Job *job) noexcept nogil:
 # ---- those that have ended and are to be written to the history of their database, in lists of each. Until then their
 # entries keep all that is written, and there is no copy: one that is needed for another job is missed.
 
-cdef void add_due(Job *job, int32_t after) noexcept nogil:
-    """Behind this one of its database's, -1: before all others; under the lock."""
+cdef void add_due(Job *job, bint first) noexcept nogil:
+    """Behind all others of its database's, or before them; under the lock."""
     cdef Usage *database = database_usage(job)
-    cdef int32_t i = job_index(job)
     job.history = HISTORY_DUE
-    job.previous_due = after
-    job.next_due = registry.jobs[after].next_due if after >= 0 else database.first_due
-    if job.next_due >= 0:
-        registry.jobs[job.next_due].previous_due = i
+    if first:
+        prepend_to_chain(&database.due_chain, job, OF_DUE)
     else:
-        database.last_due = i
-    if after >= 0:
-        registry.jobs[after].next_due = i
-    else:
-        database.first_due = i
+        append_to_chain(&database.due_chain, job, OF_DUE)
     database.due += 1
     registry.due_count += 1
 
@@ -226,14 +219,7 @@ cdef void add_due(Job *job, int32_t after) noexcept nogil:
 cdef void remove_due(Job *job) noexcept nogil:
     """The caller says what it is instead; under the lock."""
     cdef Usage *database = database_usage(job)
-    if job.previous_due >= 0:
-        registry.jobs[job.previous_due].next_due = job.next_due
-    else:
-        database.first_due = job.next_due
-    if job.next_due >= 0:
-        registry.jobs[job.next_due].previous_due = job.previous_due
-    else:
-        database.last_due = job.previous_due
+    remove_from_chain(&database.due_chain, job, OF_DUE)
     database.due -= 1
     registry.due_count -= 1
 

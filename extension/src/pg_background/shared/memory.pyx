@@ -193,13 +193,17 @@ cdef enum:
 cdef enum:
     OF_ALL = 0
     OF_ROLE = 1
+    OF_DUE = 2                  # those that are to be written to the history, shared/entries.pyx
+
+
+cdef inline void empty_chain(Chain *chain) noexcept nogil:
+    chain.first = -1
+    chain.last = -1
 
 
 cdef inline void empty_chains(Chain *chains) noexcept nogil:
-    chains[IN_UNREAD].first = -1
-    chains[IN_UNREAD].last = -1
-    chains[IN_PAST].first = -1
-    chains[IN_PAST].last = -1
+    empty_chain(&chains[IN_UNREAD])
+    empty_chain(&chains[IN_PAST])
 
 
 cdef void append_to_chain(Chain *chain, Job *job, int which) noexcept nogil:
@@ -211,6 +215,17 @@ cdef void append_to_chain(Chain *chain, Job *job, int which) noexcept nogil:
     else:
         chain.first = i
     chain.last = i
+
+
+cdef void prepend_to_chain(Chain *chain, Job *job, int which) noexcept nogil:
+    cdef int32_t i = job_index(job)
+    job.links[which].next = chain.first
+    job.links[which].previous = -1
+    if chain.first >= 0:
+        registry.jobs[chain.first].links[which].previous = i
+    else:
+        chain.last = i
+    chain.first = i
 
 
 cdef void remove_from_chain(Chain *chain, Job *job, int which) noexcept nogil:

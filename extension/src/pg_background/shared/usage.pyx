@@ -69,8 +69,7 @@ cdef void set_up_usages() noexcept nogil:
         pg_atomic_init_u64(&usage.file_bytes, 0)
         usage.first_group = -1
         usage.last_group = -1
-        usage.first_due = -1
-        usage.last_due = -1
+        empty_chain(&usage.due_chain)
         empty_chains(usage.chains)
         usage.previous_in_need = -1
         usage.next_in_bucket = i + 1 if i + 1 < registry.usages_size else -1

@@ -35,7 +35,7 @@ cdef Oid next_database_due() noexcept nogil:
             share_registry()
         last_served = (last_served + 1) % registry.usages_size
         usage = &registry.usages[last_served]
-        if usage.holders > 0 and usage.is_database and usage.first_due >= 0:
+        if usage.holders > 0 and usage.is_database and usage.due_chain.first >= 0:
             found = usage.owner
             break
     unlock_registry()
