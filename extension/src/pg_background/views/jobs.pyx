@@ -74,32 +74,13 @@ cdef bint copy_entry(int32_t i, Job *copy, int32_t *worker_pid) noexcept nogil:
     return copy.cookie != 0
 
 
-cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:
-    """All that the registry knows, also of jobs that are consumed or detached, until their entries are reused."""
-    cdef TupleDesc desc = NULL
-    cdef Tuplestorestate *store = materialized(fcinfo, &desc)
-    cdef MemoryContext row_context = create_context(CurrentMemoryContext, "pg_background row")
-    cdef MemoryContext old
-    cdef Job copy
-    cdef int32_t worker_pid = 0
-    cdef int32_t i
-    join_sessions()
-    forget_backend_snapshot()
-    for i in range(registry.jobs_size):
-        if not copy_entry(i, &copy, &worker_pid):
-            continue
-        old = MemoryContextSwitchTo(row_context)
-        store_job(&registry.jobs[i], &copy, worker_pid, store, desc)
-        MemoryContextSwitchTo(old)
-        MemoryContextReset(row_context)
-        CHECK_FOR_INTERRUPTS()
-    MemoryContextDelete(row_context)
-    return 0
+ctypedef void (*store_row)(Job *job, Job *copy, int32_t worker_pid, Tuplestorestate *store,
+                           TupleDesc desc) noexcept nogil
 
 
-cdef Datum rows_of_jobs(FunctionCallInfo fcinfo,
-                        void (*store_view)(Job *, Tuplestorestate *, TupleDesc) noexcept nogil) noexcept nogil:
-    """What a view shows beside that of all jobs, of those whose state the current user may see."""
+cdef Datum rows_of_jobs(FunctionCallInfo fcinfo, store_row store_view) noexcept nogil:
+    """The rows that a view has of each job that the registry knows; they are made in the row's memory context, and who
+    makes them says what the current role may see."""
     cdef TupleDesc desc = NULL
     cdef Tuplestorestate *store = materialized(fcinfo, &desc)
     cdef MemoryContext row_context = create_context(CurrentMemoryContext, "pg_background row")
@@ -109,12 +90,19 @@ cdef Datum rows_of_jobs(FunctionCallInfo fcinfo,
     cdef int32_t i
     require_registry()
     for i in range(registry.jobs_size):
-        if not copy_entry(i, &copy, &worker_pid) or visibility_of(&copy) == SEES_PLACE:
+        if not copy_entry(i, &copy, &worker_pid):
             continue
         old = MemoryContextSwitchTo(row_context)
-        store_view(&copy, store, desc)
+        store_view(&registry.jobs[i], &copy, worker_pid, store, desc)
         MemoryContextSwitchTo(old)
         MemoryContextReset(row_context)
         CHECK_FOR_INTERRUPTS()
     MemoryContextDelete(row_context)
     return 0
+
+
+cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:
+    """All that the registry knows, also of jobs that are consumed or detached, until their entries are reused."""
+    join_sessions()
+    forget_backend_snapshot()
+    return rows_of_jobs(fcinfo, store_job)

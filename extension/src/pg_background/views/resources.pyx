@@ -1,9 +1,12 @@
 # What each job took of the server, for the view pg_background_resources.
 
-cdef void store_resources(Job *copy, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
+cdef void store_resources(Job *_job, Job *copy, int32_t _worker_pid, Tuplestorestate *store,
+                          TupleDesc desc) noexcept nogil:
     """One row; what a job took is known once it has ended."""
     cdef Datum values[RESOURCES_COLUMNS]
     cdef cbool nulls[RESOURCES_COLUMNS]
+    if visibility_of(copy) == SEES_PLACE:
+        return
     memset(nulls, 0, sizeof(nulls))
     values[RESOURCES_PID] = Int32GetDatum(copy.pid)
     values[RESOURCES_COOKIE] = Int64GetDatum(<int64_t>copy.cookie)

@@ -13,11 +13,14 @@ cdef const char *wait_name(uint32_t event) noexcept nogil:
     return pgstat_get_wait_event(event)
 
 
-cdef void store_waits(Job *copy, Tuplestorestate *store, TupleDesc desc) noexcept nogil:
+cdef void store_waits(Job *_job, Job *copy, int32_t _worker_pid, Tuplestorestate *store,
+                      TupleDesc desc) noexcept nogil:
     """A row for each event."""
     cdef Datum values[WAITS_COLUMNS]
     cdef cbool nulls[WAITS_COLUMNS]
     cdef int i
+    if visibility_of(copy) == SEES_PLACE:
+        return
     memset(nulls, 0, sizeof(nulls))
     values[WAITS_PID] = Int32GetDatum(copy.pid)
     values[WAITS_COOKIE] = Int64GetDatum(<int64_t>copy.cookie)
