@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ....errors import UserError
+from ...errors.extras import missing_extra
 from ...options.database import DatabaseArgument
 from ...options.given import command
 from ...options.numbers import seconds_between
@@ -40,9 +40,7 @@ def top(
     try:
         from ....top import run
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "textual":
-            raise
-        raise UserError("textual is not installed", hint="pip install 'pg_background[top]'") from None
+        raise missing_extra(error, "top", "textual") from None
     # Asked first, as for a password: a screen that can't be filled is of no use.
     with database.client_and_session() as (_, session):
         # With the password, if one was typed.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ....errors import UserError
 from ....exporter.files import Document
 from ...errors.exits import Exit
+from ...errors.extras import missing_extra
 from ...options.addresses import is_loopback, listen_address
 from ...options.database import Database
 from ...options.given import command
@@ -152,11 +152,7 @@ def _gathering(servers: Mapping[str, Database], timeout: float, globs: Sequence[
     try:
         from ....exporter.gathering import Gathering
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "prometheus_client":
-            raise
-        raise UserError(
-            "prometheus-client is not installed", hint="pip install 'pg_background[metrics]'"
-        ) from None
+        raise missing_extra(error, "metrics", "prometheus_client") from None
     watched = []
     for name, database in servers.items():
         conninfo = database.conninfo

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ....errors import UserError
+from ...errors.extras import missing_extra
 from ...options.database import DatabaseArgument
 from ...options.given import command
 from ...options.numbers import port_number, seconds
@@ -87,9 +88,7 @@ def mcp(
     try:
         from ....agents import Limits, run_http, run_stdio
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("mcp", "pydantic", "anyio"):
-            raise
-        raise UserError("mcp is not installed", hint="pip install 'pg_background[mcp]'") from None
+        raise missing_extra(error, "mcp", "mcp", "pydantic", "anyio", called="mcp") from None
     limits = Limits(allow_writes, max_rows, max_bytes, timeout=timeout)
     if http is None:
         run_stdio(database.conninfo, limits)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ....errors import UserError
 from ....server.errors import UnreachableError
+from ...errors.extras import missing_extra
 from ...options.database import Database, DatabaseArgument
 from ...options.given import command
 from ...output.console import note
@@ -102,7 +102,9 @@ def web(
     try:
         from ....web.serve import Listening, serve
     except ModuleNotFoundError as error:
-        raise _missing(error) from None
+        raise missing_extra(
+            error, "web", "starlette", "uvicorn", "jinja2", remark=", with Python 3.11 or newer"
+        ) from None
     if certificate is not None and not certificate.is_file():
         raise typer.BadParameter(f"there is no certificate {certificate}")
 
@@ -161,11 +163,3 @@ def _address(listen: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65535 or not host:
         raise typer.BadParameter(f"--listen {listen}: write ADDRESS:PORT, such as 127.0.0.1:8432")
     return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _missing(error: ModuleNotFoundError) -> Exception:
-    package = (error.name or "").partition(".")[0]
-    if package not in ("starlette", "uvicorn", "jinja2"):
-        return error
-    hint = "pip install 'pg_background[web]', with Python 3.11 or newer"
-    return UserError(f"{package} is not installed", hint=hint)
