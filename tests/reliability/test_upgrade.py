@@ -12,7 +12,7 @@ import pytest
 
 from pg_background.server import Cluster, Installation, ServerError, build
 from pg_background.server.install import install
-from pg_background.server.runtime import Runtime, bundled_libraries
+from pg_background.server.runtime import Runtime, bundled_libraries, copy_tree
 from tools import servers
 
 from ..support.calls import Rows, query, value
@@ -103,9 +103,7 @@ def copied(installation: Installation, folder: Path) -> Installation:
     parts = (installation.bindir, installation.sharedir, installation.pkglibdir)
     base = Path(os.path.commonpath([*parts, *bundled_libraries(installation)]))
     for part in (*parts, *bundled_libraries(installation)):
-        shutil.copytree(
-            part, folder / part.relative_to(base), dirs_exist_ok=True, ignore_dangling_symlinks=True
-        )
+        copy_tree(part, folder / part.relative_to(base))
     bindir, sharedir, pkglibdir = (folder / part.relative_to(base) for part in parts)
     return replace(installation, bindir=bindir, sharedir=sharedir, pkglibdir=pkglibdir)
 

