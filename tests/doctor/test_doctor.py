@@ -96,6 +96,14 @@ def test_nothing_done_yet() -> None:
 #: The server, the check, its grade, and what its line says.
 CASES = {
     "old server": (replace(WELL, version="13.9", major=13), "server", "FAIL", "upgrade to 14"),
+    "minor version that loses memory": (
+        replace(WELL, version="14.8 (Debian 14.8-1)", major=14),
+        "server",
+        "WARN",
+        "upgrade to 14.9",
+    ),
+    "minor version that gives it back": (replace(WELL, version="14.9", major=14), "server", "OK", "14.9"),
+    "first minor version of a newer major": (replace(WELL, version="16.0", major=16), "server", "OK", "16.0"),
     "new server": (replace(WELL, version="19beta1", major=19), "server", "WARN", "19beta1 is newer than"),
     "libraries are kept": (
         with_settings(BARE, shared_preload_libraries='auto_explain,"Odd"'),
