@@ -66,7 +66,7 @@ def _work(task: tuple[Hosts, str, float]) -> Sequence[float]:
     latencies = []
     with opened(hosts, way) as session:
         for _ in range(_WARM_UP):
-            session.job()
+            session.launch_result()
         gc.disable()
         _barrier.wait(_START_SECONDS)
         end = time.perf_counter() + seconds

@@ -73,7 +73,7 @@ def _idle(bench: Bench) -> Figure:
         _until_idle(way.clock)
         worker = _private(pid)
     with opened(bench.hosts, FLOOR) as way:
-        way.job()
+        way.launch_result()
         return Figure("an idle worker", KB, {FLOOR: _private(_backend(way)), WARM: worker}, TITLE)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -35,6 +35,10 @@ ALL_WAYS = (*WAYS, DBLINK_NEW, C_EXTENSION)
 _LINK = "link"
 
 
+#: Runs one job to its end; returns how long its calls took, in seconds.
+Turn = Callable[[], Mapping[str, float]]
+
+
 class Way(Protocol):
     """Runs one job in a session."""
 
@@ -46,8 +50,8 @@ class Way(Protocol):
     def clock(self) -> Clock:
         """What its session's statements are timed by."""
 
-    def job(self) -> Mapping[str, float]:
-        """Run jobs to their end by all calls that it has; return how long these took, in seconds."""
+    def turns(self) -> Sequence[Turn]:
+        """Return what it can do with one job, each to be repeated by itself."""
 
     def launch_result(self) -> float:
         """Run one job to its last row; return how long that took, in seconds."""
@@ -77,8 +81,11 @@ class Floor:
     clock: Clock
     name: str = FLOOR
 
-    def job(self) -> Mapping[str, float]:
+    def turns(self) -> Sequence[Turn]:
         """See `Way`."""
+        return (self._two_statements,)
+
+    def _two_statements(self) -> Mapping[str, float]:
         first, second = self._empty(), self._empty()
         return {LAUNCH: first, LAUNCH_RESULT: first + second, WAIT: second, RUN: first, RUN_QUERY: second}
 
@@ -98,26 +105,30 @@ class Background:
     clock: Clock
     name: str
 
-    def job(self) -> Mapping[str, float]:
+    def turns(self) -> Sequence[Turn]:
         """See `Way`."""
+        return (self._result, self._wait, self._run, self._run_query)
+
+    def _result(self) -> Mapping[str, float]:
         launch, launch_result = self._launch_result()
+        return {LAUNCH: launch, LAUNCH_RESULT: launch_result}
+
+    def _wait(self) -> Mapping[str, float]:
         handle = self._launch()
         self.clock.run(b"SELECT public.pg_background_wait(%s::int4, %s::int8, 0)", handle)
         wait = self.clock.seconds
         self.clock.run(b"SELECT public.pg_background_detach(%s::int4, %s::int8)", handle)
+        return {WAIT: wait}
+
+    def _run(self) -> Mapping[str, float]:
         self.clock.run(b"SELECT * FROM public.pg_background_run('SELECT 1'::text)")
-        run = self.clock.seconds
+        return {RUN: self.clock.seconds}
+
+    def _run_query(self) -> Mapping[str, float]:
         self.clock.run(
             b"SELECT * FROM public.pg_background_run_query('SELECT 1'::text, col_def => 'n int') AS (n int)"
         )
-        run_query = self.clock.seconds
-        return {
-            LAUNCH: launch,
-            LAUNCH_RESULT: launch_result,
-            WAIT: wait,
-            RUN: run,
-            RUN_QUERY: run_query,
-        }
+        return {RUN_QUERY: self.clock.seconds}
 
     def launch_result(self) -> float:
         """See `Way`."""
@@ -140,8 +151,11 @@ class DblinkAsync:
     clock: Clock
     name: str = DBLINK_ASYNC
 
-    def job(self) -> Mapping[str, float]:
+    def turns(self) -> Sequence[Turn]:
         """See `Way`."""
+        return (self._result,)
+
+    def _result(self) -> Mapping[str, float]:
         launch, launch_result = self._launch_result()
         return {LAUNCH: launch, LAUNCH_RESULT: launch_result}
 
@@ -166,8 +180,11 @@ class DblinkCall:
     clock: Clock
     name: str = DBLINK_CALL
 
-    def job(self) -> Mapping[str, float]:
+    def turns(self) -> Sequence[Turn]:
         """See `Way`."""
+        return (self._call,)
+
+    def _call(self) -> Mapping[str, float]:
         seconds = self.launch_result()
         return {LAUNCH_RESULT: seconds, RUN: seconds, RUN_QUERY: seconds}
 
@@ -185,8 +202,11 @@ class DblinkNew:
     conninfo: str
     name: str = DBLINK_NEW
 
-    def job(self) -> Mapping[str, float]:
+    def turns(self) -> Sequence[Turn]:
         """See `Way`."""
+        return (self._call,)
+
+    def _call(self) -> Mapping[str, float]:
         seconds = self.launch_result()
         return {LAUNCH_RESULT: seconds, RUN: seconds, RUN_QUERY: seconds}
 
@@ -204,22 +224,29 @@ class CExtension:
     host: Host
     name: str = C_EXTENSION
 
-    def job(self) -> Mapping[str, float]:
+    def turns(self) -> Sequence[Turn]:
         """See `Way`."""
+        one_statement = () if self.host.version.startswith("1.") else (self._run, self._run_query)
+        return (self._result, self._wait, *one_statement)
+
+    def _result(self) -> Mapping[str, float]:
         launch, launch_result = self._launch_result()
+        return {LAUNCH: launch, LAUNCH_RESULT: launch_result}
+
+    def _wait(self) -> Mapping[str, float]:
         handle = self._launch()
         self._call("SELECT {}.pg_background_wait_v2(%s::int4, %s::int8)", handle)
         wait = self.clock.seconds
         self._call("SELECT {}.pg_background_detach_v2(%s::int4, %s::int8)", handle)
-        times = {LAUNCH: launch, LAUNCH_RESULT: launch_result, WAIT: wait}
-        if not self.host.version.startswith("1."):
-            self._call("SELECT * FROM {}.pg_background_run_v2('SELECT 1'::text)")
-            times[RUN] = self.clock.seconds
-            self._call(
-                "SELECT * FROM {}.pg_background_run_query_v2('SELECT 1', col_def => 'n int') AS (n int)"
-            )
-            times[RUN_QUERY] = self.clock.seconds
-        return times
+        return {WAIT: wait}
+
+    def _run(self) -> Mapping[str, float]:
+        self._call("SELECT * FROM {}.pg_background_run_v2('SELECT 1'::text)")
+        return {RUN: self.clock.seconds}
+
+    def _run_query(self) -> Mapping[str, float]:
+        self._call("SELECT * FROM {}.pg_background_run_query_v2('SELECT 1', col_def => 'n int') AS (n int)")
+        return {RUN_QUERY: self.clock.seconds}
 
     def launch_result(self) -> float:
         """See `Way`."""
