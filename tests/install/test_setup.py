@@ -22,7 +22,7 @@ def commands(target: str) -> str:
 
 @pytest.mark.parametrize("target", ["build", "demo"])
 def test_server_needs_its_extra_only(target: str) -> None:
-    assert "'.[server]'" in commands(target)
+    assert "'.[server,build]'" in commands(target)
     assert "[dev]" not in commands(target)
 
 
