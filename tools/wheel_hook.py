@@ -1,4 +1,4 @@
-"""What Hatchling asks when it builds a wheel: whether compiled libraries go into it, and what it is called then.
+"""What Hatchling asks when it builds a wheel: which compiled libraries go into it, and what it is called.
 
 `tools.wheels` says so by two variables; without them the wheel is for every platform.
 """

@@ -1,7 +1,7 @@
 """Build the wheels into dist/: `python -m tools.wheels 14 15 16 17 18`.
 
-One has compiled libraries for these major versions of PostgreSQL, and is for the platform that it was built on. The
-other has none and is for all others: there the extension is built.
+One has compiled libraries for these major versions of PostgreSQL, and is for the platform that it was built
+on. The other has none and is for all others: there the extension is built.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def collect(majors: list[int], folder: Path) -> str:
         elf = Elf.read(library)
         require_plain(Abi.found_in(library, major), major)
         found.append(elf)
-        print(f"{library.relative_to(folder)}: {library.stat().st_size:,} bytes, glibc {elf.glibc}", flush=True)
+        print(
+            f"{library.relative_to(folder)}: {library.stat().st_size:,} bytes, glibc {elf.glibc}", flush=True
+        )
     (machine,) = {elf.machine for elf in found}
     return platform_tag(machine, max(elf.glibc for elf in found))
 

@@ -205,9 +205,7 @@ def test_not_in_place(usual: Installation) -> None:
         prebuilt.require_in_place(usual)
 
 
-def test_unusual_servers_are_told_from_what_they_say(
-    installation: Installation, library: Path
-) -> None:
+def test_unusual_servers_are_told_from_what_they_say(installation: Installation, library: Path) -> None:
     """The servers that tests run on: one that checks its assertions is not for libraries of others."""
     found = prebuilt.misfit(installation)
     if "--enable-cassert" in installation.configure_options():

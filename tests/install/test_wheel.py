@@ -1,4 +1,4 @@
-"""The wheel with compiled libraries, installed in an environment of its own: no compiler, no Cython, no Meson."""
+"""The wheel with compiled libraries, in an environment of its own: no compiler, no Cython, no Meson."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from pg_background.server import Build, Cluster, Installation, Runtime
+from pg_background.server.temporary import FAST_SETTINGS
 from tools import wheels
-
-from ..support.server import TEST_SETTINGS
 
 # One major version is enough: `test_prebuilt.py` tells on all which server gets which library.
 pytestmark = [pytest.mark.slow, pytest.mark.pg("== 18")]
 
-COMPILERS = re.compile(r"(.*-)?(cc|c\+\+|gcc|g\+\+|clang|c[89]9|cpp|ld|as|tcc)([-.].*)?|make|cython.*|meson|ninja")
+COMPILERS = re.compile(
+    r"(.*-)?(cc|c\+\+|gcc|g\+\+|clang|c[89]9|cpp|ld|as|tcc)([-.].*)?|make|cython.*|meson|ninja"
+)
 
 
 class Environment:
@@ -73,7 +74,7 @@ def wheel(extension: Build, open_tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(wheel: Path, open_tmp_path: Path) -> Iterator[Environment]:
+def environment(wheel: Path, open_tmp_path: Path) -> Environment:
     """Where it is installed."""
     folder = open_tmp_path / "environment"
     folder.mkdir()
@@ -110,7 +111,7 @@ def test_where_it_lies(environment: Environment, installation: Installation) -> 
     cluster = Cluster(environment.folder / "in_place")
     cluster.provide(Runtime(installation, settings))
     cluster.init(sync=False)
-    cluster.start(settings=TEST_SETTINGS)
+    cluster.start(settings=FAST_SETTINGS)
     try:
         cluster.create_extension()
         assert "42" in environment.run("pg-background", "run", "SELECT 42", "--dbname", cluster.dsn())

@@ -1,7 +1,7 @@
 """The numbers and the name by which a server refuses libraries that were not built for it.
 
-PostgreSQL's `PG_MODULE_MAGIC` puts them into each library, and the server has the same ones to compare: whoever changes
-what libraries depend on, as the makers of some other databases do, changes the name.
+PostgreSQL's `PG_MODULE_MAGIC` puts them into each library, and the server has the same ones to compare.
+Whoever changes what libraries depend on, as the makers of some other databases do, changes the name.
 """
 
 from __future__ import annotations

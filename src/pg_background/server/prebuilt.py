@@ -13,8 +13,8 @@ from .elf import Elf, NotReadableError
 from .errors import InstallationError
 from .installation import FIRST_WITH_EXTENSION_PATH, Installation
 
-#: `share/extension` with control file and scripts, `lib/<major>` with the library: as a server wants it that is led
-#: there by settings.
+#: `share/extension` with control file and scripts, `lib/<major>` with the library: as a server wants it that
+#: is led there by settings.
 FOLDER = Path(__file__).parents[1] / "_server"
 
 #: What a build for such a server would have compiled otherwise, though its number and name are the same.
@@ -50,8 +50,8 @@ def files(installation: Installation) -> Build:
 def misfit(installation: Installation) -> str | None:
     """Tell why no library of this package is for that server; None if one is.
 
-    The server's program is read, not run: it says which machine and C library it is for, by which values it judges
-    libraries, and which functions it has, so that an older release of the same major version can't lack one.
+    The server's program is read, not run: it says which machine and C library it is for, by which values it
+    judges libraries, and which functions it has: an older release of the same major version may lack one.
 
     Raises:
         InstallationError: the installation has no server.
@@ -90,10 +90,10 @@ def require_in_place(installation: Installation) -> dict[str, str]:
             hint="install it without --in-place: then it is built for this server",
         )
     places = FOLDER / "share", library(installation).parent
-    for path in (*places, *FOLDER.parents):
+    for path in (*places, places[1].parent, FOLDER, *FOLDER.parents):
         if path.stat().st_mode & 0o005 != 0o005:
             raise InstallationError(
-                f'other users, as the server\'s, can\'t enter "{path}"',
+                f"other users, as the server's, can't enter \"{path}\"",
                 hint="install it without --in-place, or install this package elsewhere, such as below /opt",
             )
     # In lists of paths a colon stands between two, and a quote would end the value.

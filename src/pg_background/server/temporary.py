@@ -36,8 +36,8 @@ class TemporaryServer:
             client.run("VACUUM")
     ```
 
-    It starts in about two seconds; where no compiled library fits, the first one builds the extension before. As root the
-    server runs as another user, see `pg-background server start --help`.
+    It starts in about two seconds; where no compiled library fits, the first one builds the extension before.
+    As root the server runs as another user, see `pg-background server start --help`.
     """
 
     def __init__(

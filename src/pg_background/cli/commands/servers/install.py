@@ -76,9 +76,9 @@ def install(
 ) -> None:
     """Install the extension into a PostgreSQL.
 
-    Wheels for Linux carry compiled libraries. If one fits the server (major version, machine, C library, and that
-    it is PostgreSQL itself, built as usual) it is copied; else the extension is built, for which the server's
-    headers and a C compiler are needed.
+    Wheels for Linux carry compiled libraries. If one fits the server (major version, machine, C library, and
+    that it is PostgreSQL itself, built as usual) it is copied; else the extension is built, for which the
+    server's headers and a C compiler are needed.
 
     Prints each file that was changed, and does only what is not done yet. A running server keeps what it has
     until it is restarted. What is left to do is printed at the end, with the setting to be made if the server
