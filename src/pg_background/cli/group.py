@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Servers": {
         "doctor": "Check a server and database for pg_background, and say how to fix what is wrong.",
         "drain": "Refuse new jobs, wait for those that run, and cancel the rest: before a restart.",
-        "install": "Build the extension for a PostgreSQL, and install it there.",
+        "install": "Install the extension into a PostgreSQL.",
         "uninstall": "Remove the extension's files from a PostgreSQL.",
         "server": "A PostgreSQL of your own, with the extension in it.",
     },

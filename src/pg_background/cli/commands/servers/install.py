@@ -69,6 +69,7 @@ def install(
         bool,
         typer.Option(
             "--in-place",
+            envvar="PG_BACKGROUND_IN_PLACE",
             help="Copy nothing: print the settings by which a server from 18 on uses the compiled library "
             "where it is now.",
         ),
