@@ -22,7 +22,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint clean
+.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint wheels clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,12 @@ lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling ch
 	@$(BIN)/python -m tools.mutate --check
 	@$(BIN)/codespell
 
+# For which major versions of PostgreSQL the wheel has compiled libraries.
+WHEEL_PG ?= 14 15 16 17 18
+
+wheels: $(BIN)/.with-server ## Build the wheels: one with compiled libraries (WHEEL_PG='14 15 16 17 18'), one without
+	@$(BIN)/python -m tools.wheels $(WHEEL_PG)
+
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -109,7 +115,7 @@ $(BIN)/.with-server: pyproject.toml
 	@$(PYTHON) src/pg_background/server/toolchain.py
 	@echo "Setting up .venv with a PostgreSQL …"
 	@$(PYTHON) -m venv .venv
-	@$(INSTALL) --editable '.[server,web]'
+	@$(INSTALL) --editable '.[server,build,web]'
 	@touch $@
 
 $(BIN)/.with-dev: $(BIN)/.with-server

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from pg_background.server import Cluster, Installation, build, embedded, places, prepare
+from pg_background.server import Cluster, Installation, embedded, obtain, places, prepare
 
 from .screen import Screen
 
@@ -28,7 +28,7 @@ def start(data: Path, database: str, screen: Screen) -> Cluster:
     installation = Installation.from_pg_config(embedded.pg_config())
     cluster = Cluster(data)
     with screen.busy(f"Building the extension for PostgreSQL {installation.version} …"):
-        extension = build(installation)
+        extension = obtain(installation)
     cluster.provide(prepare(installation, extension, cluster.os_user))
     with screen.busy(f"Starting PostgreSQL {installation.version} …"):
         cluster.init()

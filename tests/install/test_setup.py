@@ -22,7 +22,7 @@ def commands(target: str) -> str:
 
 @pytest.mark.parametrize("target", ["build", "demo"])
 def test_server_and_demo_need_their_extras_only(target: str) -> None:
-    assert "'.[server,web]'" in commands(target)
+    assert "'.[server,build,web]'" in commands(target)
     assert "[dev]" not in commands(target)
 
 

@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "exporter": "Serve metrics of the jobs of one or many servers, for Prometheus.",
         "mcp": "Let agents start, watch and cancel jobs, by the Model Context Protocol.",
         "drain": "Refuse new jobs, wait for those that run, and cancel the rest: before a restart.",
-        "install": "Build the extension for a PostgreSQL, and install it there.",
+        "install": "Install the extension into a PostgreSQL.",
         "uninstall": "Remove the extension's files from a PostgreSQL.",
         "server": "A PostgreSQL of your own, with the extension in it.",
     },

@@ -14,7 +14,7 @@ from .server_info import USER_ROLE, ServerInfo, is_ours
 #: The major versions that the extension is tested on.
 SUPPORTED = range(14, 19)
 
-#: In minor versions before these, dynamic shared memory that has been full once can't be had again, except for
+#: In minor versions before these, dynamic shared memory that has been full once can't be had again, but for
 #: small pieces, though it is free. Found by filling job memory on 14.5 and 14.9, 15.3 and 15.4.
 GIVES_MEMORY_BACK = {14: 9, 15: 4}
 
@@ -40,7 +40,7 @@ def version(server: ServerInfo) -> Finding:
     if minor and int(minor[1]) < needed:
         return warn(
             "server",
-            f"{text} loses job memory for good once it has been full: from then on launches fail until a restart",
+            f"{text} loses job memory for good once it has been full: then launches fail until a restart",
             f"upgrade to {server.major}.{needed} or newer",
         )
     return ok("server", text)

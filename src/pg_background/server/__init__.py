@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own with the extension in it: build, initialise, start, stop.
+"""A PostgreSQL server of one's own with the extension in it: obtain, initialise, start, stop.
 
 For a while:
 
@@ -12,11 +12,11 @@ with TemporaryServer() as server:
 To keep:
 
 ```python
-from pg_background.server import Cluster, Installation, build, embedded, prepare
+from pg_background.server import Cluster, Installation, embedded, obtain, prepare
 
 installation = Installation.from_pg_config(embedded.pg_config())
 cluster = Cluster(data_directory)
-cluster.provide(prepare(installation, build(installation), cluster.os_user))
+cluster.provide(prepare(installation, obtain(installation), cluster.os_user))
 cluster.init()
 cluster.start()
 cluster.create_extension()
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from .installation import Installation
+    from .obtaining import obtain
     from .runtime import Runtime, prepare
     from .temporary import TemporaryServer
 
@@ -70,6 +71,7 @@ __all__ = [
     "UnreachableError",
     "build",
     "embedded",
+    "obtain",
     "prepare",
 ]
 
@@ -79,6 +81,7 @@ _MODULES = {
     "cluster": ("Cluster", "Status"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "installation": ("Installation",),
+    "obtaining": ("obtain",),
     "runtime": ("Runtime", "prepare"),
     "temporary": ("TemporaryServer",),
 }

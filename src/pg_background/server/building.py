@@ -125,7 +125,7 @@ def _require_tools(installation: Installation) -> None:
     if absent:
         raise BuildError(
             f"can't build the extension without {', '.join(absent)}",
-            hint="pip install 'pg_background[server]'",
+            hint="pip install 'pg_background[build]'",
         )
 
 

@@ -14,6 +14,9 @@ from .errors import InstallationError
 #: The oldest major version that the extension supports.
 OLDEST_MAJOR = 14
 
+#: The first major version that can be led to an extension outside of its own folders.
+FIRST_WITH_EXTENSION_PATH = 18
+
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
@@ -103,6 +106,13 @@ class Installation:
         except OSError:
             return None
         return done.stdout.removesuffix("\n") if done.returncode == 0 else None
+
+    def configure_options(self) -> str:
+        """Return how the server was configured before it was built; "" if it does not say."""
+        try:
+            return _ask(self.pg_config, "--configure")
+        except InstallationError:
+            return ""
 
     def has_headers(self) -> bool:
         """Tell whether an extension can be compiled against this installation."""

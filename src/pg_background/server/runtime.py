@@ -23,12 +23,9 @@ from pathlib import Path
 
 from .building import EXTENSIONS, Build
 from .errors import InstallationError, ServerError
-from .installation import Installation
+from .installation import FIRST_WITH_EXTENSION_PATH, Installation
 from .os_user import OsUser
 from .places import cache_directory
-
-#: The first major version that can be led to an extension outside of its own folders.
-_FIRST_WITH_EXTENSION_PATH = 18
 
 #: Large, and nothing here needs it: what the JIT compiler inlines, and translations.
 _NOT_COPIED = ("bitcode", "locale", "man", "doc", "pgxs", "*.a")
@@ -61,7 +58,7 @@ def prepare(
     store = store or cache_directory() / "runtime"
     try:
         make_readable_folder(store)
-        if installation.major >= _FIRST_WITH_EXTENSION_PATH:
+        if installation.major >= FIRST_WITH_EXTENSION_PATH:
             runtime = _beside(installation, extension, user, store)
         else:
             runtime = Runtime(_inside(installation, extension, store))

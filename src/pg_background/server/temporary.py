@@ -10,10 +10,11 @@ from pathlib import Path
 from types import TracebackType
 
 from . import embedded, ports
-from .building import Build, build
+from .building import Build
 from .cluster import TEMPORARY, Cluster
 from .errors import PortInUseError
 from .installation import Installation
+from .obtaining import obtain
 from .runtime import prepare
 
 #: Nothing of it has to survive the machine.
@@ -35,8 +36,8 @@ class TemporaryServer:
             client.run("VACUUM")
     ```
 
-    The first one builds the extension, which takes some seconds; later ones start in about two. As root the
-    server runs as another user, see `pg-background server start --help`.
+    It starts in about two seconds; where no compiled library fits, the first one builds the extension before.
+    As root the server runs as another user, see `pg-background server start --help`.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class TemporaryServer:
         Args:
             pg_config: of the PostgreSQL to run; by default the embedded one.
             settings: configuration beside, or instead of, `FAST_SETTINGS`, as it would be in postgresql.conf.
-            extension: a build for that PostgreSQL; by default `build(installation)`.
+            extension: a build for that PostgreSQL; by default `obtain(installation)`.
         """
         self._pg_config = pg_config
         self._settings = {**FAST_SETTINGS, **(settings or {})}
@@ -59,13 +60,13 @@ class TemporaryServer:
         self._undo = ExitStack()
 
     def __enter__(self) -> TemporaryServer:
-        """Build what is missing and start the server.
+        """Get what is missing and start the server.
 
         Raises:
             ServerError: it could not be built or started.
         """
         installation = Installation.from_pg_config(self._pg_config or embedded.pg_config())
-        extension = self._extension or build(installation)
+        extension = self._extension or obtain(installation)
         with ExitStack() as undo:
             folder = Path(tempfile.mkdtemp(prefix="pg_background-", dir=TEMPORARY))
             undo.callback(shutil.rmtree, folder)

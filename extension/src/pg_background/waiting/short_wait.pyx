@@ -5,9 +5,9 @@ cdef enum ShortWait:
     WAITS_FOR_JOB = 0
     WAITS_FOR_OUTPUT = 1
 
-# Of each ShortWait. What a wait takes that has slept says little of how long it would take without the sleep, here and in
-# the client: some times the longest yield are worth a try. But a try that is in vain keeps a core from sleeping, so each in
-# a row makes the next one rarer.
+# Of each ShortWait. What a wait takes that has slept says little of how long it would take without the sleep, here and
+# in the client: some times the longest yield are worth a try. But a try that is in vain keeps a core from sleeping, so
+# each in a row makes the next one rarer.
 cdef bint may_be_short[2]
 cdef int yields_in_vain[2]
 cdef int waits_without[2]           # still to come, before it is tried again

@@ -54,28 +54,56 @@ def install(
         typer.Option(
             "--dry-run",
             envvar="PG_BACKGROUND_DRY_RUN",
-            help="Build, and say what would be installed.",
+            help="Say what would be installed; build it if need be.",
+        ),
+    ] = False,
+    build: Annotated[
+        bool,
+        typer.Option(
+            "--build",
+            envvar="PG_BACKGROUND_BUILD",
+            help="Build it, even if this package has a compiled library that fits.",
+        ),
+    ] = False,
+    in_place: Annotated[
+        bool,
+        typer.Option(
+            "--in-place",
+            envvar="PG_BACKGROUND_IN_PLACE",
+            help="Copy nothing: print the settings by which a server from 18 on uses the compiled library "
+            "where it is now.",
         ),
     ] = False,
 ) -> None:
-    """Build the extension for a PostgreSQL, and install it there.
+    """Install the extension into a PostgreSQL.
+
+    Wheels for Linux carry compiled libraries. If one fits the server (major version, machine, C library, and
+    that it is PostgreSQL itself, built as usual) it is copied; else the extension is built, for which the
+    server's headers and a C compiler are needed.
 
     Prints each file that was changed, and does only what is not done yet. A running server keeps what it has
     until it is restarted. What is left to do is printed at the end, with the setting to be made if the server
     is named, as for psql or by --data.
     """
-    from ....server import Installation, NotWritableError, build
+    from ....server import Installation, NotWritableError, obtain
     from ....server import install as installing
     from ...next_steps import next_steps
 
     installation = Installation.from_pg_config(pg_config)
     # Asked first: a server that can't be used is worth no build.
     installation.program("postgres")
+    if in_place:
+        _print_settings(installation)
+        note(next_steps(_configured(installation, database, data)))
+        return
     try:
         if not dry_run:
             installing.require_writable(installation)
-        with step(f"Building the extension for PostgreSQL {installation.version} …"):
-            extension = build(installation)
+        extension = obtain(
+            installation,
+            anew=build,
+            building=lambda: step(f"Building the extension for PostgreSQL {installation.version} …"),
+        )
         todo = (installing.plan if dry_run else installing.install)(installation, extension)
     except NotWritableError as error:
         where = [] if data is None else ["--data", str(data)]
@@ -90,6 +118,15 @@ def install(
     else:
         note("installed" if todo else "it is installed already")
     note(next_steps(_configured(installation, database, data)))
+
+
+def _print_settings(installation: Installation) -> None:
+    """Print the lines of postgresql.conf that lead a server to this package."""
+    from ....server.prebuilt import require_in_place
+
+    for name, value in require_in_place(installation).items():
+        typer.echo(f"{name} = '{value}'")
+    note("put these lines into postgresql.conf, together with what is set there already; nothing was copied")
 
 
 def _configured(installation: Installation, database: Database, data: Path | None) -> Configured | None:

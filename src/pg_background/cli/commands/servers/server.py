@@ -72,11 +72,12 @@ PgConfigOption = Annotated[
 def start(data: DataOption = None, port: PortOption = None, pg_config: PgConfigOption = None) -> None:
     """Start the server, and print its DSN.
 
-    Before that the extension is built, and the data directory made, where that has not been done yet. As root
+    Before that the data directory is made, and the extension built, where that has not been done yet and no
+    compiled library fits. As root
     the server runs as the owner of the data directory; a new one belongs to the user postgres, or to a system
     user pg_background, which is made if there is neither.
     """
-    from ....server import Cluster, Installation, Status, build, embedded, places, ports, prepare
+    from ....server import Cluster, Installation, Status, embedded, obtain, places, ports, prepare
 
     installation = Installation.from_pg_config(pg_config or embedded.pg_config())
     cluster = Cluster(data or places.data_directory(installation.major))
@@ -84,8 +85,10 @@ def start(data: DataOption = None, port: PortOption = None, pg_config: PgConfigO
     running = cluster.status() is Status.RUNNING
     if not running and port is not None:
         ports.require_free(port)
-    with step(f"Building the extension for PostgreSQL {installation.version} …"):
-        extension = build(installation)
+    extension = obtain(
+        installation,
+        building=lambda: step(f"Building the extension for PostgreSQL {installation.version} …"),
+    )
     cluster.provide(prepare(installation, extension, cluster.os_user))
     with step("Initialising the data directory …"):
         cluster.init()
