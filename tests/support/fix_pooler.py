@@ -20,6 +20,8 @@ from tools import pgbouncer
 from .server import Server
 from .waiting import DEADLINE, wait_until
 
+# The last two are shorter than a test's deadline: a server that refused one login, as busy ones do, is
+# asked again in time, and who waits in vain is told so by PgBouncer.
 _CONFIG = """
 [databases]
 * = host={host} port={server_port} user={user}
@@ -30,6 +32,8 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 2
+server_login_retry = 1
+query_wait_timeout = 15
 """
 
 
