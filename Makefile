@@ -22,7 +22,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint wheels clean
+.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick instructions lint wheels clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ instructions: $(BIN)/.with-server build ## Count the instructions of a call agai
 # Each release has a folder, and versions.js beside them lists those that are there.
 docs: $(BIN)/.with-docs ## Make the documentation site in build/docs
 	@$(BIN)/python -m tools.docs
+
+pictures: $(BIN)/.with-dev build ## Make the pictures of the documentation anew, in docs/images
+	@PG_BACKGROUND_PICTURES=docs/images $(BIN)/python -m pytest tests/pictures
 
 lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling check
 	@$(BIN)/ruff check
