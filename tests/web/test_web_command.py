@@ -27,7 +27,7 @@ def test_serves_until_it_is_told_to_stop(bg: OnPlace, place: Place) -> None:
     assert opener.open(entry[1]).geturl() == f"{found[1]}s/server/jobs"
     with opener.open(f"{found[1]}s/server/live/jobs") as stream:
         assert stream.readline() == b"event: view\n"
-        assert "data-now-new" in json.loads(stream.readline().removeprefix(b"data: "))
+        assert 'class="chips"' in json.loads(stream.readline().removeprefix(b"data: "))
         # A live view does not keep it from stopping, nor does it complain.
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
