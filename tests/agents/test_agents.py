@@ -158,9 +158,11 @@ async def test_pages_and_what_is_dropped(make_agent: MakeAgent) -> None:
         again = await agent("read_result", handle=job["handle"], offset=1, rows=1)
         assert again["rows"] == [[2, "x" * 90]]
         assert (await agent("read_result", handle=job["handle"], offset=5000))["rows"] == []
-        # A row that is larger than a page comes alone.
-        large = await agent.run("SELECT repeat('x', 3900) FROM generate_series(1, 2)")
-        assert len((await agent("read_result", handle=large["handle"]))["rows"]) == 1
+        # A row that is larger than a page has its values cut, and comes alone.
+        large = await agent.run("SELECT n, repeat('x', 3900), repeat('é', 3900) FROM generate_series(1, 2) n")
+        page = await agent("read_result", handle=large["handle"])
+        assert (len(page["rows"]), page["cut_values"], page["rows"][0][0]) == (1, 2, 1)
+        assert 1000 < len(json.dumps(page["rows"], ensure_ascii=False).encode()) < 2100
 
 
 async def test_results_without_rows(make_agent: MakeAgent) -> None:

@@ -20,7 +20,7 @@ class Silent:
     @property
     def dsn(self) -> str:
         """How to connect to it."""
-        return f"host=127.0.0.1 port={self.port} dbname=postgres user=postgres connect_timeout=3"
+        return f"host=127.0.0.1 port={self.port} dbname=postgres user=postgres"
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Say nothing to somebody until they leave."""
@@ -52,7 +52,7 @@ async def test_signing_in_to_another_one(
 ) -> None:
     role = someone()
     async with silent() as hung:
-        visitor = make_visitor(make_web({"hung": hung.dsn, "fine": tcp}))
+        visitor = make_visitor(make_web({"hung": f"{hung.dsn} connect_timeout=3", "fine": tcp}))
         tries = [asyncio.ensure_future(visitor.sign_in(role, PASSWORD, "hung")) for _ in range(12)]
         await until_somebody_came(hung, count=4)
         assert (await visitor.sign_in(role, PASSWORD, "fine")).status_code == 303
@@ -67,8 +67,8 @@ async def test_signing_in_to_another_one(
 
 async def test_entering_asks_all_servers_at_once(make_web: MakeWeb, make_visitor: MakeVisitor) -> None:
     async with silent() as one, silent() as other:
-        visitor = make_visitor(make_web({"one": one.dsn, "other": other.dsn}, own_key="key"))
+        servers = {"one": f"{one.dsn} connect_timeout=3600", "other": f"{other.dsn} connect_timeout=3600"}
+        visitor = make_visitor(make_web(servers, own_key="key"))
         entering = asyncio.ensure_future(visitor.get("/enter?key=key"))
         await until_somebody_came(one, other)
-        assert (one.left, other.left) == (0, 0)
-        assert (await entering).status_code == 503
+        entering.cancel()
