@@ -7,17 +7,19 @@ import json
 
 import anyio
 
-from ..support.fix_client import Place
 from ..support.fix_db import Connection
 from ..support.waiting import DEADLINE
-from .test_agents import MakeAgent, make_agent
-
-__all__ = ["make_agent"]
+from .conftest import MakeAgent
 
 _LONG = """
 DO $$ BEGIN
-    RAISE EXCEPTION USING MESSAGE = repeat('m', 1000000), DETAIL = repeat('d', 1000000), HINT = repeat('h', 1000000);
+    RAISE EXCEPTION USING
+        MESSAGE = repeat('m', 1000000), DETAIL = repeat('d', 1000000), HINT = repeat('h', 1000000);
 END $$
+"""
+
+_FETCHING = """
+SELECT FROM pg_stat_activity WHERE query LIKE 'FETCH FORWARD%' AND datname = current_database()
 """
 
 
@@ -39,17 +41,13 @@ async def test_half_a_character_is_refused_with_words(make_agent: MakeAgent) -> 
         assert "half of a pair" in said
 
 
-async def test_a_result_outlives_the_call_that_asked_for_it(
-    make_agent: MakeAgent, side: Connection, place: Place
-) -> None:
+async def test_a_result_outlives_the_call_that_asked_for_it(make_agent: MakeAgent, side: Connection) -> None:
     """Clients give up calls; the server gives a result once."""
     async with make_agent() as agent:
         job = await agent.run("SELECT n, repeat('x', 500) FROM generate_series(1, 100000) AS n")
         call = asyncio.ensure_future(agent("read_result", handle=job["handle"], rows=1))
         with anyio.fail_after(DEADLINE):
-            while not side.execute(
-                "SELECT FROM pg_stat_activity WHERE query LIKE 'FETCH FORWARD%' AND datname = current_database()"
-            ).rowcount:
+            while not side.execute(_FETCHING).rowcount:
                 await asyncio.sleep(0.002)
         call.cancel()
         await asyncio.wait([call])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from typing import Any
 
+import anyio
 import pytest
 
 from pg_background.errors import UserError
 from pg_background.web import WebApp, create_app
-from pg_background.web.serve import Listening
+from pg_background.web.serve import Listening, _bound
 from pg_background.web.sessions import IDLE, LONGEST, STREAMS, Sessions
 from pg_background.web.signing_in import Attempts
 
@@ -227,7 +229,7 @@ async def test_passwords_are_forgotten_though_nobody_asks(
     site.sessions._clock = clock = Clock()
     assert (await visitor.sign_in(someone(), PASSWORD)).status_code == 303
     clock.now += IDLE + 1
-    async with asyncio.timeout(DEADLINE):
+    with anyio.fail_after(DEADLINE):
         while site.sessions._sessions:
             await asyncio.sleep(0.01)
     assert not site.gateways._gateways
@@ -306,6 +308,12 @@ def test_other_addresses_need_https(host: str, public_url: str) -> None:
     with pytest.raises(UserError, match="in the clear"):
         Listening(host, 0, public_url=public_url).check()
     Listening(host, 0, public_url="https://db.example.com/jobs").check()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_all_addresses_are_those_of_ipv4_too() -> None:
+    with _bound(Listening("::", 0)) as bound:
+        socket.create_connection(("127.0.0.1", bound.getsockname()[1])).close()
 
 
 def test_public_url() -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
+
 from ..support.waiting import DEADLINE
 from .conftest import PASSWORD, MakeVisitor, MakeWeb, Someone
 
@@ -42,7 +44,7 @@ async def silent() -> AsyncIterator[Silent]:
 
 async def until_somebody_came(*servers: Silent, count: int = 1) -> None:
     """Wait until so many have connected to each of them."""
-    async with asyncio.timeout(DEADLINE):
+    with anyio.fail_after(DEADLINE):
         while any(server.came < count for server in servers):
             await asyncio.sleep(0.01)
 
