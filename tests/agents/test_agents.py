@@ -3,74 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
-from psycopg.conninfo import make_conninfo
 
 from pg_background import Client as JobClient
 from pg_background.agents import Limits
-from pg_background.agents.limits import LONGEST_WAIT
-from pg_background.agents.server import make_server
 
 from ..support.fix_cli import OnPlace
 from ..support.fix_client import Place
 from ..support.fix_db import Connection, MakeRole
 from ..support.jobs import closed_gate
 from ..support.waiting import wait_until_sql
-
-
-class Agent:
-    """Calls tools."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    async def __call__(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Return the structured answer, which must be that of the text too."""
-        found = await self.client.call_tool(tool, arguments)
-        assert not found.is_error, found.content
-        assert isinstance(found.structured_content, dict)
-        text = json.loads(found.content[0].text)  # type: ignore[union-attr]
-        assert text == {name: value for name, value in found.structured_content.items() if value is not None}
-        return found.structured_content
-
-    async def refused(self, tool: str, **arguments: Any) -> str:
-        """Return what an error says."""
-        found = await self.client.call_tool(tool, arguments)
-        assert found.is_error, found.structured_content
-        return str(found.content[0].text)  # type: ignore[union-attr]
-
-    async def run(self, sql: str, **arguments: Any) -> dict[str, Any]:
-        """Start SQL, wait for its end, and return how it stands."""
-        return await self("start_job", sql=sql, wait_seconds=LONGEST_WAIT, **arguments)
-
-    async def rows(self, sql: str, **arguments: Any) -> list[list[Any]]:
-        """Return the rows of SQL."""
-        job = await self.run(sql, **arguments)
-        assert job["state"] == "done", job
-        rows: list[list[Any]] = (await self("read_result", handle=job["handle"]))["rows"]
-        return rows
-
-
-MakeAgent = Callable[..., AbstractAsyncContextManager[Agent]]
-
-
-@pytest.fixture
-def make_agent(place: Place) -> MakeAgent:
-    """Makes agents of servers inside of this process."""
-
-    @asynccontextmanager
-    async def make(limits: Limits | None = None, **parameters: str) -> AsyncIterator[Agent]:
-        conninfo = make_conninfo(place.dsn(), **parameters)
-        async with Client(make_server(conninfo, limits or Limits())) as client:
-            yield Agent(client)
-
-    return make
-
+from .conftest import Agent, MakeAgent
 
 # ---- as programs start it
 
@@ -158,9 +103,11 @@ async def test_pages_and_what_is_dropped(make_agent: MakeAgent) -> None:
         again = await agent("read_result", handle=job["handle"], offset=1, rows=1)
         assert again["rows"] == [[2, "x" * 90]]
         assert (await agent("read_result", handle=job["handle"], offset=5000))["rows"] == []
-        # A row that is larger than a page comes alone.
-        large = await agent.run("SELECT repeat('x', 3900) FROM generate_series(1, 2)")
-        assert len((await agent("read_result", handle=large["handle"]))["rows"]) == 1
+        # A row that is larger than a page has its values cut, and comes alone.
+        large = await agent.run("SELECT n, repeat('x', 3900), repeat('é', 3900) FROM generate_series(1, 2) n")
+        page = await agent("read_result", handle=large["handle"])
+        assert (len(page["rows"]), page["cut_values"], page["rows"][0][0]) == (1, 2, 1)
+        assert 1000 < len(json.dumps(page["rows"], ensure_ascii=False).encode()) < 2100
 
 
 async def test_results_without_rows(make_agent: MakeAgent) -> None:

@@ -291,21 +291,47 @@ def test_those_who_say_nothing_cost_nothing(
         assert b"pg_background_up" in secured(endpoint, "first", certificate)
 
 
-def test_as_many_connections_as_there_is_room_for(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_those_who_say_nothing_make_room(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST", 3)
     endpoint = serve()
     with ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(socket.create_connection(endpoint.place))
+        idle: list[socket.socket] = []
+        for number in range(5):
+            idle.append(stack.enter_context(socket.create_connection(endpoint.place, timeout=DEADLINE)))
+            if number < 3:
+                wait_until(lambda: len(endpoint.waiting._lines) == len(idle))
+            else:
+                # The one that came first, before its time is over.
+                assert idle[number - 3].recv(1) == b""
+        idle[-1].sendall(b"GET /metr")
+        assert get(endpoint).status == 200
+        idle[-1].sendall(b"ics HTTP/1.0\r\n\r\n")
+        assert idle[-1].recv(12) == b"HTTP/1.0 200"
+    wait_until(lambda: not endpoint.waiting._lines)
 
-        def is_refused() -> bool:
-            try:
-                return get(endpoint).status != 200
-            except (http.client.HTTPException, OSError):
-                return True
 
-        wait_until(is_refused)
-    wait_until(lambda: not is_refused())
+def test_as_many_connections_as_there_is_room_for(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 2)
+    go_on = threading.Event()
+    asked = threading.Semaphore(0)
+
+    def metrics(_: float | None) -> Iterator[Metric]:
+        asked.release()
+        go_on.wait(DEADLINE)
+        return families([Answer("db1", 0.1, ROWS)])
+
+    endpoint = serve(metrics=metrics)
+    threads = [threading.Thread(target=get, args=[endpoint]) for _ in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+            assert asked.acquire(timeout=DEADLINE)
+        assert get(endpoint).status == 503
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+    wait_until(lambda: get(endpoint).status == 200)
 
 
 def test_the_slow_are_left(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

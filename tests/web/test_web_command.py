@@ -27,7 +27,7 @@ def test_serves_until_it_is_told_to_stop(bg: OnPlace, place: Place) -> None:
     assert opener.open(entry[1]).geturl() == f"{found[1]}s/server/jobs"
     with opener.open(f"{found[1]}s/server/live/jobs") as stream:
         assert stream.readline() == b"event: view\n"
-        assert "data-now-new" in json.loads(stream.readline().removeprefix(b"data: "))
+        assert 'class="chips"' in json.loads(stream.readline().removeprefix(b"data: "))
         # A live view does not keep it from stopping, nor does it complain.
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
@@ -53,11 +53,14 @@ def test_refuses_to_be_reached_without_https(bg: OnPlace) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--listen", "8432"), "write ADDRESS:PORT"),
-        (("--listen", "127.0.0.1:99999"), "write ADDRESS:PORT"),
+        (("--listen", "8432"), "is not ADDRESS:PORT"),
+        (("--listen", "127.0.0.1:99999"), "is not ADDRESS:PORT"),
         (("--server", "north"), "write NAME=DSN"),
-        (("--server", "no/rth=dbname=x"), "no name for a server"),
-        (("--server", "a=dbname=x", "--server", "a=dbname=y"), "a name of its own"),
+        (("--server", "no/rth=dbname=x"), "write NAME=DSN"),
+        (("--server", "no:rth=dbname=x"), "no name for a server"),
+        (("--server", "a="), "write NAME=DSN"),
+        (("--server", "a=dbname=x", "--server", "a=dbname=y"), "there is another a"),
+        (("--server", "a=dbname=x", "dbname=y"), "name servers by --server, or one by DSN"),
         (("--certificate", "/none.pem"), "no certificate"),
     ],
 )
@@ -65,6 +68,15 @@ def test_wrong_usage(cli: Cli, words: tuple[str, ...], said: str) -> None:
     done = cli.inside("web", *words)
     assert done.code == 2
     assert said in done.errors
+
+
+def test_servers_of_the_environment(cli: Cli, place: Place) -> None:
+    unsafe = ("web", "--passwords-only", "--listen", ":0")
+    done = cli.inside(*unsafe, PG_BACKGROUND_SERVER="north=postgresql://n/d no:rth=postgresql://n/d")
+    assert (done.code, "no name for a server" in done.errors) == (2, True)
+    # What is typed wins; then there is only the address to complain of.
+    done = cli.inside(*unsafe, place.dsn(), PG_BACKGROUND_SERVER="no:rth=postgresql://n/d")
+    assert (done.code, "can be reached from other machines" in done.errors) == (1, True)
 
 
 def test_without_the_extra(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
 from typing import Any
 
+import anyio
 import pytest
 
 from pg_background.errors import UserError
 from pg_background.web import WebApp, create_app
-from pg_background.web.serve import Listening
+from pg_background.web.serve import Listening, _bound
 from pg_background.web.sessions import IDLE, LONGEST, STREAMS, Sessions
 from pg_background.web.signing_in import Attempts
 
+from ..support.waiting import DEADLINE
 from .conftest import HOST, PASSWORD, MakeVisitor, MakeWeb, Someone
 from .visitor import Visitor
 
@@ -76,6 +80,7 @@ FOREIGN: list[dict[str, str]] = [
     {"Origin": "null"},
     {"Origin": "http://evil.example"},
     {"Origin": f"http://{HOST}:81"},
+    {"Origin": "http://[::1"},
     {"Origin": f"http://{HOST}.evil.example"},
     {"Origin": f"http://{HOST}", "Sec-Fetch-Site": "cross-site"},
     {"Origin": f"http://{HOST}", "Sec-Fetch-Site": "same-site"},
@@ -180,7 +185,7 @@ async def test_streams_are_bounded(visitor: Visitor) -> None:
     assert (await visitor.get("/s/server/live/jobs")).status_code == 429
 
 
-def test_sessions_expire(make_web: MakeWeb) -> None:
+async def test_sessions_expire(make_web: MakeWeb) -> None:
     clock = Clock()
 
     class Held:
@@ -215,9 +220,37 @@ def test_sessions_expire(make_web: MakeWeb) -> None:
     assert len(sessions._sessions) == gateways.held == 200
 
 
+async def test_passwords_are_forgotten_though_nobody_asks(
+    visitor: Visitor, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pg_background.web.sessions.SWEEP", 0.01)
+    site = app_of(visitor).site
+    site.sessions.end_all()
+    site.sessions._clock = clock = Clock()
+    assert (await visitor.sign_in(someone(), PASSWORD)).status_code == 303
+    clock.now += IDLE + 1
+    with anyio.fail_after(DEADLINE):
+        while site.sessions._sessions:
+            await asyncio.sleep(0.01)
+    assert not site.gateways._gateways
+
+
 async def test_guesses_have_to_wait(visitor: Visitor) -> None:
     answers = [(await visitor.sign_in("nobody", f"guess {n}")).status_code for n in range(11)]
     assert answers == [401] * 10 + [429]
+
+
+async def test_guesses_at_once_have_to_wait_too(visitor: Visitor) -> None:
+    guesses = (visitor.sign_in("nobody", f"guess {n}") for n in range(30))
+    answers = [answer.status_code for answer in await asyncio.gather(*guesses)]
+    assert sorted(answers) == [401] * 10 + [429] * 20
+
+
+async def test_those_who_are_let_in_do_not_have_to_wait(
+    make_web: MakeWeb, make_visitor: MakeVisitor, someone: Someone
+) -> None:
+    visitor, role = make_visitor(make_web()), someone()
+    assert {(await visitor.sign_in(role, PASSWORD)).status_code for _ in range(11)} == {303}
 
 
 def test_guesses_may_go_on_later() -> None:
@@ -225,14 +258,16 @@ def test_guesses_may_go_on_later() -> None:
     attempts = Attempts(clock)
     for _ in range(10):
         assert not attempts.wait_of("here")
-        attempts.failed("here")
+        attempts.began("here")
     assert attempts.wait_of("here") == 60
     assert not attempts.wait_of("there")
+    attempts.succeeded("here")
+    assert not attempts.wait_of("here")
     clock.now += 61
     assert not attempts.wait_of("here")
     for number in range(20_000):
-        attempts.failed(f"address {number}")
-    assert len(attempts._failed) <= 10_000
+        attempts.began(f"address {number}")
+    assert len(attempts._counted) <= 10_000
 
 
 #: Where nobody may be led to.
@@ -273,6 +308,12 @@ def test_other_addresses_need_https(host: str, public_url: str) -> None:
     with pytest.raises(UserError, match="in the clear"):
         Listening(host, 0, public_url=public_url).check()
     Listening(host, 0, public_url="https://db.example.com/jobs").check()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_all_addresses_are_those_of_ipv4_too() -> None:
+    with _bound(Listening("::", 0)) as bound:
+        socket.create_connection(("127.0.0.1", bound.getsockname()[1])).close()
 
 
 def test_public_url() -> None:

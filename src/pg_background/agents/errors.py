@@ -11,6 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from ..client.errors import ConnectionLost, JobLost
 from ..client.model import JobError
 from .answers import Failure
+from .limits import shortened
 
 
 class Refused(ToolError):
@@ -39,16 +40,21 @@ def told() -> Iterator[None]:
         raise _of_server(error) from error
     except psycopg.Error as error:
         raise _of_server(error) from error
+    except UnicodeEncodeError as error:
+        raise Refused(
+            f"{_line(error)}", "Leave out characters that are half of a pair: no text of PostgreSQL has them."
+        ) from error
 
 
 def _of_server(error: psycopg.Error) -> Refused:
     diag = error.diag
     parts = [
-        f"the server refused it: {diag.message_primary or _line(error)}",
+        f"the server refused it: {shortened(diag.message_primary) or _line(error)}",
         f"SQLSTATE {error.sqlstate}" if error.sqlstate else "",
-        diag.message_detail or "",
+        shortened(diag.message_detail),
     ]
-    return Refused("; ".join(filter(None, parts)), diag.message_hint or _HINTS.get(error.sqlstate or "", ""))
+    hint = shortened(diag.message_hint) or _HINTS.get(error.sqlstate or "", "")
+    return Refused("; ".join(filter(None, parts)), hint)
 
 
 #: What the server's own message leaves to guess.
@@ -64,10 +70,10 @@ def failure(error: JobError | None) -> Failure | None:
         return None
     return Failure(
         sqlstate=error.sqlstate,
-        message=error.message,
-        detail=error.detail,
-        hint=error.hint,
-        context=error.context,
+        message=shortened(error.message),
+        detail=shortened(error.detail),
+        hint=shortened(error.hint),
+        context=shortened(error.context),
     )
 
 

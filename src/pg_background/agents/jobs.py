@@ -19,7 +19,7 @@ from ..client.query import BoundQuery
 from . import handles, values
 from .answers import Details, Job, JobList, Jobs, Listed
 from .errors import Refused, failure
-from .limits import Limits
+from .limits import Limits, shortened
 
 #: Begins the labels of jobs that were started by an agent: whoever looks at the server sees it, and it tells
 #: them from others, also when this process was started anew.
@@ -143,7 +143,7 @@ class AgentJobs:
             state=state,
             row_count=outcome.row_count if outcome.state == "stopped" else None,
             command_tag=outcome.command_tag,
-            sql=_shortened(sql, _SQL_CHARS),
+            sql=shortened(sql, _SQL_CHARS),
             error=failure(found),
             next=next_step(state),
             **({} if info is None else _of_list(info)),
@@ -164,7 +164,7 @@ class AgentJobs:
                 run_seconds=_run_seconds(job),
                 progress_percent=job.progress_pct,
                 blocked_by=job.blocked_by or [],
-                sql=_shortened(job.sql_preview, _PREVIEW_CHARS),
+                sql=shortened(job.sql_preview, _PREVIEW_CHARS),
             )
             for job in found[:most]
         ]
@@ -245,7 +245,7 @@ def _of_list(job: JobInfo) -> dict[str, Any]:
         "finished_at": _moment(job.finished_at),
         "run_seconds": _run_seconds(job),
         "progress_percent": job.progress_pct,
-        "progress_message": job.progress_msg,
+        "progress_message": shortened(job.progress_msg),
         "waits_for": waits or None,
         "blocked_by": job.blocked_by or [],
     }
@@ -260,10 +260,6 @@ def _run_seconds(job: JobInfo) -> float | None:
 
 def _moment(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat()
-
-
-def _shortened(text: str | None, most: int) -> str | None:
-    return text if text is None or len(text) <= most else f"{text[:most]}…"
 
 
 def _least(one: float | None, other: float | None) -> float | None:

@@ -12,6 +12,15 @@ USUAL_WAIT = 30.0
 VALUE_CHARS = 4000
 
 
+#: Characters of a message, a detail and so on: jobs write what they like there.
+_TEXT_CHARS = 2000
+
+
+def shortened(text: str | None, most: int = _TEXT_CHARS) -> str | None:
+    """Return a text, or the beginning of a long one."""
+    return text if text is None or len(text) <= most else f"{text[:most]}…"
+
+
 @dataclass(frozen=True)
 class Limits:
     """What whoever starts the server allows."""

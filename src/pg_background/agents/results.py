@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import psycopg
 from psycopg import sql
 
@@ -18,7 +18,7 @@ from .errors import failure
 from .jobs import next_step
 from .limits import Limits
 from .spool import Spool
-from .values import of_text
+from .values import fitting
 
 if TYPE_CHECKING:
     from ..client.client_async import AsyncClient
@@ -37,10 +37,10 @@ class Results:
         self._client = client
         self._limits = limits
         self._kept: OrderedDict[Handle, Spool] = OrderedDict()
-        self._reading = anyio.Lock()
+        self._taking: dict[Handle, asyncio.Task[None]] = {}
 
     def __contains__(self, handle: Handle) -> bool:
-        return handle in self._kept
+        return handle in self._kept or handle in self._taking
 
     async def page(self, handle: Handle, offset: int, rows: int) -> Page:
         """Return a page of a job's result, or how the job stands if there is none.
@@ -51,18 +51,15 @@ class Results:
         outcome = await self._client.session.outcome(handle)
         state = "unknown" if outcome.state is None else in_words(outcome.state)
         name = handles.text_of(handle)
-        async with self._reading:
-            spool = self._kept.get(handle)
-            if spool is None:
-                if outcome.state is not None and outcome.state != "stopped":
-                    error = failure(JobError(outcome.sqlstate, outcome.error_message))
-                    if outcome.state not in FINAL:
-                        return Page(handle=name, state=state, next=next_step(state))
-                    return Page(handle=name, state=state, error=error, next=next_step(state))
-                spool = await self._read(handle)
-                self._keep(handle, spool)
-            self._kept.move_to_end(handle)
-            found, cut = spool.page(offset, min(rows, self._limits.max_rows), self._limits.max_bytes)
+        if handle not in self._kept and outcome.state is not None and outcome.state != "stopped":
+            error = failure(JobError(outcome.sqlstate, outcome.error_message))
+            if outcome.state not in FINAL:
+                return Page(handle=name, state=state, next=next_step(state))
+            return Page(handle=name, state=state, error=error, next=next_step(state))
+        while (spool := self._kept.get(handle)) is None:
+            await self._take(handle)
+        self._kept.move_to_end(handle)
+        found, cut = spool.page(offset, min(rows, self._limits.max_rows), self._limits.max_bytes)
         end = offset + len(found)
         following = end if end < len(spool) else None
         return Page(
@@ -86,13 +83,35 @@ class Results:
             spool.close()
         return spool is not None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give up all."""
+        taking = list(self._taking.values())
+        for task in taking:
+            task.cancel()
+        await asyncio.gather(*taking, return_exceptions=True)
         for handle in list(self._kept):
             self.forget(handle)
 
-    def _keep(self, handle: Handle, spool: Spool) -> None:
-        self._kept[handle] = spool
+    async def _take(self, handle: Handle) -> None:
+        """Take a result from the server, for all who ask for it.
+
+        In a task of its own: the server gives it once, so that it must arrive here also when the client has
+        given up the call, as many do after a minute. The next call finds it.
+        """
+        taking = self._taking.get(handle)
+        if taking is None:
+            taking = self._taking[handle] = asyncio.ensure_future(self._read_and_keep(handle))
+            taking.add_done_callback(lambda done: self._taken(handle, done))
+        await asyncio.shield(taking)
+
+    def _taken(self, handle: Handle, done: asyncio.Task[None]) -> None:
+        del self._taking[handle]
+        if not done.cancelled():
+            # It has been told to those who wait for it, if there still are any.
+            done.exception()
+
+    async def _read_and_keep(self, handle: Handle) -> None:
+        self._kept[handle] = await self._read(handle)
         if len(self._kept) > _KEPT:
             self.forget(next(iter(self._kept)))
 
@@ -134,14 +153,14 @@ class Results:
         encoding = encoding_of(cursor.connection)
         kinds = [raw.ftype(n) for n in range(raw.nfields)]
         for row in range(raw.ntuples):
-            made = []
-            cut = 0
-            for n, kind in enumerate(kinds):
-                text = raw.get_value(row, n)
-                value, is_cut = of_text(kind, None if text is None else decoded(text, encoding))
-                made.append(value)
-                cut += is_cut
-            spool.add(made, cut)
+            texts = [raw.get_value(row, n) for n in range(raw.nfields)]
+            spool.add(
+                *fitting(
+                    kinds,
+                    [None if text is None else decoded(text, encoding) for text in texts],
+                    self._limits.max_bytes,
+                )
+            )
         return raw.ntuples
 
 

@@ -60,8 +60,8 @@ def make_server(conninfo: str, limits: Limits) -> MCPServer[Any]:
         finally:
             in_use -= 1
             if not in_use:
-                results.close()
                 with anyio.CancelScope(shield=True):
+                    await results.close()
                     await client.close()
 
     made: MCPServer[Any] = MCPServer(

@@ -8,6 +8,7 @@ from array import array
 from typing import Any
 
 from .answers import Column
+from .values import written
 
 #: Of a result that is kept in memory; more of it goes to a temporary file.
 _IN_MEMORY = 256 * 1024
@@ -38,7 +39,7 @@ class Spool:
 
     def add(self, row: list[Any], cut: int) -> None:
         """Keep a row, `cut` of whose values are not whole, unless there is no room left."""
-        line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+        line = written(row)
         if self.dropped or self._ends[-1] + len(line) > self._most:
             self.dropped += 1
             return

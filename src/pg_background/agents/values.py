@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .limits import VALUE_CHARS
@@ -17,17 +18,24 @@ _DOCUMENTS = frozenset((114, 3802))
 _MOST = 2**53
 _MOST_DEPTH = 100
 
+#: Bytes of a character in JSON, at most.
+_WIDEST = 6
 
-def of_text(kind: int, text: str | None) -> tuple[Any, bool]:
+#: Characters to which values are cut at most: a number is whole.
+_FEW = 30
+
+
+def of_text(kind: int, text: str | None, most: int = VALUE_CHARS) -> tuple[Any, bool]:
     """Return a value that PostgreSQL has written, and whether only its beginning is there.
 
     Args:
         kind: OID of its type.
+        most: characters of it.
     """
     if text is None:
         return None, False
-    if len(text) > VALUE_CHARS:
-        return f"{text[:VALUE_CHARS]}… (cut: it has {len(text)} characters)", True
+    if len(text) > most:
+        return f"{text[:most]}… (cut: it has {len(text)} characters)", True
     if kind == _BOOL:
         return text == "t", False
     if kind in _INTEGERS and abs(number := int(text)) <= _MOST:
@@ -37,6 +45,27 @@ def of_text(kind: int, text: str | None) -> tuple[Any, bool]:
     if kind in _DOCUMENTS:
         return _document(text), False
     return text, False
+
+
+def fitting(kinds: Sequence[int], texts: Sequence[str | None], most_bytes: int) -> tuple[list[Any], int]:
+    """Return the values of a row, and of how many only the beginning is there.
+
+    Those of a row that would be larger than a page are cut to shorter ones.
+    """
+    most = VALUE_CHARS
+    while True:
+        found = [of_text(kind, text, most) for kind, text in zip(kinds, texts, strict=True)]
+        row = [value for value, _ in found]
+        # Most rows are so short that they need not be written to be known to fit.
+        is_short = _WIDEST * sum(len(text or "") for text in texts) + 8 * len(texts) <= most_bytes
+        if is_short or most <= _FEW or len(written(row)) <= most_bytes:
+            return row, sum(is_cut for _, is_cut in found)
+        most //= 2
+
+
+def written(row: Sequence[Any]) -> bytes:
+    """Return a row as JSON."""
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _document(text: str) -> Any:

@@ -19,10 +19,12 @@ from ..errors import UserError
 from .certificates import Certificate
 from .gathering import Collected
 from .passwords import Passwords
+from .waiting import Waiting
 
 #: Seconds for whoever connects to say what is wanted, and to take the answer: each piece of it.
 _PATIENCE = 10.0
-#: Connections at once. Prometheus has one or two; more would be threads that do nothing.
+#: Connections at once that have not asked yet, and that are answered. Prometheus has one or two; more would
+#: be threads that do nothing.
 _MOST = 64
 #: Prometheus says how long it waits; the answer has to be made and sent within that too.
 _WAITS = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -72,7 +74,8 @@ class Endpoint(ThreadingHTTPServer):
         self.passwords = passwords
         self._certificate = certificate
         self.tell = tell
-        self._room = threading.BoundedSemaphore(_MOST)
+        self.room = threading.BoundedSemaphore(_MOST)
+        self.waiting = Waiting(_MOST)
 
     @property
     def place(self) -> tuple[str, int]:
@@ -94,19 +97,13 @@ class Endpoint(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Give it a thread, if there are not too many."""
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Do all for one connection."""
+        self.waiting.begin(request)
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self.waiting.end()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Talk to it."""
@@ -129,7 +126,19 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answer a request."""
+        """Answer a request, if there are not too many."""
+        self._endpoint.waiting.end()
+        if not self._endpoint.room.acquire(blocking=False):
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"too many ask at once\n")
+            return
+        try:
+            self._answer()
+        finally:
+            self._endpoint.room.release()
+
+    do_HEAD = do_GET
+
+    def _answer(self) -> None:
         try:
             if self._endpoint.passwords and not self._endpoint.passwords.admit(self.headers["Authorization"]):
                 self._send(
@@ -149,8 +158,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, _PAGE, **{"Content-Type": "text/html; charset=utf-8"})
         else:
             self._send(HTTPStatus.NOT_FOUND, b"it is at /metrics\n")
-
-    do_HEAD = do_GET
 
     @property
     def _endpoint(self) -> Endpoint:

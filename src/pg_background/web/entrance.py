@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 import psycopg
@@ -59,17 +60,20 @@ async def signed_in(request: Request) -> Response:
     target = visit.site.targets.get(name)
     if target is None:
         raise HTTPException(400, "There is no such server on this page.")
-    address = request.client.host if request.client else ""
-    seconds = visit.site.attempts.wait_of(address)
+    attempts = visit.site.attempts
+    # By server: one that is down refuses everybody, which must not keep them out of the others.
+    who = (request.client.host if request.client else "", name)
+    seconds = attempts.wait_of(who)
     if seconds:
         said = f"Too many attempts: try again in {seconds} s."
         return _form(visit, name, then, role=role, error=said, status=429)
+    attempts.began(who)
     try:
-        async with visit.site.trying:
+        async with visit.site.trying[name]:
             conninfo = await prove(target, role, given.get("password", ""))
     except Refused as error:
-        visit.site.attempts.failed(address)
         return _form(visit, name, then, role=role, error=str(error), status=401)
+    attempts.succeeded(who)
     return _entered(visit, visit.site.gateways.get(target, conninfo, role), then)
 
 
@@ -80,23 +84,26 @@ async def enter(request: Request) -> Response:
     if key is None or not secrets.compare_digest(visit.query.get("key", "").encode(), key.encode()):
         raise HTTPException(403, "This is not the address that was printed when the page was started.")
     session, said = visit.session, ""
-    for target in visit.site.targets.values():
-        try:
-            gateway = await _own(visit, target)
-        except psycopg.Error as error:
-            said = " ".join(str(error).split())
+    # At once: what one of them takes to answer, or not to, the others need not wait for.
+    asked = (_own(target) for target in visit.site.targets.values())
+    for found in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(found, psycopg.Error):
+            said = " ".join(str(found).split())
+        elif isinstance(found, BaseException):
+            raise found
         else:
-            session = visit.site.sessions.sign_in(session, gateway)
+            target, conninfo, role = found
+            session = visit.site.sessions.sign_in(session, visit.site.gateways.get(target, conninfo, role))
     if session is None:
         raise HTTPException(503, f"No server lets in whoever runs this page: {said}")
     return _with_cookie(visit, session.id, RedirectResponse(visit.links.home(), 303))
 
 
-async def _own(visit: Visit, target: Target) -> Gateway:
+async def _own(target: Target) -> tuple[Target, str, str]:
+    """Return how to connect as whoever runs the page, and as which role that is."""
     conninfo = target.conninfo_of()
     async with await connected(conninfo) as connection:
-        role = connection.info.user
-    return visit.site.gateways.get(target, conninfo, role)
+        return target, conninfo, connection.info.user
 
 
 async def sign_out(request: Request) -> Response:

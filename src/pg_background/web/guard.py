@@ -72,11 +72,18 @@ class Guard:
             return "refused: there is nothing to be sent this way"
         origin = headers.get("origin", "")
         site = headers.get("sec-fetch-site", "same-origin")
-        of_here = urlsplit(origin).netloc == host != ""
-        is_own = of_here if self._origin is None else origin == self._origin
+        is_own = _is_of(origin, host) if self._origin is None else origin == self._origin
         if not is_own or site != "same-origin":
             return "refused: this was not sent from the page itself"
         return None
+
+
+def _is_of(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host != ""
+    except ValueError:
+        # Brackets without an address: anybody may send that.
+        return False
 
 
 def _name(host: str) -> str:

@@ -145,7 +145,9 @@ def _bound(listening: Listening) -> socket.socket:
         family, *_, address = socket.getaddrinfo(
             listening.host, listening.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family)
+        # As for other programs `::` is every address, those of IPv4 too.
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, dualstack_ipv6=both)
     except OSError as error:
         raise UserError(
             f"can't listen on {listening.host}:{listening.port}: {error.strerror or error}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from .gateway import Gateway, Gateways
 #: Seconds without a request or an open live view, and at all, after which one has to sign in again.
 IDLE = 30 * 60.0
 LONGEST = 12 * 3600.0
+
+#: Seconds between two looks at whose time is over, though nobody asks for a page.
+SWEEP = 60.0
 
 #: At most; the one that was unused for longest makes room.
 _SESSIONS = 200
@@ -54,6 +58,7 @@ class Sessions:
         self._gateways = gateways
         self._clock = clock
         self._sessions: dict[str, Session] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def find(self, id: str | None) -> Session | None:
         """Return the session of a cookie, if it is one that is signed in."""
@@ -78,6 +83,7 @@ class Sessions:
         while len(self._sessions) >= _SESSIONS:
             self.end(min(self._sessions.values(), key=lambda other: other.used))
         self._sessions[session.id] = session
+        self._sweep_later()
         return session
 
     def sign_out(self, session: Session, server: str) -> None:
@@ -103,6 +109,20 @@ class Sessions:
         """Forget everybody."""
         for session in list(self._sessions.values()):
             self.end(session)
+        self._sweep_later()
+
+    def _sweep(self) -> None:
+        self._timer = None
+        self._expire()
+        self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        """Have passwords forgotten in time also when all browsers are closed; without sessions never."""
+        if not self._sessions and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        elif self._sessions and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
 
     def _expire(self) -> None:
         now = self._clock()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import psycopg
 
 from .targets import Target
 
-#: So many wrong passwords from one address within so many seconds, then it has to wait.
+#: So many wrong passwords from one address for one server within so many seconds, then it has to wait.
 _TRIES = 10
 _WINDOW = 60.0
 
-#: Addresses that are remembered for that.
+#: Those that are remembered for that.
 _REMEMBERED = 10_000
 
 
@@ -52,24 +52,30 @@ async def prove(target: Target, role: str, password: str) -> str:
 
 
 class Attempts:
-    """Counts wrong passwords by the address that they come from, and keeps those off that go on."""
+    """Counts attempts by who makes them, and keeps those off that go on with wrong passwords."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failed: OrderedDict[str, deque[float]] = OrderedDict()
+        self._counted: OrderedDict[Hashable, deque[float]] = OrderedDict()
 
-    def wait_of(self, address: str) -> int:
-        """Return the seconds for which an address has to wait; 0 if it may try."""
-        failed = self._failed.get(address)
-        if failed is None:
+    def wait_of(self, who: Hashable) -> int:
+        """Return the seconds for which they have to wait; 0 if they may try."""
+        counted = self._counted.get(who)
+        if counted is None:
             return 0
-        while failed and failed[0] <= self._clock() - _WINDOW:
-            failed.popleft()
-        return 0 if len(failed) < _TRIES else max(1, round(failed[0] + _WINDOW - self._clock()))
+        while counted and counted[0] <= self._clock() - _WINDOW:
+            counted.popleft()
+        return 0 if len(counted) < _TRIES else max(1, round(counted[0] + _WINDOW - self._clock()))
 
-    def failed(self, address: str) -> None:
-        """Count one."""
-        self._failed.setdefault(address, deque(maxlen=_TRIES)).append(self._clock())
-        self._failed.move_to_end(address)
-        while len(self._failed) > _REMEMBERED:
-            self._failed.popitem(last=False)
+    def began(self, who: Hashable) -> None:
+        """Count one, before its end is known: many can be made at once."""
+        self._counted.setdefault(who, deque(maxlen=_TRIES)).append(self._clock())
+        self._counted.move_to_end(who)
+        while len(self._counted) > _REMEMBERED:
+            self._counted.popitem(last=False)
+
+    def succeeded(self, who: Hashable) -> None:
+        """Count one less: its password was right."""
+        counted = self._counted.get(who)
+        if counted:
+            counted.pop()

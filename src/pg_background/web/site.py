@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -44,8 +45,10 @@ class Site:
     gateways: Gateways = field(default_factory=Gateways)
     attempts: Attempts = field(default_factory=Attempts)
     drains: Drains = field(default_factory=Drains)
-    #: passwords that are tried at a time
-    trying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    #: passwords that are tried at a time, by server: one that does not answer holds up nobody else
+    trying: Mapping[str, asyncio.Semaphore] = field(
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(4))
+    )
     #: the app is being stopped: live views end
     is_closing: bool = False
 

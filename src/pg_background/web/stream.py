@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from .rendering import render
 from .sessions import STREAMS, Session
 from .site import NotSignedIn, Visit
 from .watcher import Watcher
+from .writing import iso
 
 #: Seconds after which something is sent even without news, so that nobody between takes it for dead.
 _SILENCE = 15.0
@@ -62,15 +64,17 @@ async def live(view: View, request: Request) -> Response:
     async def events() -> AsyncIterator[str]:
         sent = ""
         async for _ in _versions(visit, session, watcher):
+            now: datetime | None = None
             try:
-                html = render(f"live/{view.name}.html", visit, await view.make(visit))
+                made = await view.make(visit)
+                html, now = render(f"live/{view.name}.html", visit, made), made["now"]
             except (SourceError, NotSignedIn) as error:
                 html = render("live/trouble.html", visit, {"trouble": error})
             if html != sent:
                 sent = html
                 yield _event("view", html)
-            else:
-                yield ":\n\n"
+            # By itself: where only time goes by, the view is not sent again.
+            yield _event("now", {"at": iso(now), "text": f"{now:%H:%M:%S}"}) if now else ":\n\n"
 
     return _Stream(visit, events())
 

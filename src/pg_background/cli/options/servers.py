@@ -11,7 +11,15 @@ import typer
 
 from ..output.formats import is_typed
 from ..page import CONNECTION
-from .database import Database, DbnameOption, DsnArgument, HostOption, PortOption, UserOption
+from .database import (
+    Database,
+    DbnameOption,
+    DsnArgument,
+    HostOption,
+    NoPasswordOption,
+    PortOption,
+    UserOption,
+)
 from .given import Given
 
 _NAME = re.compile(r"[\w.:-]+")
@@ -38,7 +46,7 @@ class Servers:
     several: Sequence[str] = ()
 
     def by_name(self) -> Mapping[str, Database]:
-        """Return them. None asks for a password: nobody sits there when it is connected to again.
+        """Return them. Of several none asks for a password: who would know for which?
 
         Raises:
             typer.BadParameter: a name is none, or two have the same.
@@ -53,7 +61,7 @@ class Servers:
                 raise typer.BadParameter(f"--server {word}: write NAME=DSN")
             if name in found:
                 raise typer.BadParameter(f"--server {word}: there is another {name}")
-            found[name] = replace(self.one, dsn=text)
+            found[name] = replace(self.one, dsn=text, may_ask=False)
             # Now, and not when it is connected to: it can't become right.
             _ = found[name].conninfo
         return found
@@ -76,7 +84,24 @@ def _servers(
     return Servers(Database(dsn or dbname, host, port, username), server or ())
 
 
+def _servers_or_password(
+    ctx: typer.Context,
+    dsn: DsnArgument = "",
+    dbname: DbnameOption = "",
+    server: ServerOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    username: UserOption = None,
+    no_password: NoPasswordOption = False,
+) -> Servers:
+    servers = _servers(ctx, dsn, dbname, server, host, port, username)
+    return replace(servers, one=replace(servers.one, may_ask=not no_password))
+
+
+#: For what connects again and again, with nobody there who could be asked for a password.
 ServersGiven = Annotated[Servers, Given(_servers)]
+#: For what may ask for one when it starts.
+ServersOrPasswordGiven = Annotated[Servers, Given(_servers_or_password)]
 
 
 def _place_of(database: Database) -> str:

@@ -93,12 +93,13 @@ function show(html) {
   const fresh = document.createElement("div");
   fresh.innerHTML = html;
   morph(view, fresh);
-  const now = view.querySelector("[data-now-new]");
+}
+
+function showTime({ at, text }) {
   const shown = document.querySelector("[data-now]");
-  if (now && shown) {
-    shown.textContent = now.textContent;
-    shown.dateTime = now.dateTime;
-  }
+  if (!shown) return;
+  shown.textContent = text;
+  shown.dateTime = at;
 }
 
 export function connect() {
@@ -111,6 +112,7 @@ export function connect() {
   stream = source;
   source.addEventListener("open", () => say("Live,", false));
   source.addEventListener("view", (event) => show(JSON.parse(event.data)));
+  source.addEventListener("now", (event) => showTime(JSON.parse(event.data)));
   source.addEventListener("error", () => {
     say("No connection since", true);
     if (source.readyState === EventSource.CLOSED) {

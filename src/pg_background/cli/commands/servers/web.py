@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ....server.errors import UnreachableError
 from ...errors.extras import missing_extra
-from ...options.database import Database, DatabaseArgument
+from ...options.addresses import listen_address
+from ...options.database import Database
 from ...options.given import command
+from ...options.servers import Servers, ServersOrPasswordGiven
 from ...output.console import note
 
 if TYPE_CHECKING:
@@ -24,25 +26,16 @@ if TYPE_CHECKING:
     "web --server shop=host=db1,dbname=shop --server bank=postgresql://db2/bank",
 )
 def web(
-    database: DatabaseArgument,
-    server: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--server",
-            metavar="NAME=DSN",
-            envvar="PG_BACKGROUND_WEB_SERVERS",
-            help="A server, and what it is called on the page; give this as often as there are servers, "
-            "instead of DSN.",
-            show_default=False,
-        ),
-    ] = None,
+    servers: ServersOrPasswordGiven,
     listen: Annotated[
-        str,
+        Any,
         typer.Option(
             "--listen",
             metavar="ADDRESS:PORT",
+            parser=listen_address,
             envvar="PG_BACKGROUND_WEB_LISTEN",
-            help="Where the page listens. Port 0 is any that is free.",
+            help="Where the page listens; without ADDRESS on all addresses of this machine. Port 0 is any "
+            "that is free.",
         ),
     ] = "127.0.0.1:8432",
     allow_actions: Annotated[
@@ -96,9 +89,7 @@ def web(
     --allow-actions is given; it is reached from this machine alone, unless another address is given together
     with an https --public-url. Needs Python 3.11 and the extra `web`: pip install 'pg_background[web]'.
     """
-    host, port = _address(listen)
-    if server and database.is_given:
-        raise typer.BadParameter("name servers by --server, or one by DSN")
+    host, port = listen
     try:
         from ....web.serve import Listening, serve
     except ModuleNotFoundError as error:
@@ -116,7 +107,7 @@ def web(
         sys.stdout.flush()
 
     serve(
-        _targets(server or [], database),
+        _targets(servers),
         Listening(host, port, certificate, certificate_key, public_url),
         allow_actions=allow_actions,
         own=not passwords_only,
@@ -124,25 +115,15 @@ def web(
     )
 
 
-def _targets(given: list[str], database: Database) -> list[Target]:
-    from dataclasses import replace
-
+def _targets(servers: Servers) -> list[Target]:
     from ....web.targets import Target
 
-    if not given:
-        return [Target("server", _with_password(database).conninfo)]
-    made = []
-    for word in given:
-        name, equals, dsn = word.partition("=")
-        try:
-            made.append(Target(name, replace(database, dsn=dsn).conninfo))
-        except ValueError as error:
-            raise typer.BadParameter(f"--server {word}: {error}") from None
-        if not equals:
-            raise typer.BadParameter(f"--server {word}: write NAME=DSN")
-    if len({target.name for target in made}) < len(made):
-        raise typer.BadParameter("each --server has a name of its own")
-    return made
+    if not servers.several:
+        return [Target("server", _with_password(servers.one).conninfo)]
+    try:
+        return [Target(name, database.conninfo) for name, database in servers.by_name().items()]
+    except ValueError as error:
+        raise typer.BadParameter(f"--server: {error}") from None
 
 
 def _with_password(database: Database) -> Database:
@@ -156,10 +137,3 @@ def _with_password(database: Database) -> Database:
     except UnreachableError as error:
         note(f"warning: {error.message}")
         return database
-
-
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535 or not host:
-        raise typer.BadParameter(f"--listen {listen}: write ADDRESS:PORT, such as 127.0.0.1:8432")
-    return host.removeprefix("[").removesuffix("]"), int(port)
