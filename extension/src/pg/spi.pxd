@@ -33,3 +33,4 @@ cdef extern from "shim.h" nogil:
     void relation_close(Relation relation, int lockmode)
     char *relation_name(Relation)
     Oid relation_owner(Relation)
+    Oid relation_schema(Relation)

@@ -12,21 +12,33 @@ cdef int outer_settings             # nest level of the owner's; 0: not entered
 
 
 cdef const char *table_query() noexcept nogil:
-    """Only what is part of the extension, in whatever schema, is its table."""
-    return (b"SELECT d.objid FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_depend AS d "
+    """Only what is part of the extension, in whatever schema, is its table. The plans find it by its name, which has to
+    last until the end of the transaction: the owner of its schema can rename that, and put a table of his own, with code
+    of his own, in its place. No lock of the server's keeps him from it but that of the schema's row."""
+    return (b"SELECT c.oid, n.oid FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_depend AS d "
             b"ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid "
             b"AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass "
             b"JOIN pg_catalog.pg_class AS c ON c.oid = d.objid AND c.relkind = 'r' "
-            b"AND c.relname = 'pg_background_history_rows' WHERE e.extname = 'pg_background'")
+            b"AND c.relname = 'pg_background_history_rows' "
+            b"JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+            b"WHERE e.extname = 'pg_background' FOR KEY SHARE OF n")
+
+
+cdef inline Oid found_oid(int column) noexcept nogil:
+    """Of the row that SPI has found."""
+    cdef cbool is_null = False
+    return DatumGetObjectId(SPI_getbinval(SPI_tuptable.vals[0], SPI_tuptable.tupdesc, column, &is_null))
 
 
 cdef Relation open_history() noexcept nogil:
-    """The table, locked until the end of the transaction; NULL where this database has none."""
-    cdef cbool is_null = False
-    if SPI_execute(table_query(), True, 1) != SPI_OK_SELECT or SPI_processed == 0:
+    """The table, locked until the end of the transaction, as is its name; NULL where this database has none."""
+    cdef Relation table
+    if SPI_execute(table_query(), False, 1) != SPI_OK_SELECT or SPI_processed == 0:
         return NULL
-    return try_relation_open(DatumGetObjectId(SPI_getbinval(SPI_tuptable.vals[0], SPI_tuptable.tupdesc, 1, &is_null)),
-                             RowExclusiveLock)
+    table = try_relation_open(found_oid(1), RowExclusiveLock)
+    if table != NULL and relation_schema(table) != found_oid(2):
+        raise_error(ERRCODE_OBJECT_IN_USE, b"the history of background jobs is being moved to another schema")
+    return table
 
 
 cdef SPIPlanPtr plan_for_good(const char *sql, int count, Oid *types) noexcept nogil:
@@ -80,6 +92,8 @@ cdef bint begin_on_table() noexcept nogil:
     SetCurrentStatementStartTimestamp()
     StartTransactionCommand()
     disable_transaction_timeout()
+    # not who the database's owner may have made this session be
+    SetUserIdAndSecContext(GetAuthenticatedUserId(), 0)
     PushActiveSnapshot(GetTransactionSnapshot())
     SPI_connect()
     table = open_history()
