@@ -314,7 +314,6 @@ reset_replication_origin(void)
 /* As SQL names it, whatever the search_path. */
 #define relation_name(r) quote_qualified_identifier(get_namespace_name(RelationGetNamespace(r)), RelationGetRelationName(r))
 #define relation_owner(r) ((r)->rd_rel->relowner)
-#define relation_schema(r) RelationGetNamespace(r)
 
 #define session_has_backup() (get_backup_status() != SESSION_BACKUP_NONE)
 

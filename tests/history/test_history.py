@@ -162,7 +162,7 @@ def test_another_database_need_not_wait(fresh_server: FreshServer) -> None:
     with server.connect() as session, server.connect("other") as other:
         for conn, count in ((session, 1), (other, 1), (session, 2)):
             assert wait(conn, launch(conn, "SELECT 1", label="one of them"))
-            wait_until_equal(lambda conn=conn: len(labels(conn)), count)
+            wait_until_equal(partial(labels, conn), ["one of them"] * count)
             ((writer,),) = wait_until(partial(writers, conn))
             wait_until(partial(does_not_wake, writer))
 

@@ -44,7 +44,8 @@ ATTEMPTS = {
     "explain analyze": f"EXPLAIN ANALYZE {_WRITES}",
     "explain a creation": "EXPLAIN ANALYZE CREATE TABLE u AS SELECT 1 AS id",
     "explain an into": "EXPLAIN (ANALYZE off, ANALYZE) SELECT 1 AS id INTO u",
-    "explain a view": "DO $$ BEGIN EXECUTE 'EXPLAIN ANALYZE CREATE MATERIALIZED VIEW u AS SELECT 1 AS id'; END $$",
+    "explain a view": "DO $$ BEGIN EXECUTE"
+    " 'EXPLAIN ANALYZE CREATE MATERIALIZED VIEW u AS SELECT 1 AS id'; END $$",
     "prepared": f"PREPARE p AS {_WRITES}; EXECUTE p",
     "nextval": "SELECT nextval('s')",
     "setval": "SELECT setval('s', 7)",
@@ -85,7 +86,10 @@ def prepared(conn: Connection) -> Connection:
 def _is_as_before(conn: Connection) -> bool:
     running = "SELECT count(*) FROM pg_background_jobs WHERE state IN ('queued', 'starting', 'running')"
     wait_until_sql(conn, f"{running} AND database = current_database()", expected=0)
-    counts = "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM kept), (SELECT is_called FROM s), to_regclass('u')"
+    counts = (
+        "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM kept), (SELECT is_called FROM s),"
+        " to_regclass('u')"
+    )
     return conn.execute(counts).fetchall() == [(0, 1, False, None)]
 
 

@@ -98,6 +98,7 @@ cdef extern from "shim.h" nogil:
     ctypedef struct Query:
         cbool canSetTag
         Node *utilityStmt
+        List *rtable
         List *returningList
         # ...
     # Bound parameters

@@ -344,6 +344,7 @@ cdef public void pgbg_history_main(Datum main_arg) noexcept nogil:
     BackgroundWorkerInitializeConnectionByOid(written_database, InvalidOid, 0)
     writer_is_connected = True
     settle_in()
+    watch_plans()
     writer_context = create_context(TopMemoryContext, "pg_background history")
     last_written = GetCurrentTimestamp()
     while True:
