@@ -363,7 +363,7 @@ cdef struct Registry:
     int32_t due_count           # jobs that are to be written to the history
     int64_t due_missed          # ... and whose entries were needed for others before that
     cbool is_writer_wanted      # the keeper has been woken for them
-    uint64_t writers_connected  # to their database, so far
+    uint64_t writers_done       # that have ended well, so far
     PGPROC *writer              # the process that writes, or NULL
     Oid writer_database
     cbool writer_sleeps         # until it is woken

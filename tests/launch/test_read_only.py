@@ -42,6 +42,10 @@ ATTEMPTS = {
     f" {_WRITES}; END $$",
     "in a with": "WITH w AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM w",
     "explain analyze": f"EXPLAIN ANALYZE {_WRITES}",
+    "explain a creation": "EXPLAIN ANALYZE CREATE TABLE u AS SELECT 1 AS id",
+    "explain an into": "EXPLAIN (ANALYZE off, ANALYZE) SELECT 1 AS id INTO u",
+    "explain a view": "DO $$ BEGIN EXECUTE"
+    " 'EXPLAIN ANALYZE CREATE MATERIALIZED VIEW u AS SELECT 1 AS id'; END $$",
     "prepared": f"PREPARE p AS {_WRITES}; EXECUTE p",
     "nextval": "SELECT nextval('s')",
     "setval": "SELECT setval('s', 7)",
@@ -82,8 +86,11 @@ def prepared(conn: Connection) -> Connection:
 def _is_as_before(conn: Connection) -> bool:
     running = "SELECT count(*) FROM pg_background_jobs WHERE state IN ('queued', 'starting', 'running')"
     wait_until_sql(conn, f"{running} AND database = current_database()", expected=0)
-    counts = "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM kept), (SELECT is_called FROM s)"
-    return conn.execute(counts).fetchall() == [(0, 1, False)]
+    counts = (
+        "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM kept), (SELECT is_called FROM s),"
+        " to_regclass('u')"
+    )
+    return conn.execute(counts).fetchall() == [(0, 1, False, None)]
 
 
 @pytest.mark.parametrize("each_statement", [False, True])
@@ -98,7 +105,14 @@ def test_it_does_not_write(prepared: Connection, each_statement: bool) -> None:
 
 
 def test_it_reads(prepared: Connection) -> None:
-    for sql in ("SELECT id FROM kept", "SHOW transaction_read_only", "SELECT 1; SELECT id FROM kept", ""):
+    for sql in (
+        "SELECT id FROM kept",
+        "SHOW transaction_read_only",
+        "SELECT 1; SELECT id FROM kept",
+        "",
+        "EXPLAIN ANALYZE SELECT id FROM kept",
+        "EXPLAIN CREATE TABLE u AS SELECT 1 AS id",
+    ):
         job = start(prepared, sql)
         assert wait(prepared, job)
         assert state(prepared, job) == "stopped"

@@ -117,3 +117,15 @@ def test_who_sees_what(conn: Connection, connect: Connect, make_role: MakeRole) 
     queued = start(conn, "SELECT 1", on_full="queue")
     cancel(conn, handle)
     assert wait(conn, queued)
+
+
+def test_a_shorter_interval_counts_at_once(fresh_server: FreshServer) -> None:
+    """Not when the longer one is over."""
+    server = fresh_server({"pg_background.wait_sampling": "1h"})
+    with server.connect() as session:
+        session.execute("CREATE EXTENSION IF NOT EXISTS pg_background")
+        handle = launch(session, FOREVER)
+        wait_until_asleep(session, handle.pid)
+        with server.alter_system({"pg_background.wait_sampling": "20ms"}):
+            wait_until(lambda: samples(session, handle).get(("Timeout", "PgSleep"), 0) >= 2)
+        cancel(session, handle)

@@ -14,6 +14,7 @@ cdef extern from "shim.h" nogil:
         InvalidOid
         BOOLOID, INT4OID, INT8OID, TEXTOID, VARCHAROID, OIDOID, TIMESTAMPTZOID, FLOAT8OID
         NAMEOID, BPCHAROID, JSONOID, XMLOID, NUMERICOID, BYTEAOID, BITOID, VARBITOID, INETOID, CIDROID
+        TIDOID, TIDARRAYOID
         FirstUnpinnedObjectId
 
     # Variable-length values
@@ -84,6 +85,9 @@ cdef extern from "shim.h" nogil:
     ctypedef struct ArrayType:
         pass
     ArrayType *arg_array(FunctionCallInfo, int n)
+    enum:
+        SIZEOF_TID "sizeof(ItemPointerData)"
+    ArrayType *construct_array(Datum *elems, int nelems, Oid elmtype, int elmlen, cbool elmbyval, char elmalign)
     void deconstruct_array(ArrayType *array, Oid elmtype, int elmlen, cbool elmbyval, char elmalign, Datum **elemsp,
                            cbool **nullsp, int *nelemsp)
     int array_elements(ArrayType *, Datum **values, cbool **nulls)

@@ -16,6 +16,7 @@ cdef extern from "shim.h" nogil:
     void *list_nth(const List *, int n)
     enum:
         T_TransactionStmt, T_DropdbStmt, T_CreatedbStmt, T_RenameStmt, T_AlterDatabaseStmt, OBJECT_DATABASE
+        T_ExplainStmt, T_CreateTableAsStmt
     ctypedef struct RawStmt:
         Node *stmt
         int stmt_location
@@ -26,6 +27,10 @@ cdef extern from "shim.h" nogil:
         Node *arg
         # ...
     char *defGetString(DefElem *defel)
+    cbool defGetBoolean(DefElem *defel)
+    ctypedef struct ExplainStmt:
+        Node *query
+        List *options
     ctypedef struct DropdbStmt:
         char *dbname
         # ...
@@ -45,6 +50,7 @@ cdef extern from "shim.h" nogil:
         XACT_READ_COMMITTED
     int XactIsoLevel
     cbool XactReadOnly
+    void PreventCommandIfReadOnly(const char *cmdname)
     void StartTransactionCommand()
     void CommitTransactionCommand()
     void AbortCurrentTransaction()
@@ -91,6 +97,8 @@ cdef extern from "shim.h" nogil:
 
     ctypedef struct Query:
         cbool canSetTag
+        Node *utilityStmt
+        List *rtable
         List *returningList
         # ...
     # Bound parameters

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from .base cimport cbool, Datum, Oid
-from .executor cimport HeapTuple, TupleDesc
+from .executor cimport HeapTuple, Query, TupleDesc
 from .session cimport Relation
 
 cdef extern from "shim.h" nogil:
@@ -33,3 +33,16 @@ cdef extern from "shim.h" nogil:
     void relation_close(Relation relation, int lockmode)
     char *relation_name(Relation)
     Oid relation_owner(Relation)
+
+    # What a query is about, once it has been analysed
+    enum:
+        RTE_RELATION
+    ctypedef struct ParseState:
+        const char *p_sourcetext
+        # ...
+    ctypedef struct RangeTblEntry:
+        int rtekind
+        Oid relid
+        # ...
+    ctypedef void (*analyze_hook "post_parse_analyze_hook_type")(ParseState *, Query *, void *) noexcept nogil
+    analyze_hook post_parse_analyze_hook

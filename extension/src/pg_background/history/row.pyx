@@ -1,7 +1,8 @@
 # A job that has ended, as a row of the history of its database.
 
 cdef enum:
-    ROW_ROLE = 0
+    ROW_ROLE_OID = 0
+    ROW_ROLE
     ROW_LABEL
     ROW_STATE
     ROW_QUEUED_AT
@@ -20,7 +21,7 @@ cdef enum:
 
 cdef const char *row_columns() noexcept nogil:
     """In this order."""
-    return (b"role_oid, label, state, queued_at, started_at, finished_at, row_count, command_tag, sqlstate, "
+    return (b"role_oid, role, label, state, queued_at, started_at, finished_at, row_count, command_tag, sqlstate, "
             b"error_message, sql_preview, traceparent, cpu_user_ms, cpu_system_ms, shared_blks_hit, shared_blks_read, "
             b"shared_blks_dirtied, shared_blks_written, temp_blks_read, temp_blks_written, blk_read_ms, blk_write_ms, "
             b"wal_records, wal_fpi, wal_bytes, waits")
@@ -28,7 +29,7 @@ cdef const char *row_columns() noexcept nogil:
 
 cdef Oid row_type_of(int column) noexcept nogil:
     """The waits as the text of their JSON."""
-    if column == ROW_ROLE:
+    if column == ROW_ROLE_OID:
         return OIDOID
     if ROW_QUEUED_AT <= column <= ROW_FINISHED_AT:
         return TIMESTAMPTZOID
@@ -61,7 +62,9 @@ cdef void make_row(Job *copy, Datum *values, cbool *nulls) noexcept nogil:
     """In the current memory context; this process is in the job's database, and so has its encoding."""
     cdef bint failed = has_failed(copy)
     memset(nulls, 0, ROW_COLUMNS * sizeof(cbool))
-    values[ROW_ROLE] = ObjectIdGetDatum(copy.identity.user)
+    values[ROW_ROLE_OID] = ObjectIdGetDatum(copy.identity.user)
+    # NULL where it is gone
+    set_text(values, nulls, ROW_ROLE, GetUserNameFromId(copy.identity.user, True))
     set_label(values, nulls, ROW_LABEL, copy)
     set_text(values, nulls, ROW_STATE, state_name(copy.state))
     set_time(values, nulls, ROW_QUEUED_AT, copy.launched_at)

@@ -8,10 +8,13 @@
 cdef enum:
     WRITTEN_AT_ONCE = 64        # jobs in one transaction
     NAP_MS = 50                 # between two of them, so that many short jobs make few
-    FAILED_NAP_MS = 1000
+    FAILED_NAP_MS = 1000        # doubled with each failure in a row, as a broken table fails each time ...
+    LONGEST_NAP_MS = 30000      # ... up to this
     MOST_FAILURES = 3           # of one job: then it is left out
-    SHIFT_MS = 1000             # for one database, while others wait
+    SHIFT_MS = 1000             # of writing, until it sees to what else there is
+    LAST_MS = 1000              # once it is to end, for one transaction and for all that is left
     PRUNE_MS = 600000
+    PRUNING_MS = 200            # in one go
 
 cdef struct TakenJob:
     Job *job
@@ -25,8 +28,10 @@ cdef int32_t writer_refusal         # why it is not, 0 if that is not known
 cdef ErrorContextCallback writer_watch
 cdef MemoryContext writer_context
 cdef bint has_table
-cdef TimestampTz pruned_at
-cdef int64_t pruned_rows            # by the last try; -1: it failed
+cdef TimestampTz pruned_at          # when no old row was left; 0: some may be
+cdef int64_t pruned_rows            # by the last try
+cdef bint is_in_transaction
+cdef int nap_after_failure
 
 
 cdef bint take_due(Job *copy) noexcept nogil:
@@ -124,6 +129,7 @@ cdef void write_body(void *arg) noexcept nogil:
     global has_table
     cdef Job copy
     has_table = begin_on_table()
+    debug_point("history_before_rows")
     while has_table and take_due(&copy):
         insert_row(&copy)
     debug_point("history_before_commit")
@@ -143,10 +149,18 @@ cdef void prune_body(void *arg) noexcept nogil:
 
 cdef bint run_apart(catch_body body, const char *failure) noexcept nogil:
     """In a transaction that it begins; False when it has failed, which the log tells."""
+    global is_in_transaction, QueryCancelPending
     cdef ErrorData *error
     MemoryContextSwitchTo(writer_context)
     pgstat_report_activity(STATE_RUNNING, b"history of background jobs")
+    is_in_transaction = True
+    if is_to_end():
+        enable_timeout_after(STATEMENT_TIMEOUT, LAST_MS)
     error = catch_error(body, NULL, False)
+    is_in_transaction = False
+    disable_timeout(STATEMENT_TIMEOUT, False)
+    # it was for this transaction
+    QueryCancelPending = False
     if error != NULL:
         hold_interrupts()
         disable_all_timeouts(False)
@@ -160,21 +174,28 @@ cdef bint run_apart(catch_body body, const char *failure) noexcept nogil:
     return error == NULL
 
 
+cdef bint has_taken_longer(TimestampTz start, int64_t milliseconds) noexcept nogil:
+    """True, too, where the clock has been set back meanwhile."""
+    cdef TimestampTz taken = GetCurrentTimestamp() - start
+    return taken < 0 or taken >= milliseconds * 1000
+
+
 cdef bint write_due() noexcept nogil:
-    """All that is due now, or until others wait for this process; False when it has failed."""
-    cdef int left_out
+    """What is due, as much as a shift has time for; False when it has failed."""
     cdef TimestampTz start = GetCurrentTimestamp()
-    while is_any_due():
+    while is_any_due() and not has_taken_longer(start, LAST_MS if is_to_end() else SHIFT_MS):
         if not run_apart(write_body, b"could not write the history of background jobs"):
-            left_out = give_up_taken(False, True)
-            if left_out > 0:
-                report(LOG, b"background jobs that are left out of the history: %d", left_out)
+            # a cancel by the request to end is none of the job's failures
+            tell_left_out(give_up_taken(False, not is_to_end()))
             return False
         if not has_table:
             forget_due()
-        if are_others_due() and TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) >= SHIFT_MS:
-            break
     return True
+
+
+cdef void tell_left_out(int count) noexcept nogil:
+    if count > 0:
+        report(LOG, b"background jobs that are left out of the history: %d", count)
 
 
 cdef void tell_missed() noexcept nogil:
@@ -189,34 +210,54 @@ cdef void tell_missed() noexcept nogil:
                b"pg_background.max_jobs has room for: %lld", <long long>missed)
 
 
-cdef void prune() noexcept nogil:
-    """At its start and then now and then; a batch at a time, with what is due in between."""
+cdef bint prune() noexcept nogil:
+    """At its start and then now and then; True while more old rows may be left. However many they are, what is due and
+    a request to end do not wait for them."""
     global pruned_at, pruned_rows
-    if setting_history_retention < 0 or (pruned_at != 0 and TimestampDifferenceMilliseconds(
-            pruned_at, GetCurrentTimestamp()) < PRUNE_MS):
-        return
-    pruned_rows = 0
-    run_apart(prune_body, b"could not prune the history of background jobs")
-    if pruned_rows < PRUNED_AT_ONCE:
-        pruned_at = GetCurrentTimestamp()
+    cdef TimestampTz start = GetCurrentTimestamp()
+    if setting_history_retention < 0 or (pruned_at != 0 and not has_taken_longer(pruned_at, PRUNE_MS)):
+        return False
+    pruned_at = 0
+    while not is_to_end() and not has_taken_longer(start, PRUNING_MS):
+        pruned_rows = 0
+        run_apart(prune_body, b"could not prune the history of background jobs")
+        if pruned_rows < PRUNED_AT_ONCE:
+            pruned_at = GetCurrentTimestamp()
+            return False
+    return True
 
 
 # ---- its life
 
+cdef inline bint is_to_end() noexcept nogil:
+    return ShutdownRequestPending or registry.writer_leaves
+
+
+cdef void end_writer(int number) noexcept nogil:
+    """Handler of SIGTERM. What is due is written first; but what takes long, as a trigger of the table may, is not
+    waited for: the server may be stopping."""
+    SignalHandlerForShutdownRequest(number)
+    if is_in_transaction:
+        request_statement_cancel()
+
+
 cdef void writer_exit(int code, Datum arg) noexcept nogil:
-    """However it ends; what it has taken and not committed is due again."""
+    """However it ends; what it has taken and not committed is due again. Whose row has ended this process, it may end
+    the next one, too."""
     if not writer_is_connected and (writer_refusal == ERRCODE_UNDEFINED_DATABASE
                                     or writer_refusal == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE):
         # it is gone, or takes no connections
         forget_due()
-    give_up_taken(False, False)
+    tell_left_out(give_up_taken(False, code != 0))
     lock_registry()
     if registry.writer == MyProc:
         registry.writer = NULL
         registry.writer_leaves = False
+    registry.writers_done += code == 0
     unlock_registry()
     ConditionVariableBroadcast(&registry.worker_left)
-    # the postmaster tells the keeper that this process is gone
+    # the postmaster tells the keeper that has started this process, which need not be the one that is there by now
+    wake_keeper()
 
 
 cdef void watch_connecting(void *arg) noexcept nogil:
@@ -241,6 +282,7 @@ cdef void settle_in() noexcept nogil:
     set_for_writer("synchronous_commit", "off")
     set_for_writer("lock_timeout", "1s")
     set_for_writer("jit", "off")
+    set_for_writer("exit_on_error", "off")
     set_for_writer("application_name", "pg_background history")
 
 
@@ -271,18 +313,24 @@ cdef void rest_a_while(int events, long timeout) noexcept nogil:
         ProcessConfigFile(PGC_SIGHUP)
 
 
-cdef bint is_time_to_leave(TimestampTz last_written) noexcept nogil:
-    """When nothing is due any more in this database."""
-    return (ShutdownRequestPending or registry.writer_leaves or are_others_due()
-            or TimestampDifferenceMilliseconds(last_written, GetCurrentTimestamp()) >= setting_worker_idle_timeout)
+cdef void do_shift() noexcept nogil:
+    """Write what is due, and rest until it is time for more."""
+    global nap_after_failure
+    if write_due():
+        nap_after_failure = 0
+        rest_a_while(0, NAP_MS)
+    elif not is_to_end():
+        nap_after_failure = min(2 * nap_after_failure, LONGEST_NAP_MS) if nap_after_failure > 0 else FAILED_NAP_MS
+        # woken to end only: who ends a job wakes a process that sleeps, as this one does not say that it does
+        rest_a_while(WL_LATCH_SET, nap_after_failure)
 
 
 cdef public void pgbg_history_main(Datum main_arg) noexcept nogil:
     """Entry of the process, for the postmaster; the argument is the database."""
     global error_context_stack, writer_is_connected, writer_context, written_database
     cdef TimestampTz last_written
-    # what is due is written first
-    pqsignal(SIGTERM, SignalHandlerForShutdownRequest)
+    cdef bint has_worked
+    pqsignal(SIGTERM, end_writer)
     pqsignal(SIGHUP, SignalHandlerForConfigReload)
     BackgroundWorkerUnblockSignals()
     attach_area()
@@ -295,26 +343,27 @@ cdef public void pgbg_history_main(Datum main_arg) noexcept nogil:
     error_context_stack = &writer_watch
     BackgroundWorkerInitializeConnectionByOid(written_database, InvalidOid, 0)
     writer_is_connected = True
-    registry.writers_connected += 1
     settle_in()
+    watch_plans()
     writer_context = create_context(TopMemoryContext, "pg_background history")
     last_written = GetCurrentTimestamp()
     while True:
         tell_missed()
-        if is_any_due():
+        has_worked = is_any_due()
+        if has_worked:
+            do_shift()
             last_written = GetCurrentTimestamp()
-            rest_a_while(0, NAP_MS if write_due() else FAILED_NAP_MS)
-            if ShutdownRequestPending or registry.writer_leaves:
-                # once more, but not for ever
-                write_due()
-                proc_exit(0)
-            if are_others_due():
-                proc_exit(0)
-            continue
-        prune()
-        if pruned_rows >= PRUNED_AT_ONCE:
-            continue
-        if is_time_to_leave(last_written):
+        has_worked |= prune()
+        if is_to_end():
+            # once more, but not for ever
+            write_due()
             proc_exit(0)
-        if may_sleep():
+        if are_others_due():
+            proc_exit(0)
+        if has_worked:
+            # between two goes of pruning, too: settings and requests
+            rest_a_while(0, 0)
+        elif has_taken_longer(last_written, setting_worker_idle_timeout):
+            proc_exit(0)
+        elif may_sleep():
             rest_a_while(WL_LATCH_SET, setting_worker_idle_timeout)

@@ -54,19 +54,21 @@ cdef void prepare_launch(Launch *launch) noexcept nogil:
     require_registry()
     launch.queue_size = checked_queue_size(launch.queue_size)
     snprintf(launch.traceparent, TRACE_BYTES, b"%s", setting_traceparent)
-    launch.keeps_history = setting_history and not RecoveryInProgress()
     check_label(launch.label, GetDatabaseEncoding())
     require_unrestricted()
     require_rights(&launch.identity, GetCurrentRoleId())
     if launch.identity.is_away and not may_come_from_elsewhere(launch.identity.database, launch.identity.login):
         raise_not_from_elsewhere(launch.identity.database)
+    launch.keeps_history = setting_history
     read_limits(&launch.role_limits, &launch.database_limits)
     if launch.identity.is_away:
+        launch.keeps_history = keeps_history_elsewhere(launch.identity.database, launch.identity.login)
         read_limits_elsewhere(launch.identity.database, launch.identity.login, &launch.database_limits)
     launch.may_take_reserve = may_take_reserve(launch.identity.login)
     if launch.may_take_reserve:
         # as with CONNECTION LIMIT: an administrator is not to be kept out of a database by those who are in it
         memset(&launch.database_limits, 0, sizeof(Limits))
+    launch.keeps_history = launch.keeps_history and not RecoveryInProgress()
     launch.is_hidden = is_hidden_from_caller()
     name_job(launch)
     pack_parameters(launch)

@@ -34,3 +34,29 @@ cdef void end_reading() noexcept nogil:
     """Before its commit."""
     if job_is_read_only:
         EndImplicitTransactionBlock()
+
+
+cdef bint explains_creation(Node *statement) noexcept nogil:
+    """Whether it is EXPLAIN ANALYZE of CREATE TABLE AS, SELECT INTO or a materialized view."""
+    cdef ExplainStmt *explain = <ExplainStmt *>statement
+    cdef Node *explained
+    cdef DefElem *option
+    cdef bint runs = False
+    cdef int i
+    if nodeTag(statement) != T_ExplainStmt:
+        return False
+    explained = (<Query *>explain.query).utilityStmt
+    if explained == NULL or nodeTag(explained) != T_CreateTableAsStmt:
+        return False
+    for i in range(list_length(explain.options)):
+        option = <DefElem *>list_nth(explain.options, i)
+        if strcmp(option.defname, b"analyze") == 0:
+            # the last one counts
+            runs = defGetBoolean(option)
+    return runs
+
+
+cdef void refuse_unseen_write(Node *statement) noexcept nogil:
+    """The one that the server itself lets pass where it refuses all others: it creates what it explains."""
+    if job_is_read_only and explains_creation(statement):
+        PreventCommandIfReadOnly(b"EXPLAIN ANALYZE CREATE TABLE AS")

@@ -85,11 +85,12 @@ cdef void empty_database_of_idle_workers(const char *name, Node *statement) noex
 cdef void utility_hook(PlannedStmt *planned, const char *sql, cbool read_only, int context, void *parameters,
                        void *environment, DestReceiver *receiver, QueryCompletion *completion) noexcept nogil:
     """Before a utility statement: end a job that swallowed its cancel, ask idle workers to leave a database that is to
-    be dropped or copied, hide the SQL of a definer's job."""
+    be dropped or copied, hide the SQL of a definer's job, keep one from writing that can only read."""
     cdef const char *database = database_to_be_alone_with(planned.utilityStmt)
     cdef bint hidden
     end_if_cancel_was_swallowed()
     enter_security_context()
+    refuse_unseen_write(planned.utilityStmt)
     if database != NULL:
         empty_database_of_idle_workers(database, planned.utilityStmt)
     hidden = hide_from_utility()

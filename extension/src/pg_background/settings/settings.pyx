@@ -60,6 +60,7 @@ cdef cbool setting_jobs_from_other_databases
 
 # what the server's configuration says, without what a database, role or session has set
 cdef cbool server_jobs_from_other_databases
+cdef cbool server_history
 cdef int server_max_database_jobs
 cdef int server_max_database_workers
 
@@ -123,7 +124,7 @@ cdef void define_settings() noexcept nogil:
                    &setting_wait_sampling, 100, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS)
     DefineCustomBoolVariable("pg_background.history",
                              "Whether jobs that have ended are written to the history of their database.", NULL,
-                             &setting_history, False, PGC_SUSET, 0, NULL, NULL, NULL)
+                             &setting_history, False, PGC_SUSET, 0, note_server_history, NULL, NULL)
     define_setting("pg_background.history_retention",
                    "How long they stay there; -1 means for ever.",
                    "It is for the configuration, or for ALTER DATABASE.",
@@ -180,6 +181,13 @@ cdef cbool note_server_value(cbool *value, void **extra, int source) noexcept no
     global server_jobs_from_other_databases
     if is_of_server(source):
         server_jobs_from_other_databases = value[0]
+    return True
+
+
+cdef cbool note_server_history(cbool *value, void **extra, int source) noexcept nogil:
+    global server_history
+    if is_of_server(source):
+        server_history = value[0]
     return True
 
 

@@ -50,13 +50,23 @@ cdef char *find_setting_of_login(Oid database, Oid role, const char *name) noexc
     return value if value != NULL else find_setting_for(InvalidOid, InvalidOid, name)
 
 
-cdef bint may_come_from_elsewhere(Oid database, Oid role) noexcept nogil:
+cdef bint is_on_elsewhere(Oid database, Oid role, const char *name, cbool server_value) noexcept nogil:
     """The setting as a login of the role in the database would have it."""
-    cdef cbool value = server_jobs_from_other_databases
-    cdef char *text = find_setting_of_login(database, role, b"pg_background.jobs_from_other_databases")
+    cdef cbool value = server_value
+    cdef char *text = find_setting_of_login(database, role, name)
     if text != NULL:
         parse_bool(text, &value)
     return value
+
+
+cdef bint may_come_from_elsewhere(Oid database, Oid role) noexcept nogil:
+    return is_on_elsewhere(database, role, b"pg_background.jobs_from_other_databases",
+                           server_jobs_from_other_databases)
+
+
+cdef bint keeps_history_elsewhere(Oid database, Oid role) noexcept nogil:
+    """For a job that ends before a process runs it there."""
+    return is_on_elsewhere(database, role, b"pg_background.history", server_history)
 
 
 cdef int32_t limit_elsewhere(Oid database, Oid role, const char *name, int server_value) noexcept nogil:

@@ -2,12 +2,12 @@
 # ended or old rows may have to go.
 
 cdef enum:
-    HISTORY_PAUSE_MS = 1000     # after a process that could not be started, or could not connect
+    HISTORY_PAUSE_MS = 1000     # after a process that could not be started, or has failed
     PRUNE_EVERY_MS = 3600000
     PRUNED_DATABASES = 64       # that it remembers for that
 
 cdef BackgroundWorkerHandle *history_handle     # of that process; NULL: none
-cdef uint64_t connected_before      # registry.writers_connected as it was started
+cdef uint64_t done_before           # registry.writers_done as it was started
 cdef TimestampTz history_pause      # none is started before
 cdef int32_t last_served            # index of the database's usage
 cdef Oid pruned_databases[PRUNED_DATABASES]
@@ -51,7 +51,8 @@ cdef Oid next_database_to_prune(TimestampTz now, long *left) noexcept nogil:
         if prune_due[i] == 0:
             continue
         due = <long>((prune_due[i] - now) // 1000)
-        if due <= 0:
+        # or the clock has been set back
+        if due <= 0 or due > PRUNE_EVERY_MS:
             return pruned_databases[i]
         left[0] = sooner(left[0], due)
     return InvalidOid
@@ -100,27 +101,27 @@ cdef bint is_writer_there() noexcept nogil:
         return True
     pfree(history_handle)
     history_handle = NULL
-    if registry.writers_connected == connected_before:
+    if registry.writers_done == done_before:
         history_pause = GetCurrentTimestamp() + HISTORY_PAUSE_MS * 1000
     return registry.writer != NULL
 
 
 cdef long serve_history() noexcept nogil:
     """Start the process if it is needed; returns milliseconds until the next look is due, or -1."""
-    global history_handle, history_pause, connected_before
+    global history_handle, history_pause, done_before
     cdef TimestampTz now
     cdef Oid database = InvalidOid
     cdef long left = -1
-    if registry.due_count == 0 and next_pruned == 0 and history_handle == NULL:
-        return -1
     # before the look: what comes meanwhile is for the next one
     registry.is_writer_wanted = False
     pg_memory_barrier()
+    if registry.due_count == 0 and prune_due[0] == 0 and history_handle == NULL:
+        return -1
     if is_writer_there():
         # the postmaster tells this process when that one is gone, unless a keeper before it has asked for that
         return HISTORY_PAUSE_MS if registry.due_count > 0 or history_handle == NULL else -1
     now = GetCurrentTimestamp()
-    if history_pause > now:
+    if 0 < history_pause - now <= HISTORY_PAUSE_MS * 1000:
         return <long>((history_pause - now) // 1000) + 1
     if registry.due_count > 0:
         database = next_database_due()
@@ -129,7 +130,7 @@ cdef long serve_history() noexcept nogil:
     if database == InvalidOid:
         return left
     note_pruned(database, now)
-    connected_before = registry.writers_connected
+    done_before = registry.writers_done
     history_handle = register_writer(database)
     if history_handle != NULL:
         return -1

@@ -65,13 +65,14 @@ cdef long sample_waits() noexcept nogil:
     if next_sample == 0:
         # the job that has woken the keeper has just begun
         last_busy = now
-    elif next_sample <= now:
+    elif next_sample <= now or next_sample - now > <TimestampTz>setting_wait_sampling * 1000:
+        # it is time, or the setting has been lowered or the clock set back since
         share_registry()
         found = look_at_jobs()
         unlock_registry()
         if found:
             last_busy = now
-        elif now - last_busy >= QUIET_MS * 1000:
+        elif not 0 <= now - last_busy < QUIET_MS * 1000:
             stop_sampling()
             return sample_waits()
     else:
