@@ -1,8 +1,8 @@
 """The columns of the rows that SQL functions return, in the order in which the install script declares them.
 
 Each enum says in its first line which type, view or function that is. tests/install/test_columns.py compares the names,
-and the types, which have a letter each: sql/shapes.pyx. Once released, a column keeps its place and its type, and a new one
-comes after the last: so a catalogue that has not been updated yet has the first ones of what is here.
+and the types, which have a letter each: sql/shapes.pyx. Once released, a column keeps its place and its type, and a
+new one comes after the last: so a catalogue that has not been updated yet has the first ones of what is here.
 """
 
 

@@ -1,5 +1,5 @@
-# Whether this library and the extension's catalogue fit each other. They are of different versions from when new files are
-# installed until the server is restarted and the extension updated, and on a standby whose primary is ahead.
+# Whether this library and the extension's catalogue fit each other. They are of different versions from when new files
+# are installed until the server is restarted and the extension updated, and on a standby whose primary is ahead.
 
 cdef Oid type_of_letter(char letter) noexcept nogil:
     """Of those in columns.pxd."""
@@ -26,8 +26,8 @@ cdef void raise_misfit() noexcept nogil:
     """Raise 55000: the library is older than the catalogue, unless somebody has changed that."""
     raise_with_detail(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                       psprintf(b"The server runs the library of version %s.", catalogue_version()),
-                      b"Restart the server, after installing the files of the extension's version if they are not there. "
-                      b"\"pg-background doctor\" says which is missing.",
+                      b"Restart the server, after installing the files of the extension's version if they are not "
+                      b"there. \"pg-background doctor\" says which is missing.",
                       b"the library of pg_background does not fit the extension in this database")
 
 
