@@ -20,5 +20,6 @@ pytest_plugins = (
     "tests.support.fix_standby",
     "tests.support.fix_pooler",
     "tests.support.fix_switch",
+    "tests.support.fix_versions",
     "tests.support.fix_cluster",
 )

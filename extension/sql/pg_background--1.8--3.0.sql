@@ -3,11 +3,26 @@
 
 -- Made by tools/update_scripts.py of pg_background--3.0.sql and extension/updates: change those.
 
+-- What is made here calls the library that the server has loaded, which new files do not change. Only a library that
+-- is not loaded at all is no reason to stop: pg_restore makes extensions on servers that are not ready for them.
 DO $$
+DECLARE
+  needed text := '3.0';
+  running text := (SELECT setting FROM pg_catalog.pg_settings
+                   WHERE name OPERATOR(pg_catalog.=) 'pg_background.library_version'::text);
 BEGIN
-  IF pg_catalog.current_setting('pg_background.max_workers', true) IS NULL THEN
+  IF running IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings
+      WHERE name OPERATOR(pg_catalog.=) 'pg_background.max_workers'::text) THEN
     RAISE WARNING 'pg_background is not loaded: its functions will not work'
       USING HINT = 'Add pg_background to shared_preload_libraries and restart the server.';
+  ELSIF running IS NULL OR pg_catalog.string_to_array(running, '.'::text)::int4[]
+      OPERATOR(pg_catalog.<) pg_catalog.string_to_array(needed, '.'::text)::int4[] THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = pg_catalog.format('version %s of extension "pg_background" needs a newer library than the server runs',
+                                  needed),
+      DETAIL = COALESCE(pg_catalog.format('The server runs the library of version %s.', running),
+                        'The server runs the library of the extension in C.'),
+      HINT = 'Restart the server, which then runs the new library, and try again.';
   END IF;
 END $$;
 
@@ -109,6 +124,21 @@ BEGIN
       '%1$s.revoke_pg_background_privileges(text, bool)',
       '%1$s.pg_background_drop_executor_role()'
     ]) AS signature
+    UNION ALL
+    SELECT 'pg_proc'::regclass, to_regprocedure(format(signature, schema))::oid FROM unnest(ARRAY[
+      '%1$s.pg_background_result_v2(int4, text)',
+      '%1$s.pg_background_wait_v2(int4, text, int4)',
+      '%1$s.pg_background_wait_v2_timeout(int4, text, int4)',
+      '%1$s.pg_background_cancel_v2(int4, text, int4)',
+      '%1$s.pg_background_cancel_v2_grace(int4, text, int4)',
+      '%1$s.pg_background_detach_v2(int4, text)',
+      '%1$s.pg_background_get_progress_v2(int4, text)',
+      '%1$s.pg_background_result_info_v2(int4, text)',
+      '%1$s.pg_background_error_info_v2(int4, text)',
+      '%1$s.pg_background_full_sql_v2(int4, text)',
+      '%1$s.pg_background_outcome_v2(int4, text)'
+    ]::text[]) AS signature
+    WHERE current_setting('server_version_num')::int4 < 160000
     UNION ALL
     SELECT 'pg_class'::regclass, to_regclass(format(name, schema))::oid FROM unnest(ARRAY[]::text[]) AS name
   ) AS o (class, object)
@@ -620,7 +650,7 @@ BEGIN
     'pg_background_outcome_v2(p_pid int4, p_cookie text) RETURNS pg_background_outcome|pgbg_outcome']
   LOOP
     EXECUTE pg_catalog.format(
-      'CREATE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
+      'CREATE OR REPLACE FUNCTION %s AS ''MODULE_PATHNAME'', %L LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE',
       pg_catalog.split_part(declaration, '|', 1), pg_catalog.split_part(declaration, '|', 2));
   END LOOP;
 END $$;

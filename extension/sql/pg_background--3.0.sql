@@ -1,11 +1,26 @@
 -- complain if the script is sourced in psql rather than by CREATE EXTENSION
 \echo Use "CREATE EXTENSION pg_background" to load this file. \quit
 
+-- What is made here calls the library that the server has loaded, which new files do not change. Only a library that
+-- is not loaded at all is no reason to stop: pg_restore makes extensions on servers that are not ready for them.
 DO $$
+DECLARE
+  needed text := '3.0';
+  running text := (SELECT setting FROM pg_catalog.pg_settings
+                   WHERE name OPERATOR(pg_catalog.=) 'pg_background.library_version'::text);
 BEGIN
-  IF pg_catalog.current_setting('pg_background.max_workers', true) IS NULL THEN
+  IF running IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings
+      WHERE name OPERATOR(pg_catalog.=) 'pg_background.max_workers'::text) THEN
     RAISE WARNING 'pg_background is not loaded: its functions will not work'
       USING HINT = 'Add pg_background to shared_preload_libraries and restart the server.';
+  ELSIF running IS NULL OR pg_catalog.string_to_array(running, '.'::text)::int4[]
+      OPERATOR(pg_catalog.<) pg_catalog.string_to_array(needed, '.'::text)::int4[] THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = pg_catalog.format('version %s of extension "pg_background" needs a newer library than the server runs',
+                                  needed),
+      DETAIL = COALESCE(pg_catalog.format('The server runs the library of version %s.', running),
+                        'The server runs the library of the extension in C.'),
+      HINT = 'Restart the server, which then runs the new library, and try again.';
   END IF;
 END $$;
 

@@ -5,6 +5,24 @@
 -- They ask all nodes at once, by Citus' run_command_on_all_nodes, to call a cluster_node_… function of this extension. That
 -- answers JSON, and turns its errors into values: what has become of one node takes nothing from the others.
 
+-- An update of this extension may need one of pg_background, which PostgreSQL does not ask for.
+DO $$
+DECLARE
+  needed text := '3.0';
+  present text := (SELECT extversion FROM pg_catalog.pg_extension
+                   WHERE extname OPERATOR(pg_catalog.=) 'pg_background'::name);
+BEGIN
+  IF pg_catalog.string_to_array(present, '.'::text)::int4[]
+      OPERATOR(pg_catalog.<) pg_catalog.string_to_array(needed, '.'::text)::int4[] THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = pg_catalog.format('version %s of extension "pg_background_cluster" needs that of "pg_background"', needed),
+      DETAIL = pg_catalog.format('This database has version %s of "pg_background".', present),
+      HINT = 'ALTER EXTENSION pg_background UPDATE, and try again.';
+  END IF;
+END $$;
+
+-- ---- types
+
 CREATE TYPE cluster_handle AS (node int4, pid int4, cookie int8);
 
 -- ---- from here to the nodes

@@ -1,13 +1,26 @@
 """The columns of the rows that SQL functions return, in the order in which the install script declares them.
 
-Each enum says in its first line which type, view or function that is. tests/install/test_columns.py compares the names.
+Each enum says in its first line which type, view or function that is. tests/install/test_columns.py compares the names,
+and the types, which have a letter each: sql/shapes.pyx. Once released, a column keeps its place and its type, and a
+new one comes after the last: so a catalogue that has not been updated yet has the first ones of what is here.
 """
+
+
+cdef inline const char *catalogue_version() noexcept nogil:
+    """The newest version of the extension whose functions and columns this library has."""
+    return b"3.0"
+
 
 cdef enum:
     # of pg_background_handle
     HANDLE_PID = 0
     HANDLE_COOKIE
     HANDLE_COLUMNS
+
+
+cdef inline const char *handle_types() noexcept nogil:
+    return b"48"
+
 
 cdef enum:
     # of pg_background_stats
@@ -21,11 +34,21 @@ cdef enum:
     STATS_MAX_WORKERS
     STATS_COLUMNS
 
+
+cdef inline const char *stats_types() noexcept nogil:
+    return b"888884d4"
+
+
 cdef enum:
     # of pg_background_progress_info
     PROGRESS_PROGRESS_PCT = 0
     PROGRESS_PROGRESS_MSG
     PROGRESS_COLUMNS
+
+
+cdef inline const char *progress_types() noexcept nogil:
+    return b"4t"
+
 
 cdef enum:
     # of pg_background_result_info
@@ -36,6 +59,11 @@ cdef enum:
     RESULT_STARTED_AT
     RESULT_FINISHED_AT
     RESULT_COLUMNS
+
+
+cdef inline const char *result_types() noexcept nogil:
+    return b"8tbbzz"
+
 
 cdef enum:
     # of pg_background_error
@@ -49,6 +77,11 @@ cdef enum:
     ERROR_COLUMN_NAME
     ERROR_CONSTRAINT_NAME
     ERROR_COLUMNS
+
+
+cdef inline const char *error_types() noexcept nogil:
+    return b"ttttttttt"
+
 
 cdef enum:
     # of pg_background_outcome
@@ -66,11 +99,21 @@ cdef enum:
     OUTCOME_LAUNCHED_AT
     OUTCOME_COLUMNS
 
+
+cdef inline const char *outcome_types() noexcept nogil:
+    return b"48tbbb8ttttz"
+
+
 cdef enum:
     # of pg_background_run_result, after those of an outcome
     RUN_TIMED_OUT = OUTCOME_COLUMNS
     RUN_ELAPSED_MS
     RUN_COLUMNS
+
+
+cdef inline const char *run_types() noexcept nogil:
+    return b"48tbbb8ttttzb8"
+
 
 cdef enum:
     # of pg_background_list
@@ -109,6 +152,11 @@ cdef enum:
     JOBS_TEMP_BYTES
     JOBS_COLUMNS
 
+
+cdef inline const char *jobs_types() noexcept nogil:
+    return b"484oottzzz8tttt4t88"
+
+
 cdef enum:
     # of pg_background_registry
     REGISTRY_ENTRIES = 0
@@ -120,6 +168,11 @@ cdef enum:
     REGISTRY_SPILL_BYTES
     REGISTRY_COLUMNS
 
+
+cdef inline const char *registry_types() noexcept nogil:
+    return b"4444488"
+
+
 cdef enum:
     # of pg_background_describe
     DESCRIBE_ORDINAL = 0
@@ -127,6 +180,11 @@ cdef enum:
     DESCRIBE_TYPE
     DESCRIBE_TYPE_NAME
     DESCRIBE_COLUMNS
+
+
+cdef inline const char *describe_types() noexcept nogil:
+    return b"4trt"
+
 
 cdef enum:
     # of pg_background_all_totals
@@ -156,6 +214,11 @@ cdef enum:
     TOTALS_WAL_BYTES
     TOTALS_COLUMNS
 
+
+cdef inline const char *totals_types() noexcept nogil:
+    return b"oo888888ddzdd888888dd888"
+
+
 cdef enum:
     # of pg_background_all_histograms
     HISTOGRAMS_DATABASE = 0
@@ -164,6 +227,11 @@ cdef enum:
     HISTOGRAMS_LE
     HISTOGRAMS_JOBS
     HISTOGRAMS_COLUMNS
+
+
+cdef inline const char *histograms_types() noexcept nogil:
+    return b"ootd8"
+
 
 cdef enum:
     # of pg_background_all_resources
@@ -188,6 +256,11 @@ cdef enum:
     RESOURCES_WAL_BYTES
     RESOURCES_COLUMNS
 
+
+cdef inline const char *resources_types() noexcept nogil:
+    return b"48oottdd888888dd888"
+
+
 cdef enum:
     # of pg_background_all_waits
     WAITS_PID = 0
@@ -196,3 +269,39 @@ cdef enum:
     WAITS_WAIT_EVENT
     WAITS_SAMPLES
     WAITS_COLUMNS
+
+
+cdef inline const char *waits_types() noexcept nogil:
+    return b"48tt8"
+
+
+cdef enum:
+    # of pg_background_all_usage
+    USAGE_KIND = 0
+    USAGE_OWNER
+    USAGE_JOBS
+    USAGE_MAX_JOBS
+    USAGE_WORKERS
+    USAGE_MAX_WORKERS
+    USAGE_QUEUED
+    USAGE_MEMORY_BYTES
+    USAGE_MAX_MEMORY_BYTES
+    USAGE_RESULT_BYTES
+    USAGE_MAX_RESULT_BYTES
+    USAGE_COLUMNS
+
+
+cdef inline const char *usage_types() noexcept nogil:
+    return b"to444448888"
+
+
+cdef enum:
+    # of pg_background_drain_server
+    DRAINED_FINISHED = 0
+    DRAINED_CANCELED
+    DRAINED_RUNNING
+    DRAINED_COLUMNS
+
+
+cdef inline const char *drained_types() noexcept nogil:
+    return b"444"

@@ -33,6 +33,7 @@ include "pg_background/shared/request_parts.pyx"            # where the parts of
 # sql: what SQL functions take and give
 include "pg_background/sql/handle.pyx"                      # handles as arguments and results
 include "pg_background/sql/arguments.pyx"                   # other arguments
+include "pg_background/sql/shapes.pyx"                      # whether library and catalogue fit
 include "pg_background/sql/result_sets.pyx"                 # rows as results
 include "pg_background/sql/encodings.pyx"                   # text of one encoding in another
 include "pg_background/sql/texts.pyx"                       # labels, previews and other text of a fixed size

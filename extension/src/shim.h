@@ -313,6 +313,8 @@ reset_replication_origin(void)
 
 /* As SQL names it, whatever the search_path. */
 #define relation_name(r) quote_qualified_identifier(get_namespace_name(RelationGetNamespace(r)), RelationGetRelationName(r))
+#define relation_has(r, name) (get_attnum(RelationGetRelid(r), name) > 0)
+#define relation_width(r) (RelationGetDescr(r)->natts)
 #define relation_owner(r) ((r)->rd_rel->relowner)
 
 #define session_has_backup() (get_backup_status() != SESSION_BACKUP_NONE)

@@ -9,7 +9,7 @@ SELECT pg_catalog.set_config('pg_background_update.path', pg_catalog.current_set
 
 DO $$
 DECLARE
-  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = 'pg_background');
+  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = '@EXTENSION@');
   planted text;
 BEGIN
   SELECT string_agg(pg_describe_object(o.class, o.object, 0), ', ') INTO planted
@@ -18,15 +18,20 @@ BEGIN
       @FUNCTIONS@
     ]) AS signature
     UNION ALL
+    SELECT 'pg_proc'::regclass, to_regprocedure(format(signature, schema))::oid FROM unnest(ARRAY[
+      @BEFORE_16@
+    ]::text[]) AS signature
+    WHERE current_setting('server_version_num')::int4 < 160000
+    UNION ALL
     SELECT 'pg_class'::regclass, to_regclass(format(name, schema))::oid FROM unnest(ARRAY[@VIEWS@]::text[]) AS name
   ) AS o (class, object)
   WHERE o.object IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
     WHERE d.classid = o.class AND d.objid = o.object AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-      AND e.extname = 'pg_background');
+      AND e.extname = '@EXTENSION@');
   IF planted IS NOT NULL THEN
     RAISE duplicate_object USING
-      MESSAGE = format('in the way of extension "pg_background": %s', planted),
+      MESSAGE = format('in the way of extension "@EXTENSION@": %s', planted),
       HINT = 'See who has made it and what uses it, rename or drop it, and update again.';
   END IF;
 END $$;
@@ -46,7 +51,7 @@ DECLARE
   old record;
   users text;
   new_name text;
-  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = 'pg_background');
+  schema regnamespace := (SELECT extnamespace FROM pg_extension WHERE extname = '@EXTENSION@');
 BEGIN
   -- for the notices: an extension's script runs with warnings only
   IF current_setting('client_min_messages') = 'warning' THEN
@@ -76,7 +81,7 @@ BEGIN
     EXCEPTION WHEN dependent_objects_still_exist THEN
       FOR old IN SELECT * FROM jsonb_to_recordset(together) AS o (kind text, name text, arguments text) LOOP
         new_name := old.name || '_@SUFFIX@';
-        EXECUTE format('ALTER EXTENSION pg_background DROP %s %s.%s%s', old.kind, schema, old.name, old.arguments);
+        EXECUTE format('ALTER EXTENSION @EXTENSION@ DROP %s %s.%s%s', old.kind, schema, old.name, old.arguments);
         EXECUTE format('ALTER %s %s.%s%s RENAME TO %I', old.kind, schema, old.name, old.arguments, new_name);
         RAISE NOTICE '% is kept as %, since something depends on it',
           lower(old.kind) || ' ' || old.name || old.arguments, new_name

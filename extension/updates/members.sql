@@ -6,7 +6,7 @@ SELECT d.classid AS class, d.objid AS object, COALESCE(p.proname, c.relname, t.t
                       ELSE 'T' END, COALESCE(p.proowner, c.relowner, t.typowner))) AS acl,
   i.initprivs AS initial
 FROM pg_depend AS d
-JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'pg_background'
+JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = '@EXTENSION@'
 LEFT JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
 LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
 LEFT JOIN pg_type AS t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid

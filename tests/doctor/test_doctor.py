@@ -183,6 +183,32 @@ CASES = {
         "WARN",
         "the files of 3.1; fix: ALTER EXTENSION pg_background UPDATE",
     ),
+    "to be restarted first": (
+        with_settings(replace(WELL, available="3.10"), pg_background__library_version="3.9"),
+        "extension",
+        "WARN",
+        "fix: restart the server, then ALTER EXTENSION pg_background UPDATE",
+    ),
+    "restarted": (
+        with_settings(replace(WELL, available="3.10"), pg_background__library_version="3.10"),
+        "extension",
+        "WARN",
+        "the files of 3.10; fix: ALTER EXTENSION pg_background UPDATE",
+    ),
+    "older library": (
+        with_settings(
+            replace(WELL, extension=replace(EXTENSION, version="3.10")), pg_background__library_version="3.9"
+        ),
+        "extension",
+        "FAIL",
+        "needs a newer library than that of 3.9, which the server runs; fix: restart the server",
+    ),
+    "older files": (
+        replace(WELL, extension=replace(EXTENSION, version="3.1")),
+        "extension",
+        "OK",
+        "version 3.1",
+    ),
     "files are gone": (replace(WELL, available=None), "extension", "OK", "version 3.0"),
     "C extension": (
         replace(WELL, extension=replace(EXTENSION, version="1.8"), available="1.8"),

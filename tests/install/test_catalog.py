@@ -155,6 +155,7 @@ SETTINGS = [
     ("pg_background.history", "off", None, "superuser", None, None),
     ("pg_background.history_retention", "604800", "s", "superuser", "-1", None),
     ("pg_background.job_memory", "32768", "kB", "postmaster", None, None),
+    ("pg_background.library_version", "3.0", None, "internal", None, None),
     ("pg_background.max_database_jobs", "0", None, "superuser", "0", None),
     ("pg_background.max_database_workers", "0", None, "superuser", "0", None),
     ("pg_background.max_jobs", "1024", None, "postmaster", None, None),

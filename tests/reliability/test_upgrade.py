@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pg_background.server import Cluster, Installation, ServerError, build
+from pg_background.server import Build, Cluster, Installation, ServerError, build
 from pg_background.server.install import install
 from pg_background.server.runtime import Runtime, bundled_libraries, copy_tree
 from tools import servers
@@ -20,6 +20,7 @@ from ..support.fix_crash import watch
 from ..support.fix_db import Connection
 from ..support.fix_standby import run_program
 from ..support.jobs import launch, wait
+from ..support.next_version import NEW, OLD, build_next
 from ..support.server import TEST_SETTINGS, Server
 from .crew import Crew
 from .extent import Extent
@@ -63,8 +64,8 @@ class Servers:
         self._request = request
         self.made: list[Server] = []
 
-    def make(self, major: str) -> Server:
-        """Return a server that is down; skips the test if there is none of this version."""
+    def make(self, major: str, built: Callable[[Installation], Build] = build) -> Server:
+        """Return a server that is down, with what `built` makes; skips if there is none of this major."""
         try:
             # The wheel if there is one: a distribution's server may be later than the 18 that is there, and
             # have in its catalogue what that does not know, as 15.20 has for 18.6.
@@ -73,7 +74,7 @@ class Servers:
             pytest.skip(f"no PostgreSQL {major}: {error}")
         # In the server's own folders: pg_upgrade looks there, whatever dynamic_library_path says.
         installation = copied(original, self._folder / f"programs-{major}")
-        install(installation, build(original))
+        install(installation, built(original))
         cluster = Cluster(self._folder / f"data-{major}")
         cluster.provide(Runtime(installation))
         cluster.init(sync=False)
@@ -161,6 +162,28 @@ def test_upgrade(clusters: Servers, extent: Extent, tally: Tally, major: str) ->
     check(new, work(new, extent, f"after the upgrade from {major}"), tally)
     new.execute("DROP EXTENSION pg_background CASCADE")
     new.cluster.create_extension()
+
+
+def test_upgrade_to_a_server_with_the_next_version(clusters: Servers, open_tmp_path: Path) -> None:
+    """The database stays at its version, on a library that is newer, until it is updated."""
+    old = clusters.make("15")
+    new = clusters.make("18", lambda original: build_next(original, open_tmp_path / "next"))
+    old.start()
+    old.cluster.create_extension()
+    old.cluster.stop("fast")
+    upgrade(old, new, new.cluster.path.with_name("work"))
+    new.start()
+    with new.connect() as conn:
+        assert value(conn, "SELECT extversion FROM pg_extension WHERE extname = 'pg_background'") == OLD
+        assert value(conn, "SHOW pg_background.library_version") == NEW
+        handle = launch(conn, "SELECT 1", label="old catalogue")
+        assert wait(conn, handle)
+        # Of 15: 16 has no such function.
+        assert value(conn, "SELECT pg_background_full_sql_v2(%s, %s::text)", *handle) == "SELECT 1"
+        assert value(conn, "SELECT state FROM pg_background_jobs WHERE label = 'old catalogue'") == "stopped"
+        query(conn, "ALTER EXTENSION pg_background UPDATE")
+        assert value(conn, "SELECT attempts FROM pg_background_jobs WHERE label = 'old catalogue'") == 1
+        assert value(conn, "SELECT pg_background_added()") == 31
 
 
 def work(server: Server, extent: Extent, what: str) -> Crew:

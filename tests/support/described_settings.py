@@ -42,10 +42,11 @@ def described(page: str) -> dict[str, tuple[int, str]]:
 
 
 def actual(conn: Connection) -> dict[str, tuple[int, str]]:
-    """Return the same of all settings that there are."""
+    """Return the same of all settings that can be set."""
     return {
         name: (amount(default, unit or ""), context)
         for name, default, unit, context in conn.execute(
-            "SELECT name, boot_val, unit, context FROM pg_settings WHERE name LIKE 'pg_background.%'"
+            "SELECT name, boot_val, unit, context FROM pg_settings"
+            " WHERE name LIKE 'pg_background.%' AND context <> 'internal'"
         )
     }

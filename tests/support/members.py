@@ -25,7 +25,7 @@ _COLUMNS = """
 _MEMBERS = f"""
 WITH member AS (
   SELECT d.classid, d.objid FROM pg_depend AS d
-  JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'pg_background'
+  JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = '@EXTENSION@'
   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 )
 SELECT 'function ' || m.oid::regprocedure,
@@ -47,7 +47,7 @@ SELECT concat_ws(' ', 'cast', castsource::regtype, casttarget::regtype),
 FROM pg_cast JOIN member ON objid = oid AND classid = 'pg_cast'::regclass
 UNION ALL
 SELECT 'extension', concat_ws(' ', extversion, extrelocatable, (SELECT count(*) FROM member))
-FROM pg_extension WHERE extname = 'pg_background'
+FROM pg_extension WHERE extname = '@EXTENSION@'
 UNION ALL
 SELECT 'roles that are kept for nothing', count(*)::text FROM pg_shdepend AS s
 WHERE deptype = 'i' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -57,7 +57,7 @@ WHERE deptype = 'i' AND dbid = (SELECT oid FROM pg_database WHERE datname = curr
 """
 
 
-def members(conn: Connection) -> dict[str, str]:
+def members(conn: Connection, extension: str = "pg_background") -> dict[str, str]:
     """Return all members by kind and name, with all that the catalogue says of each.
 
     Args:
@@ -68,6 +68,6 @@ def members(conn: Connection) -> dict[str, str]:
         " FROM pg_extension WHERE extname = 'pg_background'"
     )
     ((schema,),) = conn.execute("SHOW search_path").fetchall()
-    found = conn.execute(_MEMBERS.encode()).fetchall()
+    found = conn.execute(_MEMBERS.replace("@EXTENSION@", extension).encode()).fetchall()
     # definitions name it all the same
     return {name: text.replace(f"{schema}.", "") for name, text in found}

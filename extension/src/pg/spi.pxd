@@ -32,6 +32,8 @@ cdef extern from "shim.h" nogil:
     Relation try_relation_open(Oid relationId, int lockmode)
     void relation_close(Relation relation, int lockmode)
     char *relation_name(Relation)
+    cbool relation_has(Relation, const char *column)
+    int relation_width(Relation)
     Oid relation_owner(Relation)
 
     # What a query is about, once it has been analysed

@@ -14,6 +14,13 @@ from .server_info import USER_ROLE, Extension, Registry, ServerInfo, Setting, Sh
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+#: The role may not ask, or the library is older than the extension, as another check says.
+_NO_ANSWER = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.UndefinedFunction,
+)
+
 #: Milliseconds that the trial job may take: the start of a process on a busy machine, and much more.
 _TRIAL_LIMIT = 20_000
 
@@ -92,7 +99,7 @@ def _registry(connection: Connection, extension: Extension) -> Registry | None:
     )
     try:
         row = connection.execute(in_schema(query, extension.schema)).fetchone()
-    except psycopg.errors.InsufficientPrivilege:
+    except _NO_ANSWER:
         return None
     assert row is not None
     return Registry(*row)
@@ -111,7 +118,7 @@ def _sharing(connection: Connection, extension: Extension, settings: dict[str, S
         with connection.transaction():
             connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
             sees_all, roles, limited = _row(connection, in_schema(query, extension.schema))
-    except psycopg.errors.InsufficientPrivilege:
+    except _NO_ANSWER:
         return None
     limited = limited or any(
         setting.amount > 0

@@ -62,13 +62,24 @@ def extension(server: ServerInfo) -> Finding:
             f"{text} is the extension in C",
             f"{install}ALTER EXTENSION pg_background UPDATE",
         )
-    if server.available not in (None, found.version):
-        return warn(
+    library = server.library_version
+    if library is not None and _parts(library) < _parts(found.version):
+        return fail(
             "extension",
-            f"{text}, and the files of {server.available}",
-            "ALTER EXTENSION pg_background UPDATE, after a restart if they are new",
+            f"{text} needs a newer library than that of {library}, which the server runs",
+            f"restart the server, after {INSTALL} if the library is not there",
         )
+    if server.available is not None and _parts(server.available) > _parts(found.version):
+        update = "ALTER EXTENSION pg_background UPDATE"
+        if library is not None and _parts(library) < _parts(server.available):
+            update = f"restart the server, then {update}"
+            text += ", the library of " + library
+        return warn("extension", f"{text}, and the files of {server.available}", update)
     return ok("extension", text)
+
+
+def _parts(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
 
 
 def keeper(server: ServerInfo) -> Finding | None:

@@ -134,6 +134,12 @@ class ServerInfo:
         """Was the library loaded when the server started? Only then does the server know this setting."""
         return "pg_background.max_jobs" in self.settings
 
+    @property
+    def library_version(self) -> str | None:
+        """The newest version of the extension that the library knows; None: it is not loaded."""
+        setting = self.settings.get("pg_background.library_version")
+        return None if setting is None else setting.value
+
     def amount(self, name: str) -> int:
         """A setting's number, in bytes or milliseconds if it has a unit."""
         return self.settings[name].amount

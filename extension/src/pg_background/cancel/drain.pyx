@@ -5,7 +5,7 @@ cdef public Datum pgbg_drain(FunctionCallInfo fcinfo) noexcept nogil:
     cdef JobSet set
     cdef WaitForSet wait
     cdef TupleDesc desc = NULL
-    cdef Tuplestorestate *store = rows_of_declared_type(fcinfo, &desc)
+    cdef Tuplestorestate *store = rows_of_declared_type(fcinfo, outcome_types(), &desc)
     cdef MemoryContext row_context, old
     cdef Job copy
     cdef Job *job

@@ -109,13 +109,13 @@ cdef void end_all(LiveJob *live, int count, bint terminate) noexcept nogil:
 cdef public Datum pgbg_drain_server(FunctionCallInfo fcinfo) noexcept nogil:
     """Refuse launches, wait, cancel the rest and report; the refusal stays until resume_server or a restart."""
     cdef TupleDesc desc = NULL
-    cdef Tuplestorestate *store = materialized(fcinfo, &desc)
+    cdef Tuplestorestate *store = materialized_as(fcinfo, drained_types(), &desc)
     cdef long timeout = arg_int32(fcinfo, 0)
     cdef Drained drained
     cdef LiveJob *live
     cdef int count = 0
-    cdef Datum values[3]
-    cdef cbool nulls[3]
+    cdef Datum values[DRAINED_COLUMNS]
+    cdef cbool nulls[DRAINED_COLUMNS]
     join_sessions()
     require_right_to_drain(b"drain")
     set_draining(True)
@@ -125,9 +125,9 @@ cdef public Datum pgbg_drain_server(FunctionCallInfo fcinfo) noexcept nogil:
     end_all(live, count, True)
     count_drained(live, count, &drained)
     memset(nulls, 0, sizeof(nulls))
-    values[0] = Int32GetDatum(drained.finished)
-    values[1] = Int32GetDatum(drained.canceled)
-    values[2] = Int32GetDatum(drained.running)
+    values[DRAINED_FINISHED] = Int32GetDatum(drained.finished)
+    values[DRAINED_CANCELED] = Int32GetDatum(drained.canceled)
+    values[DRAINED_RUNNING] = Int32GetDatum(drained.running)
     tuplestore_putvalues(store, desc, values, nulls)
     return 0
 

@@ -22,6 +22,13 @@ cdef public Datum pg_background_launch(FunctionCallInfo fcinfo) noexcept nogil:
     return Int32GetDatum(handle.pid)
 
 
+cdef int returned_columns(FunctionCallInfo fcinfo) noexcept nogil:
+    """How many the function is declared to return."""
+    cdef TupleDesc desc = NULL
+    get_call_result_type(fcinfo, NULL, &desc)
+    return 0 if desc == NULL else desc.natts
+
+
 cdef public Datum pg_background_stats(FunctionCallInfo fcinfo) noexcept nogil:
     """Eight columns in 2.0, seven in 1.8, which has none for jobs that ran out of time: there they have failed."""
     cdef Session session
@@ -30,11 +37,12 @@ cdef public Datum pg_background_stats(FunctionCallInfo fcinfo) noexcept nogil:
     cdef int i
     memset(nulls, 0, sizeof(nulls))
     session = set_stats(values)
-    if row_type(fcinfo).natts == STATS_COLUMNS - 1:
+    if returned_columns(fcinfo) < STATS_MAX_WORKERS + 1:
         values[STATS_WORKERS_FAILED] = Int64GetDatum(session.failed + session.timed_out)
-        for i in range(STATS_WORKERS_TIMED_OUT, STATS_COLUMNS - 1):
+        for i in range(STATS_WORKERS_TIMED_OUT, STATS_MAX_WORKERS):
             values[i] = values[i + 1]
-    return row_datum(fcinfo, values, nulls)
+        return row_datum(fcinfo, b"88884d4", values, nulls)
+    return row_datum(fcinfo, stats_types(), values, nulls)
 
 
 cdef public Datum pg_background_stats_v2(FunctionCallInfo fcinfo) noexcept nogil:

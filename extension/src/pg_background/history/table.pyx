@@ -5,7 +5,8 @@
 cdef enum:
     PRUNED_AT_ONCE = 1000
 
-cdef char *planned_name             # of the table that the plans are for
+cdef char *planned_name             # of the table that the plans are for, and the number of its columns
+cdef int planned_width
 cdef SPIPlanPtr insert_plan
 cdef SPIPlanPtr old_rows_plan
 cdef SPIPlanPtr delete_plan
@@ -79,24 +80,34 @@ cdef SPIPlanPtr plan_for_good(const char *sql, int count, Oid *types) noexcept n
     return plan
 
 
-cdef const char *placeholders_text() noexcept nogil:
-    """$1, $2 and so on: the last is JSON."""
-    cdef StringInfoData text
+cdef const char *insert_query(Relation table, const char *name) noexcept nogil:
+    """What the table of an older version of the extension lacks is left out; the last, the waits, is JSON."""
+    cdef const char *column = row_columns()
+    cdef const char *comma = b""
+    cdef StringInfoData columns, values
+    cdef char *one
     cdef int i
-    initStringInfo(&text)
+    initStringInfo(&columns)
+    initStringInfo(&values)
     for i in range(ROW_COLUMNS):
-        appendStringInfo(&text, b"$%d, " if i < ROW_WAITS else b"$%d::pg_catalog.jsonb", i + 1)
-    return text.data
+        one = pnstrdup(column, strcspn(column, ","))
+        column += strlen(one) + 2
+        if relation_has(table, one):
+            appendStringInfo(&columns, b"%s%s", comma, one)
+            appendStringInfo(&values, b"%s$%d::pg_catalog.jsonb" if i == ROW_WAITS else b"%s$%d", comma, i + 1)
+            comma = b", "
+    return psprintf(b"INSERT INTO %s (%s) VALUES (%s)", name, columns.data, values.data)
 
 
-cdef void plan_for_table(char *name) noexcept nogil:
-    """Once, and again where the table has got another name or schema."""
-    global planned_name, insert_plan, old_rows_plan, delete_plan
+cdef void plan_for_table(Relation table) noexcept nogil:
+    """Once, and again where the table has got another name or schema, or other columns."""
+    global planned_name, planned_width, insert_plan, old_rows_plan, delete_plan
+    cdef char *name = relation_name(table)
     cdef Oid types[ROW_COLUMNS]
     cdef Oid cutoff_type = TIMESTAMPTZOID
     cdef Oid places_type = TIDARRAYOID
     cdef int i
-    if planned_name != NULL and strcmp(planned_name, name) == 0:
+    if planned_name != NULL and strcmp(planned_name, name) == 0 and planned_width == relation_width(table):
         return
     if planned_name != NULL:
         # of this session, for as long as it lives
@@ -107,8 +118,8 @@ cdef void plan_for_table(char *name) noexcept nogil:
         SPI_freeplan(delete_plan)
     for i in range(ROW_COLUMNS):
         types[i] = row_type_of(i)
-    insert_plan = plan_for_good(psprintf(b"INSERT INTO %s (%s) VALUES (%s)", name, row_columns(), placeholders_text()),
-                                ROW_COLUMNS, types)
+    insert_plan = plan_for_good(insert_query(table, name), ROW_COLUMNS, types)
+    planned_width = relation_width(table)
     old_rows_plan = plan_for_good(
         psprintf(b"SELECT ctid FROM ONLY %s WHERE finished_at < $1 ORDER BY finished_at LIMIT %d", name,
                  <int>PRUNED_AT_ONCE), 1, &cutoff_type)
@@ -135,7 +146,7 @@ cdef bint begin_on_table() noexcept nogil:
     # what the owner's code sets is over with it
     outer_settings = NewGUCNestLevel()
     SetUserIdAndSecContext(relation_owner(table), SECURITY_RESTRICTED_OPERATION)
-    plan_for_table(relation_name(table))
+    plan_for_table(table)
     relation_close(table, NoLock)
     return True
 

@@ -145,7 +145,7 @@ cdef Handle start_job(Launch *launch) noexcept nogil:
 
 cdef Datum launch_job(FunctionCallInfo fcinfo, Launch *launch) noexcept nogil:
     """Start the job and return its handle; the SQL functions differ in what they put into `launch`."""
-    cdef TupleDesc row = row_type(fcinfo)
+    cdef TupleDesc row = row_type(fcinfo, handle_types())
     cdef Handle handle = start_job(launch)
     debug_point("launch_before_return")
     return handle_datum(row, &handle)

@@ -72,6 +72,6 @@ cdef public Datum pgbg_describe(FunctionCallInfo fcinfo) noexcept nogil:
     join_sessions()
     description.job = find_job(&description.handle, InvalidOid)
     refuse_submitted(description.job, &description.handle)
-    description.store = materialized(fcinfo, &description.desc)
+    description.store = materialized_as(fcinfo, describe_types(), &description.desc)
     run_guarded(describe_body, &description, my_holds)
     return 0

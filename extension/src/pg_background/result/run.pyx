@@ -103,11 +103,13 @@ cdef public Datum pgbg_run(FunctionCallInfo fcinfo) noexcept nogil:
     """run(sql, queue_size = 0, timeout_ms = 0, label = NULL): how the job ended, whatever way; no rows."""
     cdef Run run
     memset(&run, 0, sizeof(run))
+    # before the job does anything
+    row_type(fcinfo, run_types())
     if arg_isnull(fcinfo, 0):
         describe_no_run(fcinfo, &run)
     else:
         run_to_the_end(fcinfo, &run)
-    return row_datum(fcinfo, run.values, run.nulls)
+    return row_datum(fcinfo, run_types(), run.values, run.nulls)
 
 
 cdef public Datum pgbg_run_query(FunctionCallInfo fcinfo) noexcept nogil:

@@ -57,6 +57,7 @@ cdef int setting_wait_sampling
 cdef cbool setting_history
 cdef int setting_history_retention
 cdef cbool setting_jobs_from_other_databases
+cdef char *setting_library_version
 
 # what the server's configuration says, without what a database, role or session has set
 cdef cbool server_jobs_from_other_databases
@@ -133,6 +134,11 @@ cdef void define_settings() noexcept nogil:
                              "Whether sessions of other databases may run jobs in this one.",
                              "It is for ALTER DATABASE on the database in which they would run.",
                              &setting_jobs_from_other_databases, False, PGC_SUSET, 0, note_server_value, NULL, NULL)
+    DefineCustomStringVariable("pg_background.library_version",
+                               "The newest version of the extension that the server's library knows.",
+                               "Where the extension has another, ALTER EXTENSION UPDATE or a restart is due.",
+                               &setting_library_version, catalogue_version(), PGC_INTERNAL,
+                               GUC_DISALLOW_IN_FILE, NULL, NULL, NULL)
     MarkGUCPrefixReserved("pg_background")
 
 

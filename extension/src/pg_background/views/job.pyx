@@ -137,7 +137,7 @@ cdef public Datum pgbg_result_info(FunctionCallInfo fcinfo) noexcept nogil:
     values[RESULT_HAS_ERROR] = BoolGetDatum(has_failed(&copy))
     set_time(values, nulls, RESULT_STARTED_AT, copy.started_at)
     set_time(values, nulls, RESULT_FINISHED_AT, copy.finished_at)
-    return row_datum(fcinfo, values, nulls)
+    return row_datum(fcinfo, result_types(), values, nulls)
 
 
 cdef public Datum pgbg_error_info(FunctionCallInfo fcinfo) noexcept nogil:
@@ -159,7 +159,7 @@ cdef public Datum pgbg_error_info(FunctionCallInfo fcinfo) noexcept nogil:
         set_text(values, nulls, ERROR_TABLE_NAME, error.table_name)
         set_text(values, nulls, ERROR_COLUMN_NAME, error.column_name)
         set_text(values, nulls, ERROR_CONSTRAINT_NAME, error.constraint_name)
-    return row_datum(fcinfo, values, nulls)
+    return row_datum(fcinfo, error_types(), values, nulls)
 
 
 cdef public Datum pgbg_full_sql(FunctionCallInfo fcinfo) noexcept nogil:
@@ -239,4 +239,4 @@ cdef public Datum pgbg_outcome(FunctionCallInfo fcinfo) noexcept nogil:
         set_outcome(values, nulls, job, &copy)
     else:
         set_unknown_outcome(values, nulls, &handle)
-    return row_datum(fcinfo, values, nulls)
+    return row_datum(fcinfo, outcome_types(), values, nulls)

@@ -78,11 +78,11 @@ ctypedef void (*store_row)(Job *job, Job *copy, int32_t worker_pid, Tuplestorest
                            TupleDesc desc) noexcept nogil
 
 
-cdef Datum rows_of_jobs(FunctionCallInfo fcinfo, store_row store_view) noexcept nogil:
+cdef Datum rows_of_jobs(FunctionCallInfo fcinfo, const char *types, store_row store_view) noexcept nogil:
     """The rows that a view has of each job that the registry knows; they are made in the row's memory context, and who
     makes them says what the current role may see."""
     cdef TupleDesc desc = NULL
-    cdef Tuplestorestate *store = materialized(fcinfo, &desc)
+    cdef Tuplestorestate *store = materialized_as(fcinfo, types, &desc)
     cdef MemoryContext row_context = create_context(CurrentMemoryContext, "pg_background row")
     cdef MemoryContext old
     cdef Job copy
@@ -105,4 +105,4 @@ cdef public Datum pgbg_jobs(FunctionCallInfo fcinfo) noexcept nogil:
     """All that the registry knows, also of jobs that are consumed or detached, until their entries are reused."""
     join_sessions()
     forget_backend_snapshot()
-    return rows_of_jobs(fcinfo, store_job)
+    return rows_of_jobs(fcinfo, jobs_types(), store_job)

@@ -41,7 +41,8 @@ cdef void check_list_columns(TupleDesc wanted) noexcept nogil:
         raise_with_detail(ERRCODE_DATATYPE_MISMATCH,
                           psprintf(b"The list has %d columns, or %d with label; the column list has %d.",
                                    <int>LIST_LABEL, <int>LIST_COLUMNS, wanted.natts),
-                          b"Use the view pg_background_list, which needs no column list.",
+                          b"Use the view pg_background_list, which needs no column list. If it is the view that fails, "
+                          b"restart the server: its library is older than the extension in this database.",
                           b"column list does not match the rows of pg_background_list")
     for i in range(wanted.natts):
         if column(wanted, i).atttypid != list_column_type(i):
@@ -124,7 +125,7 @@ cdef public Datum pgbg_stats(FunctionCallInfo fcinfo) noexcept nogil:
     cdef cbool nulls[STATS_COLUMNS]
     memset(nulls, 0, sizeof(nulls))
     set_stats(values)
-    return row_datum(fcinfo, values, nulls)
+    return row_datum(fcinfo, stats_types(), values, nulls)
 
 
 cdef public Datum pgbg_registry(FunctionCallInfo fcinfo) noexcept nogil:
@@ -172,4 +173,4 @@ cdef public Datum pgbg_registry(FunctionCallInfo fcinfo) noexcept nogil:
     values[REGISTRY_BUSY_WORKERS] = Int32GetDatum(busy)
     values[REGISTRY_AREA_BYTES] = Int64GetDatum(<int64_t>pg_atomic_read_u64(&registry.area_bytes))
     values[REGISTRY_SPILL_BYTES] = Int64GetDatum(spilled)
-    return row_datum(fcinfo, values, nulls)
+    return row_datum(fcinfo, registry_types(), values, nulls)

@@ -72,4 +72,4 @@ cdef public Datum pgbg_get_progress(FunctionCallInfo fcinfo) noexcept nogil:
         require_right(copy.identity.user, ROLE_PG_READ_ALL_STATS, handle.pid)
         forget_backend_snapshot()
         set_progress(values, nulls, PROGRESS_PROGRESS_PCT, job, &copy, process_of(job, handle.cookie))
-    return row_datum(fcinfo, values, nulls)
+    return row_datum(fcinfo, progress_types(), values, nulls)

@@ -24,4 +24,4 @@ cdef void store_resources(Job *_job, Job *copy, int32_t _worker_pid, Tuplestores
 
 cdef public Datum pgbg_resources(FunctionCallInfo fcinfo) noexcept nogil:
     """Of the jobs whose state the current user may see."""
-    return rows_of_jobs(fcinfo, store_resources)
+    return rows_of_jobs(fcinfo, resources_types(), store_resources)

@@ -39,7 +39,7 @@ cdef void set_resources(Datum *values, int64_t *resources) noexcept nogil:
 cdef public Datum pgbg_totals(FunctionCallInfo fcinfo) noexcept nogil:
     """Rows of pg_background_all_totals."""
     cdef TupleDesc desc = NULL
-    cdef Tuplestorestate *store = materialized(fcinfo, &desc)
+    cdef Tuplestorestate *store = materialized_as(fcinfo, totals_types(), &desc)
     cdef int count = 0
     cdef Totals *copies = copy_totals(&count)
     cdef Datum values[TOTALS_COLUMNS]
@@ -85,7 +85,7 @@ cdef void put_histogram(Tuplestorestate *store, TupleDesc desc, Totals *totals, 
 cdef public Datum pgbg_histograms(FunctionCallInfo fcinfo) noexcept nogil:
     """Rows of pg_background_all_histograms."""
     cdef TupleDesc desc = NULL
-    cdef Tuplestorestate *store = materialized(fcinfo, &desc)
+    cdef Tuplestorestate *store = materialized_as(fcinfo, histograms_types(), &desc)
     cdef int count = 0
     cdef Totals *copies = copy_totals(&count)
     cdef int i

@@ -1,25 +1,10 @@
 # What the server, each database and each role use, against their limits, for the view pg_background_usage.
 
-cdef enum:
-    USAGE_KIND = 0
-    USAGE_OWNER
-    USAGE_JOBS
-    USAGE_MAX_JOBS
-    USAGE_WORKERS
-    USAGE_MAX_WORKERS
-    USAGE_QUEUED
-    USAGE_MEMORY
-    USAGE_MAX_MEMORY
-    USAGE_RESULTS
-    USAGE_MAX_RESULTS
-    USAGE_COLUMNS
-
-
 cdef struct UsageRows:
     Tuplestorestate *store
     TupleDesc desc
-    Datum values[11]
-    cbool nulls[11]
+    Datum values[USAGE_COLUMNS]
+    cbool nulls[USAGE_COLUMNS]
 
 
 cdef inline void set_usage(UsageRows *rows, int column, int64_t value, bint is_wide) noexcept nogil:
@@ -42,10 +27,10 @@ cdef void put_usage(UsageRows *rows, const char *kind, Usage *usage) noexcept no
     set_usage(rows, USAGE_WORKERS, usage.running, False)
     set_limit(rows, USAGE_MAX_WORKERS, usage.limits.workers, False)
     set_usage(rows, USAGE_QUEUED, usage.queued, False)
-    set_usage(rows, USAGE_MEMORY, usage.memory, True)
-    set_limit(rows, USAGE_MAX_MEMORY, <int64_t>usage.limits.memory * 1024, True)
-    set_usage(rows, USAGE_RESULTS, <int64_t>pg_atomic_read_u64(&usage.file_bytes), True)
-    set_limit(rows, USAGE_MAX_RESULTS, <int64_t>usage.limits.result_size * 1024, True)
+    set_usage(rows, USAGE_MEMORY_BYTES, usage.memory, True)
+    set_limit(rows, USAGE_MAX_MEMORY_BYTES, <int64_t>usage.limits.memory * 1024, True)
+    set_usage(rows, USAGE_RESULT_BYTES, <int64_t>pg_atomic_read_u64(&usage.file_bytes), True)
+    set_limit(rows, USAGE_MAX_RESULT_BYTES, <int64_t>usage.limits.result_size * 1024, True)
     tuplestore_putvalues(rows.store, rows.desc, rows.values, rows.nulls)
 
 
@@ -96,7 +81,7 @@ cdef public Datum pgbg_usage(FunctionCallInfo fcinfo) noexcept nogil:
     cdef bint sees_all
     require_registry()
     memset(&rows, 0, sizeof(rows))
-    rows.store = materialized(fcinfo, &rows.desc)
+    rows.store = materialized_as(fcinfo, usage_types(), &rows.desc)
     usages = copy_usages(&all, &count)
     sees_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS)
     if sees_all:

@@ -34,4 +34,4 @@ cdef void store_waits(Job *_job, Job *copy, int32_t _worker_pid, Tuplestorestate
 
 cdef public Datum pgbg_waits(FunctionCallInfo fcinfo) noexcept nogil:
     """Of the jobs whose state the current user may see."""
-    return rows_of_jobs(fcinfo, store_waits)
+    return rows_of_jobs(fcinfo, waits_types(), store_waits)

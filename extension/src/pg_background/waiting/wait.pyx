@@ -95,4 +95,4 @@ cdef public Datum pgbg_await(FunctionCallInfo fcinfo) noexcept nogil:
     drop_call_snapshot()
     value = BoolGetDatum(wait_for_job(job, &handle, timeout, True))
     EnsurePortalSnapshotExists()
-    return row_datum(fcinfo, &value, &is_null)
+    return row_datum(fcinfo, b"b", &value, &is_null)

@@ -18,6 +18,6 @@ cdef public Datum pgbg_wait_any(FunctionCallInfo fcinfo) noexcept nogil:
     if set.count > 0:
         wait_for_set(&wait)
         if wait.finished >= 0:
-            return handle_datum(row_type(fcinfo), &set.handles[wait.finished])
+            return handle_datum(row_type(fcinfo, handle_types()), &set.handles[wait.finished])
     fcinfo.isnull = True
     return 0
