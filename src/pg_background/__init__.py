@@ -15,6 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .backfill.backfill import Backfill
+    from .backfill.backfill_async import AsyncBackfill
+    from .backfill.display import BackfillProgress
+    from .backfill.errors import BackfillError
+    from .backfill.options import BackfillOptions
+    from .backfill.plan import BackfillPlan
+    from .backfill.report import BackfillReport, RangeError
     from .client.client import Client
     from .client.client_async import AsyncClient
     from .client.errors import ConnectionLost, JobCancelled, JobLost, JobTimeout
@@ -34,10 +41,17 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AsyncBackfill",
     "AsyncClient",
     "AsyncCluster",
     "AsyncJob",
     "AsyncListedJob",
+    "Backfill",
+    "BackfillError",
+    "BackfillOptions",
+    "BackfillPlan",
+    "BackfillProgress",
+    "BackfillReport",
     "Client",
     "Cluster",
     "ClusterExecutor",
@@ -56,6 +70,7 @@ __all__ = [
     "NodeHandle",
     "Notice",
     "Progress",
+    "RangeError",
     "Result",
     "Stats",
     "__version__",
@@ -64,6 +79,13 @@ __all__ = [
 
 #: Where the names come from: loaded when one is used, as the command line and the pytest plugin use none.
 _MODULES = {
+    "backfill.backfill": ("Backfill",),
+    "backfill.backfill_async": ("AsyncBackfill",),
+    "backfill.display": ("BackfillProgress",),
+    "backfill.errors": ("BackfillError",),
+    "backfill.options": ("BackfillOptions",),
+    "backfill.plan": ("BackfillPlan",),
+    "backfill.report": ("BackfillReport", "RangeError"),
     "client.client": ("Client",),
     "client.client_async": ("AsyncClient",),
     "client.errors": ("ConnectionLost", "JobCancelled", "JobLost", "JobTimeout"),

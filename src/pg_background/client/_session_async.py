@@ -60,6 +60,11 @@ class AsyncSession:
         return self._connections.source.has_private
 
     @property
+    def is_in_transaction(self) -> bool:
+        """Whether there is an open transaction, somebody's own, of which jobs don't see the writes."""
+        return self._connections.source.is_in_transaction
+
+    @property
     def statements(self) -> Statements:
         """The statements for the schema that the extension is in; known once a connection was lent."""
         return self._connections.statements

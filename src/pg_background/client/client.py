@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, overload
 
@@ -26,6 +26,7 @@ from .variables import Other, Row
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..backfill.backfill import Backfill, BackfillStatement
     from .options import LaunchOptions
 
 
@@ -256,6 +257,39 @@ class Client(Generic[Row]):
     def stats(self) -> Stats:
         """Return the counters of the client's session."""
         return self.session.stats()
+
+    def backfill(
+        self,
+        statement: BackfillStatement | None = None,
+        table: str | None = None,
+        *,
+        name: str | None = None,
+        key: Sequence[str] | str | None = None,
+        schema: str | None = None,
+        **options: Any,
+    ) -> Backfill:
+        """Return a backfill: a statement over a big table, in small jobs that commit by themselves.
+
+        Nothing is sent yet: see its `plan`, `run`, `resume`, `stop` and `report`.
+
+        Args:
+            statement: with `{range}` where the condition for the rows of a job goes, or `{range:t}` if the
+                names of columns need the table's alias. None for one that was begun: its name is enough.
+            table: whose rows are meant, as SQL writes its name.
+            name: by which it is found again; by default that of the table.
+            key: the column, or columns, that ranges go by; by default the primary key, or else one that is
+                unique. `"ctid"` where there is none.
+            schema: where its state is kept; by default where this role has state already, or else that of
+                the table.
+            options: see `BackfillOptions`: `batch_size`, `target_seconds`, `jobs`, `max_rows_per_second`,
+                `max_lag`, `max_active`, `lock_timeout`, `retries`, `on_error`.
+
+        Raises:
+            BackfillError: an option has no such value.
+        """
+        from ..backfill.backfill import Backfill
+
+        return Backfill(self.session, statement, table, name=name, key=key, schema=schema, **options)
 
     # ---- many jobs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, overload
 
@@ -25,6 +25,7 @@ from .variables import Other, Row
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..backfill.backfill_async import AsyncBackfill, BackfillStatement
     from .options import LaunchOptions
 
 
@@ -257,6 +258,39 @@ class AsyncClient(Generic[Row]):
     async def stats(self) -> Stats:
         """Return the counters of the client's session."""
         return await self.session.stats()
+
+    def backfill(
+        self,
+        statement: BackfillStatement | None = None,
+        table: str | None = None,
+        *,
+        name: str | None = None,
+        key: Sequence[str] | str | None = None,
+        schema: str | None = None,
+        **options: Any,
+    ) -> AsyncBackfill:
+        """Return a backfill: a statement over a big table, in small jobs that commit by themselves.
+
+        Nothing is sent yet: see its `plan`, `run`, `resume`, `stop` and `report`.
+
+        Args:
+            statement: with `{range}` where the condition for the rows of a job goes, or `{range:t}` if the
+                names of columns need the table's alias. None for one that was begun: its name is enough.
+            table: whose rows are meant, as SQL writes its name.
+            name: by which it is found again; by default that of the table.
+            key: the column, or columns, that ranges go by; by default the primary key, or else one that is
+                unique. `"ctid"` where there is none.
+            schema: where its state is kept; by default where this role has state already, or else that of
+                the table.
+            options: see `BackfillOptions`: `batch_size`, `target_seconds`, `jobs`, `max_rows_per_second`,
+                `max_lag`, `max_active`, `lock_timeout`, `retries`, `on_error`.
+
+        Raises:
+            BackfillError: an option has no such value.
+        """
+        from ..backfill.backfill_async import AsyncBackfill
+
+        return AsyncBackfill(self.session, statement, table, name=name, key=key, schema=schema, **options)
 
     # ---- many jobs
 
