@@ -241,14 +241,14 @@ class Runner:
         is_passing = isinstance(error, JobLost) or sqlstate in (MOVED, *_PASSING)
         is_passing = is_passing or sqlstate[:2] in _PASSING_CLASSES
         if is_passing and piece.tries < self._options.retries:
-            again = piece._replace(tries=piece.tries + 1)
-            work.state.tried(work.part, again)
             pause = min(FIRST_PAUSE * 2 ** min(piece.tries, 10), LONGEST_PAUSE)
-            work.later.append((monotonic() + pause, again))
+            work.later.append((monotonic() + pause, piece._replace(tries=piece.tries + 1)))
             self._display.again()
             return
         assert isinstance(error, psycopg.Error)
-        work.state.failed(work.part, piece, error)
+        if not work.state.failed(work.part, piece, error):
+            work.later.append((monotonic() + LOOK_SECONDS, piece))
+            return
         self._display.failed(piece.size)
         if self._options.on_error == "stop":
             self._is_stopped = True

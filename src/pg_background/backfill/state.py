@@ -239,15 +239,18 @@ class State:
         rows = self._rows(self.sql.outcome, part.name, part.part, number)
         return None if not rows else (rows[0][0], rows[0][1] or 0, rows[0][2] or 0.0)
 
-    def tried(self, part: Part, piece: Range) -> None:
-        """Note how often it was tried."""
-        self._change(self.sql.tried, piece.tries, part.name, part.part, piece.number)
-
-    def failed(self, part: Part, piece: Range, error: psycopg.Error) -> None:
-        """Note that it was given up, and why."""
+    def failed(self, part: Part, piece: Range, error: psycopg.Error) -> bool:
+        """Note that it was given up, and why; False if another job, such as one left behind, is at it."""
         message = error.diag.message_primary or str(error)
-        given = (error.sqlstate, message, piece.tries, part.name, part.part, piece.number)
-        self._change(self.sql.failed, *given)
+        with self.transaction() as connection:
+            cursor = asking(connection)
+            # Not an UPDATE alone: that would wait for the other job as long as that takes.
+            cursor.execute(self.sql.seize, (part.name, part.part, piece.number))
+            if cursor.fetchone() is None:
+                return False
+            given = (error.sqlstate, message, piece.tries, part.name, part.part, piece.number)
+            cursor.execute(self.sql.failed, given)
+        return True
 
     # ---- what was done
 

@@ -129,9 +129,7 @@ class StateSql:
             " ORDER BY number"
         )
         self.outcome = self._sql(f"SELECT state, rows, seconds FROM {{ranges}} WHERE {_NUMBERED}")
-        self.tried = self._sql(
-            f"UPDATE {{ranges}} SET tries = %s::pg_catalog.int4 WHERE {_OPEN}",
-        )
+        self.seize = self._sql(f"SELECT number FROM {{ranges}} WHERE {_OPEN} FOR UPDATE SKIP LOCKED")
         self.failed = self._sql(
             "UPDATE {ranges} SET state = 'failed', sqlstate = %s::pg_catalog.text,"
             " message = %s::pg_catalog.text, tries = %s::pg_catalog.int4,"
