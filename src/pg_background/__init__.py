@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .client.listed_async import AsyncListedJob
     from .client.model import Handle, JobColumn, JobInfo, JobState, Notice, Progress, Stats
     from .client.result import Result
+    from .client.standbys import Standbys
     from .cluster.cluster import Cluster
     from .cluster.cluster_async import AsyncCluster
     from .cluster.executor import ClusterExecutor
@@ -72,6 +73,7 @@ __all__ = [
     "Progress",
     "RangeError",
     "Result",
+    "Standbys",
     "Stats",
     "__version__",
     "connect",
@@ -96,6 +98,7 @@ _MODULES = {
     "client.listed_async": ("AsyncListedJob",),
     "client.model": ("Handle", "JobColumn", "JobInfo", "JobState", "Notice", "Progress", "Stats"),
     "client.result": ("Result",),
+    "client.standbys": ("Standbys",),
     "cluster.cluster": ("Cluster",),
     "cluster.cluster_async": ("AsyncCluster",),
     "cluster.executor": ("ClusterExecutor",),

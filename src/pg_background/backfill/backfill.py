@@ -22,7 +22,7 @@ from .template import Template
 from .throttle import Throttle
 
 if TYPE_CHECKING:
-    from ..client._session import Session
+    from ..client.client import Client
 
 #: A statement with `{range}`, or anything of `psycopg.sql` that becomes one.
 BackfillStatement = str | sql.Composable
@@ -41,7 +41,7 @@ class Backfill:
 
     def __init__(
         self,
-        session: Session,
+        client: Client[Any],
         statement: BackfillStatement | None = None,
         table: str | None = None,
         *,
@@ -52,21 +52,21 @@ class Backfill:
     ) -> None:
         """
         Args:
-            session: of the client.
+            client: whose jobs do it.
             statement: and the others, see `Client.backfill`.
         """
         if (statement is None) != (table is None):
             raise TypeError("a backfill needs a statement and a table")
         if name is None and table is None:
             raise TypeError("a backfill needs a statement and a table, or the name of one that was begun")
-        self._session = session
+        self._client = client
         self._statement = statement
         self._table = table
         self._key = [key] if isinstance(key, str) else key
         self._given = options
         self._options = BackfillOptions().changed(options)
         self.name: str = name if name is not None else str(table)
-        self._state = State(session, schema)
+        self._state = State(client, schema)
 
     def plan(self) -> BackfillPlan:
         """Return what it is going to do; nothing is begun, and nothing written.
@@ -82,7 +82,7 @@ class Backfill:
             key=key_names(part.key),
             estimated_rows=part.estimated_rows,
             example=example,
-            explain=explain(self._session, example),
+            explain=explain(self._client, example),
             schema=schema,
             options=self._options,
             warnings=warnings,
@@ -101,7 +101,7 @@ class Backfill:
             psycopg.Error: the server refused something that is not a range's.
         """
         part, schema, _ = self._planned()
-        explain(self._session, part.statement_of(first_range(part)))
+        explain(self._client, part.statement_of(first_range(part)))
         self._state.provide(schema)
         self._state.add(part)
         return self._work([part], progress)
@@ -155,10 +155,10 @@ class Backfill:
             raise BackfillError(
                 f"for {self.name} no statement was given", hint="resume goes on with what was begun"
             )
-        if self._session.is_in_transaction:
+        if self._client.session.is_in_transaction:
             raise BackfillError("a backfill can't be run inside of a transaction: its jobs don't see it")
-        template = Template(text_of(self._session, self._statement))
-        table = table_of(self._session, self._table)
+        template = Template(text_of(self._client, self._statement))
+        table = table_of(self._client, self._table)
         key, warnings, can_be_null = table.key(self._key)
         part = Part(
             name=self.name,
@@ -171,9 +171,9 @@ class Backfill:
             options=self._options,
             batch_size=self._options.batch_size,
         )
-        measure(self._session, part, can_be_null)
+        measure(self._client, part, can_be_null)
         # A ceiling that can't be seen is said now, not when the first range is to begin.
-        Throttle(self._session, self._options, Rate(None)).wait()
+        Throttle(self._client, self._options, Rate(None)).wait()
         found = self._state.find()
         return part, (self._state.schema if found else None) or self._state.schema or table.schema, warnings
 
@@ -185,7 +185,7 @@ class Backfill:
 
     def _work(self, parts: Sequence[Part], progress: BackfillShow) -> BackfillReport:
         rate = Rate(self._options.max_rows_per_second)
-        throttle = Throttle(self._session, self._options, rate)
+        throttle = Throttle(self._client, self._options, rate)
         works = []
         for part in parts:
             work = Work(part, self._state, throttle)
@@ -245,9 +245,9 @@ def report_of(name: str, states: Sequence[State]) -> BackfillReport:
     )
 
 
-def text_of(session: Session, statement: BackfillStatement) -> str:
+def text_of(client: Client[Any], statement: BackfillStatement) -> str:
     """Return a statement as text."""
     if isinstance(statement, str):
         return statement
-    with session.connection() as connection:
+    with client.session.connection() as connection:
         return statement.as_string(connection)

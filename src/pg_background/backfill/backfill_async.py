@@ -21,7 +21,7 @@ from .template import Template
 from .throttle_async import AsyncThrottle
 
 if TYPE_CHECKING:
-    from ..client._session_async import AsyncSession
+    from ..client.client_async import AsyncClient
 
 #: A statement with `{range}`, or anything of `psycopg.sql` that becomes one.
 BackfillStatement = str | sql.Composable
@@ -40,7 +40,7 @@ class AsyncBackfill:
 
     def __init__(
         self,
-        session: AsyncSession,
+        client: AsyncClient[Any],
         statement: BackfillStatement | None = None,
         table: str | None = None,
         *,
@@ -51,21 +51,21 @@ class AsyncBackfill:
     ) -> None:
         """
         Args:
-            session: of the client.
+            client: whose jobs do it.
             statement: and the others, see `AsyncClient.backfill`.
         """
         if (statement is None) != (table is None):
             raise TypeError("a backfill needs a statement and a table")
         if name is None and table is None:
             raise TypeError("a backfill needs a statement and a table, or the name of one that was begun")
-        self._session = session
+        self._client = client
         self._statement = statement
         self._table = table
         self._key = [key] if isinstance(key, str) else key
         self._given = options
         self._options = BackfillOptions().changed(options)
         self.name: str = name if name is not None else str(table)
-        self._state = AsyncState(session, schema)
+        self._state = AsyncState(client, schema)
 
     async def plan(self) -> BackfillPlan:
         """Return what it is going to do; nothing is begun, and nothing written.
@@ -81,7 +81,7 @@ class AsyncBackfill:
             key=key_names(part.key),
             estimated_rows=part.estimated_rows,
             example=example,
-            explain=await explain(self._session, example),
+            explain=await explain(self._client, example),
             schema=schema,
             options=self._options,
             warnings=warnings,
@@ -100,7 +100,7 @@ class AsyncBackfill:
             psycopg.Error: the server refused something that is not a range's.
         """
         part, schema, _ = await self._planned()
-        await explain(self._session, part.statement_of(first_range(part)))
+        await explain(self._client, part.statement_of(first_range(part)))
         await self._state.provide(schema)
         await self._state.add(part)
         return await self._work([part], progress)
@@ -154,10 +154,10 @@ class AsyncBackfill:
             raise BackfillError(
                 f"for {self.name} no statement was given", hint="resume goes on with what was begun"
             )
-        if self._session.is_in_transaction:
+        if self._client.session.is_in_transaction:
             raise BackfillError("a backfill can't be run inside of a transaction: its jobs don't see it")
-        template = Template(await text_of(self._session, self._statement))
-        table = await table_of(self._session, self._table)
+        template = Template(await text_of(self._client, self._statement))
+        table = await table_of(self._client, self._table)
         key, warnings, can_be_null = table.key(self._key)
         part = Part(
             name=self.name,
@@ -170,9 +170,9 @@ class AsyncBackfill:
             options=self._options,
             batch_size=self._options.batch_size,
         )
-        await measure(self._session, part, can_be_null)
+        await measure(self._client, part, can_be_null)
         # A ceiling that can't be seen is said now, not when the first range is to begin.
-        await AsyncThrottle(self._session, self._options, Rate(None)).wait()
+        await AsyncThrottle(self._client, self._options, Rate(None)).wait()
         found = await self._state.find()
         return part, (self._state.schema if found else None) or self._state.schema or table.schema, warnings
 
@@ -184,7 +184,7 @@ class AsyncBackfill:
 
     async def _work(self, parts: Sequence[Part], progress: BackfillShow) -> BackfillReport:
         rate = Rate(self._options.max_rows_per_second)
-        throttle = AsyncThrottle(self._session, self._options, rate)
+        throttle = AsyncThrottle(self._client, self._options, rate)
         works = []
         for part in parts:
             work = AsyncWork(part, self._state, throttle)
@@ -244,9 +244,9 @@ async def report_of(name: str, states: Sequence[AsyncState]) -> BackfillReport:
     )
 
 
-async def text_of(session: AsyncSession, statement: BackfillStatement) -> str:
+async def text_of(client: AsyncClient[Any], statement: BackfillStatement) -> str:
     """Return a statement as text."""
     if isinstance(statement, str):
         return statement
-    async with session.connection() as connection:
+    async with client.session.connection() as connection:
         return statement.as_string(connection)

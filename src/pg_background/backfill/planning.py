@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ..client._asking import asking
 from .catalog import COLUMNS, INDEXES, TABLE, Table
 from .errors import BackfillError
 from .ranges import Column, Key, Range, next_block
 from .state import bounds_of
 
 if TYPE_CHECKING:
-    from ..client._session import Session
+    from ..client.client import Client
     from .part import Part
 
 
-def table_of(session: Session, name: str) -> Table:
+def table_of(client: Client[Any], name: str) -> Table:
     """Return what the catalogue has of a table.
 
     Args:
@@ -28,8 +27,8 @@ def table_of(session: Session, name: str) -> Table:
     Raises:
         BackfillError: there is no such table, or jobs can't work on it.
     """
-    with session.connection() as connection:
-        cursor = asking(connection)
+    with client.session.connection() as connection:
+        cursor = client.session.cursor(connection)
         try:
             cursor.execute(TABLE, (name,))
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
@@ -51,13 +50,13 @@ def table_of(session: Session, name: str) -> Table:
     return table
 
 
-def measure(session: Session, part: Part, can_be_null: bool) -> None:
+def measure(client: Client[Any], part: Part, can_be_null: bool) -> None:
     """Look up how far a part goes: rows that come later, with higher keys, are not in it.
 
     Raises:
         psycopg.Error: the role may not read the keys.
     """
-    part.upper, part.has_nulls = bounds_of(session, part.source, part.key, can_be_null)
+    part.upper, part.has_nulls = bounds_of(client, part.source, part.key, can_be_null)
     part.is_cut = part.upper is None and not part.has_nulls
 
 
@@ -69,15 +68,15 @@ def first_range(part: Part) -> Range:
     return Range(1, None, high, False, part.batch_size)
 
 
-def explain(session: Session, statement: str) -> list[str]:
+def explain(client: Client[Any], statement: str) -> list[str]:
     """Return how the server would run a statement, without running it.
 
     Raises:
         BackfillError: it is not one that can be a backfill's, or the server refuses it.
     """
     query: Any = f"EXPLAIN (COSTS OFF) {statement}"
-    with session.connection() as connection, connection.transaction():
-        cursor = asking(connection)
+    with client.session.connection() as connection, connection.transaction():
+        cursor = client.session.cursor(connection)
         try:
             # As a message that can have one statement only: a second one would be run.
             cursor.execute(query, binary=True)

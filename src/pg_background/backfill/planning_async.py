@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ..client._asking_async import asking
 from .catalog import COLUMNS, INDEXES, TABLE, Table
 from .errors import BackfillError
 from .ranges import Column, Key, Range, next_block
 from .state_async import bounds_of
 
 if TYPE_CHECKING:
-    from ..client._session_async import AsyncSession
+    from ..client.client_async import AsyncClient
     from .part import Part
 
 
-async def table_of(session: AsyncSession, name: str) -> Table:
+async def table_of(client: AsyncClient[Any], name: str) -> Table:
     """Return what the catalogue has of a table.
 
     Args:
@@ -27,8 +26,8 @@ async def table_of(session: AsyncSession, name: str) -> Table:
     Raises:
         BackfillError: there is no such table, or jobs can't work on it.
     """
-    async with session.connection() as connection:
-        cursor = asking(connection)
+    async with client.session.connection() as connection:
+        cursor = client.session.cursor(connection)
         try:
             await cursor.execute(TABLE, (name,))
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
@@ -50,13 +49,13 @@ async def table_of(session: AsyncSession, name: str) -> Table:
     return table
 
 
-async def measure(session: AsyncSession, part: Part, can_be_null: bool) -> None:
+async def measure(client: AsyncClient[Any], part: Part, can_be_null: bool) -> None:
     """Look up how far a part goes: rows that come later, with higher keys, are not in it.
 
     Raises:
         psycopg.Error: the role may not read the keys.
     """
-    part.upper, part.has_nulls = await bounds_of(session, part.source, part.key, can_be_null)
+    part.upper, part.has_nulls = await bounds_of(client, part.source, part.key, can_be_null)
     part.is_cut = part.upper is None and not part.has_nulls
 
 
@@ -68,15 +67,15 @@ def first_range(part: Part) -> Range:
     return Range(1, None, high, False, part.batch_size)
 
 
-async def explain(session: AsyncSession, statement: str) -> list[str]:
+async def explain(client: AsyncClient[Any], statement: str) -> list[str]:
     """Return how the server would run a statement, without running it.
 
     Raises:
         BackfillError: it is not one that can be a backfill's, or the server refuses it.
     """
     query: Any = f"EXPLAIN (COSTS OFF) {statement}"
-    async with session.connection() as connection, connection.transaction():
-        cursor = asking(connection)
+    async with client.session.connection() as connection, connection.transaction():
+        cursor = client.session.cursor(connection)
         try:
             # As a message that can have one statement only: a second one would be run.
             await cursor.execute(query, binary=True)

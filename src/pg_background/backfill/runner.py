@@ -179,7 +179,7 @@ class Runner:
         )
         try:
             job = start(
-                work.state.session,
+                work.state.client.session,
                 query,
                 None,
                 tuple_row,

@@ -178,7 +178,7 @@ class AsyncRunner:
         )
         try:
             job = await start(
-                work.state.session,
+                work.state.client.session,
                 query,
                 None,
                 tuple_row,

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ..client._asking import asking
-from ..client._source import Connection
 from .errors import BackfillError
 from .part import Frontier, Part
 from .ranges import Key, Range, next_block
@@ -19,7 +17,7 @@ from .report import RangeError
 from .state_sql import BLOCKS, FIND, StateSql
 
 if TYPE_CHECKING:
-    from ..client._session import Session
+    from ..client.client import Client
 
 
 #: Keys are kept as text, which whoever goes on must read as the same values.
@@ -32,12 +30,12 @@ _TEXTS = (
 class State:
     """The tables of a role in one database; found, or made, when they are needed."""
 
-    def __init__(self, session: Session, schema: str | None) -> None:
+    def __init__(self, client: Client[Any], schema: str | None) -> None:
         """
         Args:
             schema: where the tables are to be; None for where the role has them already.
         """
-        self.session = session
+        self.client = client
         self.schema = schema
         self._sql: StateSql | None = None
 
@@ -48,15 +46,15 @@ class State:
         return self._sql
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
         """Lend a connection with a transaction of its own.
 
         Raises:
             BackfillError: the client's connection is in one, so that jobs would not see what is written.
         """
-        if self.session.is_in_transaction:
+        if self.client.session.is_in_transaction:
             raise BackfillError("a backfill can't be run inside of a transaction: its jobs don't see it")
-        with self.session.connection() as connection, connection.transaction():
+        with self.client.session.connection() as connection, connection.transaction():
             yield connection
 
     def find(self) -> bool:
@@ -67,8 +65,8 @@ class State:
         """
         if self._sql is not None:
             return True
-        with self.session.connection() as connection:
-            cursor = asking(connection)
+        with self.client.session.connection() as connection:
+            cursor = self.client.session.cursor(connection)
             cursor.execute(FIND, (self.schema, self.schema))
             found = [name for (name,) in cursor.fetchall()]
         if len(found) > 1:
@@ -175,7 +173,7 @@ class State:
     def end(self, part: Part, state: str, waited: Mapping[str, float]) -> None:
         """Note that nobody works at it any more, and for what was waited meanwhile."""
         with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             cursor.execute(self.sql.waited, (part.name, part.part))
             row = cursor.fetchone()
             before = row[0] if row else {}
@@ -191,7 +189,7 @@ class State:
     def cut(self, part: Part) -> Range | None:
         """Cut the next range; None if there is none, or if it was stopped."""
         with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             cursor.execute(self.sql.frontier, (part.name, part.part))
             row = cursor.fetchone()
             if row is None:
@@ -243,7 +241,7 @@ class State:
         """Note that it was given up, and why; False if another job, such as one left behind, is at it."""
         message = error.diag.message_primary or str(error)
         with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             # Not an UPDATE alone: that would wait for the other job as long as that takes.
             cursor.execute(self.sql.seize, (part.name, part.part, piece.number))
             if cursor.fetchone() is None:
@@ -269,22 +267,22 @@ class State:
     # ---- inside
 
     def _rows(self, statement: Any, *parameters: Any) -> list[Any]:
-        with self.session.connection() as connection:
-            cursor = asking(connection)
+        with self.client.session.connection() as connection:
+            cursor = self.client.session.cursor(connection)
             cursor.execute(statement, parameters)
             return cursor.fetchall()
 
     def _change(self, statement: Any, *parameters: Any) -> int:
         with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             cursor.execute(statement, parameters)
             return cursor.rowcount
 
 
-def bounds_of(session: Session, source: str, key: Key, can_be_null: bool) -> tuple[list[str] | None, bool]:
+def bounds_of(client: Client[Any], source: str, key: Key, can_be_null: bool) -> tuple[list[str] | None, bool]:
     """Return the highest key of a table, None if it has none, and whether rows are without one."""
-    with session.connection() as connection, connection.transaction():
-        cursor = asking(connection)
+    with client.session.connection() as connection, connection.transaction():
+        cursor = client.session.cursor(connection)
         cursor.execute(_TEXTS)
         if key.is_ctid:
             cursor.execute(BLOCKS, (source,))

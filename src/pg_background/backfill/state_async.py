@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ..client._asking_async import asking
-from ..client._source_async import AsyncConnection
 from .errors import BackfillError
 from .part import Frontier, Part
 from .ranges import Key, Range, next_block
@@ -18,7 +16,7 @@ from .report import RangeError
 from .state_sql import BLOCKS, FIND, StateSql
 
 if TYPE_CHECKING:
-    from ..client._session_async import AsyncSession
+    from ..client.client_async import AsyncClient
 
 
 #: Keys are kept as text, which whoever goes on must read as the same values.
@@ -31,12 +29,12 @@ _TEXTS = (
 class AsyncState:
     """The tables of a role in one database; found, or made, when they are needed."""
 
-    def __init__(self, session: AsyncSession, schema: str | None) -> None:
+    def __init__(self, client: AsyncClient[Any], schema: str | None) -> None:
         """
         Args:
             schema: where the tables are to be; None for where the role has them already.
         """
-        self.session = session
+        self.client = client
         self.schema = schema
         self._sql: StateSql | None = None
 
@@ -47,15 +45,15 @@ class AsyncState:
         return self._sql
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """Lend a connection with a transaction of its own.
 
         Raises:
             BackfillError: the client's connection is in one, so that jobs would not see what is written.
         """
-        if self.session.is_in_transaction:
+        if self.client.session.is_in_transaction:
             raise BackfillError("a backfill can't be run inside of a transaction: its jobs don't see it")
-        async with self.session.connection() as connection, connection.transaction():
+        async with self.client.session.connection() as connection, connection.transaction():
             yield connection
 
     async def find(self) -> bool:
@@ -66,8 +64,8 @@ class AsyncState:
         """
         if self._sql is not None:
             return True
-        async with self.session.connection() as connection:
-            cursor = asking(connection)
+        async with self.client.session.connection() as connection:
+            cursor = self.client.session.cursor(connection)
             await cursor.execute(FIND, (self.schema, self.schema))
             found = [name for (name,) in await cursor.fetchall()]
         if len(found) > 1:
@@ -174,7 +172,7 @@ class AsyncState:
     async def end(self, part: Part, state: str, waited: Mapping[str, float]) -> None:
         """Note that nobody works at it any more, and for what was waited meanwhile."""
         async with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             await cursor.execute(self.sql.waited, (part.name, part.part))
             row = await cursor.fetchone()
             before = row[0] if row else {}
@@ -190,7 +188,7 @@ class AsyncState:
     async def cut(self, part: Part) -> Range | None:
         """Cut the next range; None if there is none, or if it was stopped."""
         async with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             await cursor.execute(self.sql.frontier, (part.name, part.part))
             row = await cursor.fetchone()
             if row is None:
@@ -246,7 +244,7 @@ class AsyncState:
         """Note that it was given up, and why; False if another job, such as one left behind, is at it."""
         message = error.diag.message_primary or str(error)
         async with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             # Not an UPDATE alone: that would wait for the other job as long as that takes.
             await cursor.execute(self.sql.seize, (part.name, part.part, piece.number))
             if await cursor.fetchone() is None:
@@ -272,24 +270,24 @@ class AsyncState:
     # ---- inside
 
     async def _rows(self, statement: Any, *parameters: Any) -> list[Any]:
-        async with self.session.connection() as connection:
-            cursor = asking(connection)
+        async with self.client.session.connection() as connection:
+            cursor = self.client.session.cursor(connection)
             await cursor.execute(statement, parameters)
             return await cursor.fetchall()
 
     async def _change(self, statement: Any, *parameters: Any) -> int:
         async with self.transaction() as connection:
-            cursor = asking(connection)
+            cursor = self.client.session.cursor(connection)
             await cursor.execute(statement, parameters)
             return cursor.rowcount
 
 
 async def bounds_of(
-    session: AsyncSession, source: str, key: Key, can_be_null: bool
+    client: AsyncClient[Any], source: str, key: Key, can_be_null: bool
 ) -> tuple[list[str] | None, bool]:
     """Return the highest key of a table, None if it has none, and whether rows are without one."""
-    async with session.connection() as connection, connection.transaction():
-        cursor = asking(connection)
+    async with client.session.connection() as connection, connection.transaction():
+        cursor = client.session.cursor(connection)
         await cursor.execute(_TEXTS)
         if key.is_ctid:
             await cursor.execute(BLOCKS, (source,))

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..client._asking import asking
 from .errors import BackfillError
 from .options import BackfillOptions
 from .pace import Rate
 
 if TYPE_CHECKING:
-    from ..client._session import Session
+    from ..client.client import Client
 
 #: Bytes of WAL that the slowest standby has not replayed; of a backup nothing is replayed. NULL without
 #: standbys. The second column tells that there are some of which this role may not see that.
@@ -40,12 +39,12 @@ LOOK_SECONDS = 0.5
 class Throttle:
     """Tells what a range has to wait for, on one server."""
 
-    def __init__(self, session: Session, options: BackfillOptions, rate: Rate) -> None:
+    def __init__(self, client: Client[Any], options: BackfillOptions, rate: Rate) -> None:
         """
         Args:
             rate: shared by all servers.
         """
-        self._session = session
+        self._session = client.session
         self._options = options
         self._rate = rate
 
@@ -69,7 +68,7 @@ class Throttle:
             if ceiling is None:
                 continue
             with self._session.connection() as connection:
-                cursor = asking(connection)
+                cursor = self._session.cursor(connection)
                 cursor.execute(query)
                 row = cursor.fetchone()
             assert row is not None

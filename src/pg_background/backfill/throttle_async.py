@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..client._asking_async import asking
 from .errors import BackfillError
 from .options import BackfillOptions
 from .pace import Rate
 
 if TYPE_CHECKING:
-    from ..client._session_async import AsyncSession
+    from ..client.client_async import AsyncClient
 
 #: Bytes of WAL that the slowest standby has not replayed; of a backup nothing is replayed. NULL without
 #: standbys. The second column tells that there are some of which this role may not see that.
@@ -39,12 +38,12 @@ LOOK_SECONDS = 0.5
 class AsyncThrottle:
     """Tells what a range has to wait for, on one server."""
 
-    def __init__(self, session: AsyncSession, options: BackfillOptions, rate: Rate) -> None:
+    def __init__(self, client: AsyncClient[Any], options: BackfillOptions, rate: Rate) -> None:
         """
         Args:
             rate: shared by all servers.
         """
-        self._session = session
+        self._session = client.session
         self._options = options
         self._rate = rate
 
@@ -68,7 +67,7 @@ class AsyncThrottle:
             if ceiling is None:
                 continue
             async with self._session.connection() as connection:
-                cursor = asking(connection)
+                cursor = self._session.cursor(connection)
                 await cursor.execute(query)
                 row = await cursor.fetchone()
             assert row is not None
