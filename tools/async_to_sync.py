@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[1]
 
 #: Each makes the file beside it whose name lacks the `_async`.
 INPUTS = (
+    *(f"src/pg_background/backfill/{name}_async.py" for name in ("backfill", "planning", "runner")),
+    *(f"src/pg_background/backfill/{name}_async.py" for name in ("state", "throttle")),
     "src/pg_background/client/_asking_async.py",
     "src/pg_background/client/_connections_async.py",
     "src/pg_background/client/_looking_async.py",
@@ -29,6 +31,7 @@ INPUTS = (
     "src/pg_background/client/_session_async.py",
     "src/pg_background/client/_source_async.py",
     "src/pg_background/client/_waits_async.py",
+    "src/pg_background/client/choosing_async.py",
     "src/pg_background/client/_watch_async.py",
     "src/pg_background/client/client_async.py",
     "src/pg_background/client/job_async.py",
@@ -39,11 +42,14 @@ INPUTS = (
     "src/pg_background/cluster/job_async.py",
     "src/pg_background/cluster/node_async.py",
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
+    "tests/backfill/test_backfill_async.py",
+    "tests/backfill/test_backfill_stops_async.py",
     "tests/client/test_client_async.py",
     "tests/client/test_client_lists_async.py",
     "tests/client/test_client_pace_async.py",
     "tests/client/test_client_pooler_async.py",
     "tests/client/test_client_rows_async.py",
+    "tests/client/test_client_standbys_async.py",
     "tests/client/test_client_sources_async.py",
     "tests/client/test_client_waiting_async.py",
     "tests/cluster/test_cluster_client_async.py",

@@ -15,6 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .backfill.backfill import Backfill
+    from .backfill.backfill_async import AsyncBackfill
+    from .backfill.display import BackfillProgress
+    from .backfill.errors import BackfillError
+    from .backfill.options import BackfillOptions
+    from .backfill.plan import BackfillPlan
+    from .backfill.report import BackfillReport, RangeError
     from .client.client import Client
     from .client.client_async import AsyncClient
     from .client.errors import ConnectionLost, JobCancelled, JobLost, JobTimeout
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from .client.listed_async import AsyncListedJob
     from .client.model import Handle, JobColumn, JobInfo, JobState, Notice, Progress, Stats
     from .client.result import Result
+    from .client.standbys import Standbys
     from .cluster.cluster import Cluster
     from .cluster.cluster_async import AsyncCluster
     from .cluster.executor import ClusterExecutor
@@ -34,10 +42,17 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AsyncBackfill",
     "AsyncClient",
     "AsyncCluster",
     "AsyncJob",
     "AsyncListedJob",
+    "Backfill",
+    "BackfillError",
+    "BackfillOptions",
+    "BackfillPlan",
+    "BackfillProgress",
+    "BackfillReport",
     "Client",
     "Cluster",
     "ClusterExecutor",
@@ -56,7 +71,9 @@ __all__ = [
     "NodeHandle",
     "Notice",
     "Progress",
+    "RangeError",
     "Result",
+    "Standbys",
     "Stats",
     "__version__",
     "connect",
@@ -64,6 +81,13 @@ __all__ = [
 
 #: Where the names come from: loaded when one is used, as the command line and the pytest plugin use none.
 _MODULES = {
+    "backfill.backfill": ("Backfill",),
+    "backfill.backfill_async": ("AsyncBackfill",),
+    "backfill.display": ("BackfillProgress",),
+    "backfill.errors": ("BackfillError",),
+    "backfill.options": ("BackfillOptions",),
+    "backfill.plan": ("BackfillPlan",),
+    "backfill.report": ("BackfillReport", "RangeError"),
     "client.client": ("Client",),
     "client.client_async": ("AsyncClient",),
     "client.errors": ("ConnectionLost", "JobCancelled", "JobLost", "JobTimeout"),
@@ -74,6 +98,7 @@ _MODULES = {
     "client.listed_async": ("AsyncListedJob",),
     "client.model": ("Handle", "JobColumn", "JobInfo", "JobState", "Notice", "Progress", "Stats"),
     "client.result": ("Result",),
+    "client.standbys": ("Standbys",),
     "cluster.cluster": ("Cluster",),
     "cluster.cluster_async": ("AsyncCluster",),
     "cluster.executor": ("ClusterExecutor",),

@@ -46,6 +46,16 @@ def test_client(server: Server, db: str, capsys: pytest.CaptureFixture[str]) -> 
         assert captured.err == ""
 
 
+def test_backfill(server: Server, db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In their order, as later ones go on with what earlier ones have begun."""
+    names: dict[str, object] = {"dsn": server.dsn(db)}
+    for code in blocks_of("backfill.md"):
+        run(code, names)
+        captured = capsys.readouterr()
+        assert captured.out.splitlines() == printed_by(code)
+        assert captured.err == ""
+
+
 def test_tracing(server: Server, db: str, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = blocks_of("tracing.md")
     run(code, {"dsn": server.dsn(db)})

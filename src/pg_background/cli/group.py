@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "run": "Run SQL in a background worker, and print the rows of its last statement.",
         "launch": "Start a job and print its handle, which `result` and the other commands take.",
         "submit": "Start a job whose rows are not kept, and print its handle.",
+        "backfill": "Run a statement over a big table, in small jobs that commit by themselves.",
     },
     "Jobs": {
         "ps": "List the jobs of the server that have not ended, of all sessions and databases.",

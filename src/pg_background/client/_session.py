@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import cast
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import TupleRow, class_row
 
 from ._asking import asking
 from ._connections import Connections, NoticeHandler
@@ -61,6 +61,11 @@ class Session:
         return self._connections.source.has_private
 
     @property
+    def is_in_transaction(self) -> bool:
+        """Whether there is an open transaction, somebody's own, of which jobs don't see the writes."""
+        return self._connections.source.is_in_transaction
+
+    @property
     def statements(self) -> Statements:
         """The statements for the schema that the extension is in; known once a connection was lent."""
         return self._connections.statements
@@ -79,6 +84,11 @@ class Session:
             psycopg.ProgrammingError: the database does not have the extension.
         """
         return self._connections.lend(private=private, job_continues=job_continues)
+
+    @staticmethod
+    def cursor(connection: Connection) -> psycopg.Cursor[TupleRow]:
+        """Return a cursor of a lent connection, whose texts are `str` whatever the encoding is."""
+        return asking(connection)
 
     def tell_ends(self, connection: Connection) -> bool:
         """Have the next job that is launched over a lent connection tell its end, if it may take long.

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import TupleRow, class_row
 
 from ._asking_async import asking
 from ._connections_async import AsyncConnections, NoticeHandler
@@ -60,6 +60,11 @@ class AsyncSession:
         return self._connections.source.has_private
 
     @property
+    def is_in_transaction(self) -> bool:
+        """Whether there is an open transaction, somebody's own, of which jobs don't see the writes."""
+        return self._connections.source.is_in_transaction
+
+    @property
     def statements(self) -> Statements:
         """The statements for the schema that the extension is in; known once a connection was lent."""
         return self._connections.statements
@@ -78,6 +83,11 @@ class AsyncSession:
             psycopg.ProgrammingError: the database does not have the extension.
         """
         return self._connections.lend(private=private, job_continues=job_continues)
+
+    @staticmethod
+    def cursor(connection: AsyncConnection) -> psycopg.AsyncCursor[TupleRow]:
+        """Return a cursor of a lent connection, whose texts are `str` whatever the encoding is."""
+        return asking(connection)
 
     async def tell_ends(self, connection: AsyncConnection) -> bool:
         """Have the next job that is launched over a lent connection tell its end, if it may take long.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, overload
 
@@ -14,6 +14,7 @@ from ._session import Session
 from ._source import Origin, source_of
 from .acompat import Yields
 from .bars import ProgressDisplay
+from .choosing import EachProgress, StandbyChoice
 from .job import Job
 from .launching import start
 from .listed import ListedJob
@@ -21,11 +22,13 @@ from .many import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, result
 from .model import Handle, Stats
 from .query import Params, Query
 from .result import Result
+from .standbys import Standbys, of_primary
 from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..backfill.backfill import Backfill, BackfillStatement
     from .options import LaunchOptions
 
 
@@ -41,20 +44,44 @@ class Client(Generic[Row]):
     """
 
     @overload
-    def __init__(self, origin: Origin, *, row_factory: RowFactory[Row], **parameters: Any) -> None: ...
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        row_factory: RowFactory[Row],
+        standbys: Standbys | None = None,
+        **parameters: Any,
+    ) -> None: ...
     @overload
     def __init__(
-        self: Client[TupleRow], origin: Origin, *, row_factory: None = None, **parameters: Any
+        self: Client[TupleRow],
+        origin: Origin,
+        *,
+        row_factory: None = None,
+        standbys: Standbys | None = None,
+        **parameters: Any,
     ) -> None: ...
     def __init__(
-        self, origin: Origin, *, row_factory: RowFactory[Any] | None = None, **parameters: Any
+        self,
+        origin: Origin,
+        *,
+        row_factory: RowFactory[Any] | None = None,
+        standbys: Standbys | None = None,
+        **parameters: Any,
     ) -> None:
         """
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine, all of them synchronous.
             row_factory: of psycopg; makes the rows of jobs that have no other.
+            standbys: for a DSN with several hosts: jobs with `read_only=True` run on one that is a standby.
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
+        self._standbys: StandbyChoice | None = None
+        if standbys is not None:
+            if not isinstance(origin, str):
+                raise TypeError("standbys can be given only beside a DSN")
+            self._standbys = StandbyChoice(origin, standbys, **parameters)
+            parameters = of_primary(origin, parameters)
         self.session = Session(source_of(origin, **parameters))
         factory: RowFactory[Any] = tuple_row if row_factory is None else row_factory
         self._row_factory: RowFactory[Row] = factory
@@ -81,7 +108,7 @@ class Client(Generic[Row]):
 
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine; by default what libpq finds.
-            row_factory: and `parameters`, as for the class.
+            row_factory: and `parameters`, among them `standbys`, as for the class.
 
         Raises:
             psycopg.OperationalError: there is no connection.
@@ -109,6 +136,8 @@ class Client(Generic[Row]):
 
     def close(self) -> None:
         """End all waits, and the connection if it is the client's own; jobs go on."""
+        if self._standbys is not None:
+            self._standbys.close()
         self.session.close()
 
     def add_notice_handler(self, callback: NoticeHandler) -> None:
@@ -164,13 +193,13 @@ class Client(Generic[Row]):
         Raises:
             psycopg.Error: the server refused it; such as ConfigurationLimitExceeded (53400) at a limit.
         """
-        return start(self.session, query, params, row_factory or self._row_factory, **options)
+        return self._start(query, params, row_factory or self._row_factory, **options)
 
     def submit(
         self, query: Query, params: Params | None = None, **options: Unpack[LaunchOptions]
     ) -> Job[Any]:
         """Start a job whose rows nobody wants: they are dropped at their source. Otherwise as `launch`."""
-        return start(self.session, query, params, self._row_factory, discard_result=True, **options)
+        return self._start(query, params, self._row_factory, discard_result=True, **options)
 
     @overload
     def run(
@@ -206,7 +235,7 @@ class Client(Generic[Row]):
             psycopg.Error: as `launch` and `Job.result`.
         """
         factory = row_factory or self._row_factory
-        with start(self.session, query, params, factory, **options) as job:
+        with self._start(query, params, factory, **options) as job:
             return job.result(progress=progress)
 
     def run_script(
@@ -219,7 +248,7 @@ class Client(Generic[Row]):
         Raises:
             psycopg.Error: as `launch` and `Job.result`.
         """
-        job = start(self.session, script, None, self._row_factory, each_statement=True, **options)
+        job = self._start(script, None, self._row_factory, each_statement=True, **options)
         with job:
             return job.result(progress=progress)
 
@@ -256,6 +285,39 @@ class Client(Generic[Row]):
     def stats(self) -> Stats:
         """Return the counters of the client's session."""
         return self.session.stats()
+
+    def backfill(
+        self,
+        statement: BackfillStatement | None = None,
+        table: str | None = None,
+        *,
+        name: str | None = None,
+        key: Sequence[str] | str | None = None,
+        schema: str | None = None,
+        **options: Any,
+    ) -> Backfill:
+        """Return a backfill: a statement over a big table, in small jobs that commit by themselves.
+
+        Nothing is sent yet: see its `plan`, `run`, `resume`, `stop` and `report`.
+
+        Args:
+            statement: with `{range}` where the condition for the rows of a job goes, or `{range:t}` if the
+                names of columns need the table's alias. None for one that was begun: its name is enough.
+            table: whose rows are meant, as SQL writes its name.
+            name: by which it is found again; by default that of the table.
+            key: the column, or columns, that ranges go by; by default the primary key, or else one that is
+                unique. `"ctid"` where there is none.
+            schema: where its state is kept; by default where this role has state already, or else that of
+                the table.
+            options: see `BackfillOptions`: `batch_size`, `target_seconds`, `jobs`, `max_rows_per_second`,
+                `max_lag`, `max_active`, `lock_timeout`, `retries`, `on_error`.
+
+        Raises:
+            BackfillError: an option has no such value.
+        """
+        from ..backfill.backfill import Backfill
+
+        return Backfill(self, statement, table, name=name, key=key, schema=schema, **options)
 
     # ---- many jobs
 
@@ -307,7 +369,7 @@ class Client(Generic[Row]):
         factory = row_factory or self._row_factory
         options.setdefault("on_full", "queue")
         return results_in_order(
-            lambda values: start(self.session, query, values, factory, **options), params, concurrency
+            lambda values: self._start(query, values, factory, **options), params, concurrency
         )
 
     def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> Yields[AnyJob]:
@@ -342,4 +404,16 @@ class Client(Generic[Row]):
             timeout: for all of them, in seconds; None waits for ever.
             progress: a bar for each job, see `Job.wait`.
         """
-        return have_ended(self.session, jobs, timeout, progress)
+        awaited = list(jobs)
+        session = self.session if self._standbys is None else EachProgress(awaited)
+        return have_ended(session, awaited, timeout, progress)
+
+    # ---- inside
+
+    def _start(
+        self, query: Query, params: Params | None, factory: RowFactory[Any], **options: Any
+    ) -> Job[Any]:
+        """Start a job on the server that it is for."""
+        if self._standbys is None or not options.get("read_only"):
+            return start(self.session, query, params, factory, **options)
+        return self._standbys.start(self.session, query, params, factory, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, overload
 
@@ -13,6 +13,7 @@ from ._session_async import AsyncSession
 from ._source_async import AsyncOrigin, source_of
 from .acompat import AYields
 from .bars import ProgressDisplay
+from .choosing_async import AsyncEachProgress, AsyncStandbyChoice
 from .job_async import AsyncJob
 from .launching_async import start
 from .listed_async import AsyncListedJob
@@ -20,11 +21,13 @@ from .many_async import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, 
 from .model import Handle, Stats
 from .query import Params, Query
 from .result import Result
+from .standbys import Standbys, of_primary
 from .variables import Other, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..backfill.backfill_async import AsyncBackfill, BackfillStatement
     from .options import LaunchOptions
 
 
@@ -41,21 +44,43 @@ class AsyncClient(Generic[Row]):
 
     @overload
     def __init__(
-        self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Row], **parameters: Any
+        self,
+        origin: AsyncOrigin,
+        *,
+        row_factory: AsyncRowFactory[Row],
+        standbys: Standbys | None = None,
+        **parameters: Any,
     ) -> None: ...
     @overload
     def __init__(
-        self: AsyncClient[TupleRow], origin: AsyncOrigin, *, row_factory: None = None, **parameters: Any
+        self: AsyncClient[TupleRow],
+        origin: AsyncOrigin,
+        *,
+        row_factory: None = None,
+        standbys: Standbys | None = None,
+        **parameters: Any,
     ) -> None: ...
     def __init__(
-        self, origin: AsyncOrigin, *, row_factory: AsyncRowFactory[Any] | None = None, **parameters: Any
+        self,
+        origin: AsyncOrigin,
+        *,
+        row_factory: AsyncRowFactory[Any] | None = None,
+        standbys: Standbys | None = None,
+        **parameters: Any,
     ) -> None:
         """
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine, all of them asynchronous.
             row_factory: of psycopg; makes the rows of jobs that have no other.
+            standbys: for a DSN with several hosts: jobs with `read_only=True` run on one that is a standby.
             parameters: for a DSN, more of libpq's and of psycopg's connect().
         """
+        self._standbys: AsyncStandbyChoice | None = None
+        if standbys is not None:
+            if not isinstance(origin, str):
+                raise TypeError("standbys can be given only beside a DSN")
+            self._standbys = AsyncStandbyChoice(origin, standbys, **parameters)
+            parameters = of_primary(origin, parameters)
         self.session = AsyncSession(source_of(origin, **parameters))
         factory: AsyncRowFactory[Any] = tuple_row if row_factory is None else row_factory
         self._row_factory: AsyncRowFactory[Row] = factory
@@ -82,7 +107,7 @@ class AsyncClient(Generic[Row]):
 
         Args:
             origin: a DSN, a psycopg connection or pool, or an SQLAlchemy engine; by default what libpq finds.
-            row_factory: and `parameters`, as for the class.
+            row_factory: and `parameters`, among them `standbys`, as for the class.
 
         Raises:
             psycopg.OperationalError: there is no connection.
@@ -110,6 +135,8 @@ class AsyncClient(Generic[Row]):
 
     async def close(self) -> None:
         """End all waits, and the connection if it is the client's own; jobs go on."""
+        if self._standbys is not None:
+            await self._standbys.close()
         await self.session.close()
 
     def add_notice_handler(self, callback: NoticeHandler) -> None:
@@ -165,13 +192,13 @@ class AsyncClient(Generic[Row]):
         Raises:
             psycopg.Error: the server refused it; such as ConfigurationLimitExceeded (53400) at a limit.
         """
-        return await start(self.session, query, params, row_factory or self._row_factory, **options)
+        return await self._start(query, params, row_factory or self._row_factory, **options)
 
     async def submit(
         self, query: Query, params: Params | None = None, **options: Unpack[LaunchOptions]
     ) -> AsyncJob[Any]:
         """Start a job whose rows nobody wants: they are dropped at their source. Otherwise as `launch`."""
-        return await start(self.session, query, params, self._row_factory, discard_result=True, **options)
+        return await self._start(query, params, self._row_factory, discard_result=True, **options)
 
     @overload
     async def run(
@@ -207,7 +234,7 @@ class AsyncClient(Generic[Row]):
             psycopg.Error: as `launch` and `AsyncJob.result`.
         """
         factory = row_factory or self._row_factory
-        async with await start(self.session, query, params, factory, **options) as job:
+        async with await self._start(query, params, factory, **options) as job:
             return await job.result(progress=progress)
 
     async def run_script(
@@ -220,7 +247,7 @@ class AsyncClient(Generic[Row]):
         Raises:
             psycopg.Error: as `launch` and `AsyncJob.result`.
         """
-        job = await start(self.session, script, None, self._row_factory, each_statement=True, **options)
+        job = await self._start(script, None, self._row_factory, each_statement=True, **options)
         async with job:
             return await job.result(progress=progress)
 
@@ -257,6 +284,39 @@ class AsyncClient(Generic[Row]):
     async def stats(self) -> Stats:
         """Return the counters of the client's session."""
         return await self.session.stats()
+
+    def backfill(
+        self,
+        statement: BackfillStatement | None = None,
+        table: str | None = None,
+        *,
+        name: str | None = None,
+        key: Sequence[str] | str | None = None,
+        schema: str | None = None,
+        **options: Any,
+    ) -> AsyncBackfill:
+        """Return a backfill: a statement over a big table, in small jobs that commit by themselves.
+
+        Nothing is sent yet: see its `plan`, `run`, `resume`, `stop` and `report`.
+
+        Args:
+            statement: with `{range}` where the condition for the rows of a job goes, or `{range:t}` if the
+                names of columns need the table's alias. None for one that was begun: its name is enough.
+            table: whose rows are meant, as SQL writes its name.
+            name: by which it is found again; by default that of the table.
+            key: the column, or columns, that ranges go by; by default the primary key, or else one that is
+                unique. `"ctid"` where there is none.
+            schema: where its state is kept; by default where this role has state already, or else that of
+                the table.
+            options: see `BackfillOptions`: `batch_size`, `target_seconds`, `jobs`, `max_rows_per_second`,
+                `max_lag`, `max_active`, `lock_timeout`, `retries`, `on_error`.
+
+        Raises:
+            BackfillError: an option has no such value.
+        """
+        from ..backfill.backfill_async import AsyncBackfill
+
+        return AsyncBackfill(self, statement, table, name=name, key=key, schema=schema, **options)
 
     # ---- many jobs
 
@@ -308,7 +368,7 @@ class AsyncClient(Generic[Row]):
         factory = row_factory or self._row_factory
         options.setdefault("on_full", "queue")
         return results_in_order(
-            lambda values: start(self.session, query, values, factory, **options), params, concurrency
+            lambda values: self._start(query, values, factory, **options), params, concurrency
         )
 
     def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AYields[AnyJob]:
@@ -343,4 +403,16 @@ class AsyncClient(Generic[Row]):
             timeout: for all of them, in seconds; None waits for ever.
             progress: a bar for each job, see `AsyncJob.wait`.
         """
-        return await have_ended(self.session, jobs, timeout, progress)
+        awaited = list(jobs)
+        session = self.session if self._standbys is None else AsyncEachProgress(awaited)
+        return await have_ended(session, awaited, timeout, progress)
+
+    # ---- inside
+
+    async def _start(
+        self, query: Query, params: Params | None, factory: AsyncRowFactory[Any], **options: Any
+    ) -> AsyncJob[Any]:
+        """Start a job on the server that it is for."""
+        if self._standbys is None or not options.get("read_only"):
+            return await start(self.session, query, params, factory, **options)
+        return await self._standbys.start(self.session, query, params, factory, **options)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ...backfill.errors import BackfillError
 from ...errors import UserError
 from ...server.errors import DatabaseError, DsnError, NotRunningError, UnreachableError
 from ..output.console import drop, note, report, say
@@ -67,7 +68,7 @@ def code_of_user_error(error: UserError) -> Exit:
     """Return the exit code for what the user can do something about."""
     if isinstance(error, (NotRunningError, UnreachableError)):
         return Exit.CONNECTION
-    if isinstance(error, DsnError):
+    if isinstance(error, (DsnError, BackfillError)):
         return Exit.USAGE
     return Exit.REFUSED if isinstance(error, DatabaseError) else Exit.FAILED
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 #: What PostgreSQL's int4 holds of milliseconds, in seconds.
 LONGEST = 2_147_483
 
@@ -31,6 +33,30 @@ def seconds_between(word: str) -> float:
         ValueError: it is none, or so short that polling would be all that is done.
     """
     return _seconds(word, 0.1, 3600)
+
+
+def rate(word: str) -> float:
+    """Return how many there may be in a second.
+
+    Raises:
+        ValueError: it is no number above 0.
+    """
+    value = _number(word)
+    if not value > 0:
+        raise ValueError(f"{word} is not above 0")
+    return value
+
+
+def byte_count(word: str) -> int:
+    """Return a number of bytes, written as PostgreSQL does: 64MB.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"(\d+)\s*([kmgt]?)b?", word.strip(), re.IGNORECASE)
+    if found is None:
+        raise ValueError(f"{word!r} is not a number of bytes, such as 16MB")
+    return int(found[1]) * int(1024 ** ("", "k", "m", "g", "t").index(found[2].lower()))
 
 
 def port_number(word: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -76,4 +77,11 @@ def _read(path: str) -> str:
         raise typer.BadParameter(f"{name} is not UTF-8 (at byte {error.start})") from None
 
 
+@functools.wraps(_sql)
+def _sql_if_any(ctx: typer.Context, **given: Any) -> str | None:
+    return None if not any(given.values()) else _sql(ctx, **given)
+
+
 SqlGiven = Annotated[str, Given(_sql)]
+#: For a command that can do without.
+SqlIfGiven = Annotated[str | None, Given(_sql_if_any)]

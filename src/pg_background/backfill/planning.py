@@ -1,0 +1,95 @@
+# Made from planning_async.py by tools/async_to_sync.py: edit that one.
+"""What a backfill would do: looked up before anything is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from .catalog import COLUMNS, INDEXES, TABLE, Table
+from .errors import BackfillError
+from .ranges import Column, Key, Range, next_block
+from .state import bounds_of
+
+if TYPE_CHECKING:
+    from ..client.client import Client
+    from .part import Part
+
+
+def table_of(client: Client[Any], name: str) -> Table:
+    """Return what the catalogue has of a table.
+
+    Args:
+        name: as SQL writes it; looked up by the search_path, as in the statement.
+
+    Raises:
+        BackfillError: there is no such table, or jobs can't work on it.
+    """
+    with client.session.connection() as connection:
+        cursor = client.session.cursor(connection)
+        try:
+            cursor.execute(TABLE, (name,))
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise BackfillError(str(error.diag.message_primary)) from None
+        row = cursor.fetchone()
+        if row is None:
+            raise BackfillError(f"there is no table {name}")
+        oid, schema, relation, kind, persistence, rows, has_children = row
+        cursor.execute(COLUMNS, (oid,))
+        columns = {
+            number: (Column(column, kind_of), not_null)
+            for number, column, not_null, kind_of in cursor.fetchall()
+        }
+        cursor.execute(INDEXES, (oid,))
+        indexes = [(primary, unique, list(numbers)) for primary, unique, numbers in cursor.fetchall()]
+    known = None if rows is None or rows < 0 else rows
+    table = Table(oid, schema, relation, kind, persistence, known, has_children, columns, indexes)
+    table.check()
+    return table
+
+
+def measure(client: Client[Any], part: Part, can_be_null: bool) -> None:
+    """Look up how far a part goes: rows that come later, with higher keys, are not in it.
+
+    Raises:
+        psycopg.Error: the role may not read the keys.
+    """
+    part.upper, part.has_nulls = bounds_of(client, part.source, part.key, can_be_null)
+    part.is_cut = part.upper is None and not part.has_nulls
+
+
+def first_range(part: Part) -> Range:
+    """Return a range as the first one may be."""
+    high = part.upper
+    if part.key.is_ctid and high is not None:
+        high = next_block(None, high, part.batch_size, part.estimated_rows)
+    return Range(1, None, high, False, part.batch_size)
+
+
+def explain(client: Client[Any], statement: str) -> list[str]:
+    """Return how the server would run a statement, without running it.
+
+    Raises:
+        BackfillError: it is not one that can be a backfill's, or the server refuses it.
+    """
+    query: Any = f"EXPLAIN (COSTS OFF) {statement}"
+    with client.session.connection() as connection, connection.transaction():
+        cursor = client.session.cursor(connection)
+        try:
+            # As a message that can have one statement only: a second one would be run.
+            cursor.execute(query, binary=True)
+            return [line for (line,) in cursor.fetchall()]
+        except psycopg.Error as error:
+            if error.sqlstate is None:
+                raise
+            raise BackfillError(
+                f"the statement can't be run: {error.diag.message_primary} (SQLSTATE {error.sqlstate})",
+                hint=error.diag.message_hint or "it is to be one INSERT, UPDATE, DELETE, MERGE or SELECT",
+            ) from error
+
+
+def key_names(key: Key) -> Sequence[str]:
+    """Return the names of its columns."""
+    return [column.name for column in key.columns]

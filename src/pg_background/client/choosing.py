@@ -1,0 +1,123 @@
+# Made from choosing_async.py by tools/async_to_sync.py: edit that one.
+"""The choice of a standby for a job that can only read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from time import monotonic
+from typing import Any
+
+import psycopg
+
+from ._asking import asking
+from ._session import Session
+from ._source import DsnSource
+from .errors import ConnectionLost
+from .job import Job
+from .launching import start
+from .model import Handle, Progress
+from .standbys import DOWN_SECONDS, LAG, LAG_SECONDS, Standbys, each_host, without_hosts
+
+
+class Standby:
+    """A host that may be a standby. Its connection is opened when it is asked the first time."""
+
+    def __init__(self, name: str, session: Session) -> None:
+        self.name = name
+        self.session = session
+        #: seconds that it is behind; infinite for one that is not to be used
+        self.lag = inf
+        #: why it is not
+        self.reason = ""
+        self._ask_at = 0.0
+
+    def look(self, max_lag: float) -> bool:
+        """Tell whether it can be used; it is asked unless that was a moment ago."""
+        if monotonic() >= self._ask_at:
+            self._ask()
+            self._ask_at = monotonic() + (LAG_SECONDS if self.lag < inf else DOWN_SECONDS)
+        if self.lag <= max_lag and not self.reason:
+            return True
+        self.reason = self.reason or f"{self.lag:.1f} s behind"
+        return False
+
+    def has_gone(self, error: psycopg.Error) -> None:
+        """Note that it did not answer since it was asked."""
+        self.lag, self.reason = inf, str(error).strip()
+        self._ask_at = monotonic() + DOWN_SECONDS
+
+    def _ask(self) -> None:
+        self.lag, self.reason = inf, ""
+        try:
+            with self.session.connection() as connection:
+                cursor = asking(connection)
+                cursor.execute(LAG)
+                row = cursor.fetchone()
+        except psycopg.OperationalError as error:
+            self.reason = str(error).strip()
+            return
+        assert row is not None
+        is_standby, lag = row
+        if is_standby:
+            self.lag = float(lag)
+        else:
+            self.reason = "it is a primary"
+
+
+class StandbyChoice:
+    """The hosts of a client among which there are standbys."""
+
+    def __init__(self, dsn: str, wanted: Standbys, **parameters: Any) -> None:
+        """
+        Args:
+            dsn: of the client, used unless `wanted` has one.
+            parameters: more of libpq's and of psycopg's connect().
+        """
+        self.wanted = wanted
+        hosts = each_host(dsn, parameters) if wanted.dsn is None else each_host(wanted.dsn, {})
+        same = without_hosts(parameters)
+        self._standbys = [Standby(name, Session(DsnSource(one, **same))) for name, one in hosts.items()]
+
+    def start(self, primary: Session, *query: Any, **options: Any) -> Job[Any]:
+        """Start a job on the standby that is the least behind; on the primary if that may be used instead.
+
+        Args:
+            primary: the client's session.
+            query: and `options`, what the other `start` takes.
+
+        Raises:
+            psycopg.OperationalError: no standby can be used, and the primary is not to be. `ConnectionLost`:
+                the connection broke during the launch.
+            psycopg.Error: the server refused it.
+        """
+        most = inf if self.wanted.max_lag is None else self.wanted.max_lag
+        while found := [standby for standby in self._standbys if standby.look(most)]:
+            chosen = min(found, key=lambda standby: standby.lag)
+            try:
+                return start(chosen.session, *query, **options)
+            except psycopg.OperationalError as error:
+                if isinstance(error, ConnectionLost) or error.sqlstate is None:
+                    chosen.has_gone(error)
+                if isinstance(error, ConnectionLost) or error.sqlstate is not None:
+                    raise
+        if self.wanted.otherwise == "primary":
+            return start(primary, *query, **options)
+        reasons = "; ".join(f"{standby.name}: {standby.reason}" for standby in self._standbys)
+        raise psycopg.OperationalError(f"no standby can be used: {reasons}")
+
+    def close(self) -> None:
+        """Close the connections; jobs go on."""
+        for standby in self._standbys:
+            standby.session.close()
+
+
+class EachProgress:
+    """How far jobs of several servers are."""
+
+    def __init__(self, jobs: Sequence[Job[Any]]) -> None:
+        self._jobs = {job.handle: job for job in jobs}
+
+    def progress(self, handles: Sequence[Handle]) -> list[Progress]:
+        """Return what each of the jobs has reported."""
+        return [self._jobs[handle].progress for handle in handles]

@@ -1,0 +1,1 @@
+"""Backfills: a statement over a big table, in small jobs."""
