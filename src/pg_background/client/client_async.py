@@ -23,7 +23,7 @@ from .result import Result
 from .variables import Other, Row
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing import Self, Unpack
 
     from .options import LaunchOptions
 
