@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -81,7 +81,7 @@ def facts_of(installation: Installation, servers: Hosts, scale: float, load: flo
         "machine": f"{os.cpu_count()} cores, {_processor()}",
         "load before": f"{load:.1f}",
         "Python": platform.python_version(),
-        "when": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     if scale < 1:
         facts["scale"] = f"{scale:g}: too little to be quoted"

@@ -15,6 +15,8 @@ from pg_background.exporter.files import Document
 from pg_background.exporter.metrics import METRICS, PREFIX
 from pg_background.exporter.queries import Query
 
+from .dashboard import dashboard
+
 FOLDER = Path(__file__).parents[1] / "monitoring"
 
 #: Where the files look for the extension.
@@ -44,12 +46,8 @@ def _made() -> Mapping[Document, str]:
     makers: dict[Document, Callable[[], str]] = {
         Document.SQL_EXPORTER: sql_exporter,
         Document.CLOUDNATIVEPG: cloudnativepg,
+        Document.DASHBOARD: dashboard,
     }
-    # What makes it needs 3.11.
-    if sys.version_info >= (3, 11):
-        from .dashboard import dashboard
-
-        makers[Document.DASHBOARD] = dashboard
     return {document: make() for document, make in makers.items()}
 
 

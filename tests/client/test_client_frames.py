@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -59,7 +59,7 @@ def test_arrow_types(client: AnyClient) -> None:
         "prices": pa.list_(pa.decimal128(5, 2)),
     }
     first, second = table.to_pylist()
-    assert first["timestamptz"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    assert first["timestamptz"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert (first["date"], first["fixed"], first["free"]) == (
         date(2026, 1, 2),
         Decimal("1.10"),

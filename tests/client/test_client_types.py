@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from psycopg.rows import class_row, dict_row, scalar_row
 import pg_background as bg
-from typing_extensions import assert_type
+from typing import assert_type
 
 @dataclass
 class Point:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from textual.pilot import Pilot
@@ -14,7 +14,7 @@ from pg_background.top import Snapshot, SourceError, TopApp
 
 from .waiting import DEADLINE
 
-NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=timezone.utc)
+NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 
 BLANK = JobInfo(
     pid=0,

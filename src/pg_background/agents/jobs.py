@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -254,7 +254,7 @@ def _of_list(job: JobInfo) -> dict[str, Any]:
 def _run_seconds(job: JobInfo) -> float | None:
     if job.started_at is None:
         return None
-    end = job.finished_at or datetime.now(timezone.utc)
+    end = job.finished_at or datetime.now(UTC)
     return max(round((end - job.started_at).total_seconds(), 3), 0.0)
 
 

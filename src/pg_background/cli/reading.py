@@ -25,7 +25,7 @@ from .output.tables import Column
 from .tags import telling
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 #: Rows that are handled together.
 SIZE = 1000

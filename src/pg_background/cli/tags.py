@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import LiteralString
+
     import psycopg
     from psycopg.errors import Diagnostic
-    from typing_extensions import LiteralString
 
 #: The function of the server that tells them.
 _TELLER = "tell_tag"

@@ -76,7 +76,7 @@ async def await_event(event: asyncio.Event, timeout: float | None) -> bool:
         return event.is_set()
     try:
         await asyncio.wait_for(event.wait(), timeout)
-    except (TimeoutError, asyncio.TimeoutError):
+    except TimeoutError:
         return event.is_set()
     return True
 

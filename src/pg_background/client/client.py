@@ -26,7 +26,7 @@ from .standbys import Standbys, of_primary
 from .variables import Other, Row
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing import Self, Unpack
 
     from ..backfill.backfill import Backfill, BackfillStatement
     from .options import LaunchOptions

@@ -25,7 +25,7 @@ from .standbys import Standbys, of_primary
 from .variables import Other, Row
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing import Self, Unpack
 
     from ..backfill.backfill_async import AsyncBackfill, BackfillStatement
     from .options import LaunchOptions

@@ -21,7 +21,7 @@ from .result import Result
 from .variables import Row
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing import Unpack
 
     from .options import LaunchOptions
 

@@ -23,11 +23,12 @@ from .result import Result
 from .variables import Row
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas
     import polars
     import pyarrow
     from psycopg.rows import RowFactory
-    from typing_extensions import Self
 
     from ._session import Session
     from .tracing import JobTrace

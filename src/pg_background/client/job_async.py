@@ -22,11 +22,12 @@ from .result import Result
 from .variables import Row
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas
     import polars
     import pyarrow
     from psycopg.rows import AsyncRowFactory
-    from typing_extensions import Self
 
     from ._session_async import AsyncSession
     from .tracing import JobTrace

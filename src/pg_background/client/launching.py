@@ -21,7 +21,7 @@ from .statements import LIMIT, READ_ONLY, TRACEPARENT
 from .variables import Row
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString, Unpack
+    from typing import LiteralString, Unpack
 
     from ._session import Session
     from .options import LaunchOptions

@@ -20,7 +20,7 @@ from .statements import LIMIT, READ_ONLY, TRACEPARENT
 from .variables import Row
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString, Unpack
+    from typing import LiteralString, Unpack
 
     from ._session_async import AsyncSession
     from .options import LaunchOptions

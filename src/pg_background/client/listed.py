@@ -16,7 +16,7 @@ from .model import Handle, JobInfo
 from .result import Result
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 class ListedJob(JobInfo):

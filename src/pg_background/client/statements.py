@@ -12,7 +12,7 @@ from .functions import call
 from .model import JobColumn
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 #: Finds the extension. A pooler between shows by the pid, which it makes up when a client connects.
 FIND_EXTENSION = """

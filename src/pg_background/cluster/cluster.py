@@ -25,7 +25,7 @@ from .job import AnyClusterJob, ClusterJob, ClusterListedJob, is_of_connection
 from .node import Node
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 class Cluster:

@@ -24,7 +24,7 @@ from .job_async import AnyClusterJob, AsyncClusterJob, AsyncClusterListedJob, is
 from .node_async import AsyncNode
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 class AsyncCluster:

@@ -13,7 +13,7 @@ import psycopg
 from .server_info import USER_ROLE, Extension
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 from ..errors import UserError
@@ -11,7 +11,7 @@ from ..errors import UserError
 _FOLDERS = (Path(__file__).parents[1] / "_monitoring", Path(__file__).parents[3] / "monitoring")
 
 
-class Document(str, Enum):
+class Document(StrEnum):
     """What can be printed, by the word for it."""
 
     RULES = "rules"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..client.functions import call
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 
 @dataclass(frozen=True)

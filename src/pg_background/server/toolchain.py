@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 
 
 class Missing(NamedTuple):
@@ -64,7 +64,7 @@ def missing_for_venv() -> list[Missing]:
         return [
             Missing(
                 f"Python {version} is too old",
-                "use Python 3.10 or newer: make PYTHON=/path/to/python3",
+                "use Python {}.{} or newer: make PYTHON=/path/to/python3".format(*OLDEST_PYTHON),
             )
         ]
     # Debian ships the venv module in the base package but not what it needs to install pip.

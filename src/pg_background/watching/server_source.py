@@ -68,7 +68,7 @@ class ServerSource:
             try:
                 with told():
                     return await asyncio.wait_for(ask(), PATIENCE)
-            except (TimeoutError, asyncio.TimeoutError):
+            except TimeoutError:
                 # Whatever may still come on this connection is no answer to the next question.
                 await self.close()
                 raise SourceLost(f"no answer for {PATIENCE:g} s") from None

@@ -20,7 +20,7 @@ from .samples import TOTALS, Measured
 from .surface import Surface
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 Row = dict[str, Any]
 

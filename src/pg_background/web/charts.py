@@ -14,7 +14,7 @@ from .samples import QUANTILES, WAITS, Point, Samples
 from .surface import Surface
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 #: What is shown, by its name in addresses: the title, seconds, and for history the seconds of a point.
 RANGES: Mapping[str, tuple[str, int, int]] = {

@@ -15,7 +15,7 @@ from ...client.statements import identifier
 from .database import schema_of_extension
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 Connection = psycopg.Connection[Any]
 

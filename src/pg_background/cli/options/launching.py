@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...client.job import Job
 
 
-class _OnFull(str, Enum):
+class _OnFull(StrEnum):
     error = "error"
     wait = "wait"
     queue = "queue"

@@ -17,10 +17,10 @@ from .statement_job_async import launch_async as _launch_async
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
+    from typing import Unpack
 
     from sqlalchemy import Executable
     from sqlalchemy.sql.selectable import TypedReturnsRows
-    from typing_extensions import Unpack
 
     from ...client.options import LaunchOptions
     from .sessions import AnySession, AsyncAnySession

@@ -18,8 +18,9 @@ from ...client.variables import TypeVar
 from .cursors import OPTION, Give, Take, Taken
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from sqlalchemy import Result
-    from typing_extensions import Unpack
 
     from ...client.options import LaunchOptions
     from .sessions import AsyncAnySession

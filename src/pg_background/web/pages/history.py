@@ -13,7 +13,7 @@ from ..surface import Surface
 from .job import resource_fields, shares, timeline
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 _STATES = ("stopped", "error", "canceled", "timed_out", "lost")
 
