@@ -14,7 +14,7 @@ from ..client.statements import identifier, written
 from .ranges import literal
 
 if TYPE_CHECKING:
-    from typing_extensions import LiteralString
+    from typing import LiteralString
 
 RUNS = "pg_background_backfill"
 RANGES = "pg_background_backfill_range"

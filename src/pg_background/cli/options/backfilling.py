@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +14,7 @@ from .numbers import byte_count, rate, seconds
 PACE = "Pace"
 
 
-class _OnError(str, Enum):
+class _OnError(StrEnum):
     # "continue" can't be a name.
     go_on = "continue"
     stop = "stop"
