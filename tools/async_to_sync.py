@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 #: Each makes the file beside it whose name lacks the `_async`.
 INPUTS = (
     *(f"src/pg_background/backfill/{name}_async.py" for name in ("backfill", "planning", "runner")),
-    *(f"src/pg_background/backfill/{name}_async.py" for name in ("state", "throttle")),
+    *(f"src/pg_background/backfill/{name}_async.py" for name in ("shards", "state", "throttle")),
     "src/pg_background/client/_asking_async.py",
     "src/pg_background/client/_connections_async.py",
     "src/pg_background/client/_looking_async.py",
@@ -52,6 +52,7 @@ INPUTS = (
     "tests/client/test_client_standbys_async.py",
     "tests/client/test_client_sources_async.py",
     "tests/client/test_client_waiting_async.py",
+    "tests/cluster/test_cluster_backfill_async.py",
     "tests/cluster/test_cluster_client_async.py",
     "tests/ext/test_sqlalchemy_async.py",
 )

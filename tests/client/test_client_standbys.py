@@ -58,6 +58,9 @@ def test_waits_over_both(pair: Pair) -> None:
 
 def test_a_standby_that_is_behind(pair: Pair) -> None:
     primary, standby = pair
+    # How far it is behind is known from the last commit that it has replayed.
+    primary.execute("CREATE TABLE IF NOT EXISTS ahead (); DROP TABLE ahead")
+    pair.replay()
     standby.execute("SELECT pg_wal_replay_pause()")
     try:
         primary.execute("CREATE TABLE IF NOT EXISTS behind (); DROP TABLE behind")

@@ -232,7 +232,9 @@ def report_of(name: str, states: Sequence[State]) -> BackfillReport:
     return BackfillReport(
         name=name,
         # Of its parts the one that is least far tells.
-        state=next(state for state in ("stopping", "running", "stopped", "done") if state in reached),
+        state=next(
+            state for state in ("planned", "stopping", "running", "stopped", "done") if state in reached
+        ),
         rows=rows,
         ranges_done=done,
         ranges_failed=failed,

@@ -231,7 +231,9 @@ async def report_of(name: str, states: Sequence[AsyncState]) -> BackfillReport:
     return BackfillReport(
         name=name,
         # Of its parts the one that is least far tells.
-        state=next(state for state in ("stopping", "running", "stopped", "done") if state in reached),
+        state=next(
+            state for state in ("planned", "stopping", "running", "stopped", "done") if state in reached
+        ),
         rows=rows,
         ranges_done=done,
         ranges_failed=failed,

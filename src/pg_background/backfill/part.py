@@ -69,7 +69,7 @@ class Part:
             [column.name for column in self.key.columns],
             [column.type_name for column in self.key.columns],
             *(self.estimated_rows, self.options.as_json(), self.batch_size),
-            *(self.frontier, self.upper, self.has_nulls, self.is_cut),
+            *(self.frontier, self.upper, self.has_nulls, self.is_cut, self.state),
         )
 
     def statement_of(self, piece: Range) -> str:

@@ -168,7 +168,15 @@ class Runner:
             work.ready.append(due[1])
         if work.ready:
             return work.ready.popleft()
-        return None if work.part.is_cut else work.state.cut(work.part)
+        if work.part.is_cut:
+            return None
+        try:
+            return work.state.cut(work.part)
+        except psycopg.errors.UndefinedTable:
+            # The shard has moved away before a job could tell.
+            if self._move is None or not self._follow(work):
+                raise
+            return None
 
     def _launch(self, work: Work, piece: Range) -> bool:
         """Launch a range, and tell whether the server took it."""

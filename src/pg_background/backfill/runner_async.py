@@ -167,7 +167,15 @@ class AsyncRunner:
             work.ready.append(due[1])
         if work.ready:
             return work.ready.popleft()
-        return None if work.part.is_cut else await work.state.cut(work.part)
+        if work.part.is_cut:
+            return None
+        try:
+            return await work.state.cut(work.part)
+        except psycopg.errors.UndefinedTable:
+            # The shard has moved away before a job could tell.
+            if self._move is None or not await self._follow(work):
+                raise
+            return None
 
     async def _launch(self, work: AsyncWork, piece: Range) -> bool:
         """Launch a range, and tell whether the server took it."""

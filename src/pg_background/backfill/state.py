@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -169,6 +170,49 @@ class State:
     def ask_to_stop(self, name: str) -> bool:
         """Have whoever runs it stop soon, and tell whether it was said to run."""
         return self._change(self.sql.ask_to_stop, name) > 0
+
+    def move_to(self, part: Part, other: State, place: str) -> Part:
+        """Go on with a part on another node, where its shard is now; return it as it is there.
+
+        What is not done yet is taken along; until that is noted there, no job of this node can do it.
+        """
+        with self.transaction() as connection:
+            cursor = self.client.session.cursor(connection)
+            cursor.execute(self.sql.unfinished, (part.name, part.part))
+            pieces = [Range(*row) for row in cursor.fetchall()]
+            cursor.execute(self.sql.frontier_of_all, (part.name, part.part))
+            row = cursor.fetchone()
+            assert row is not None
+            low, upper, has_nulls, is_cut, _ = row
+            there = [each for each in other.parts(part.name) if each.part == part.part]
+            taken = replace(part, place=place, frontier=low, upper=upper, has_nulls=has_nulls, is_cut=is_cut)
+            taken.state, taken.open = "running", pieces
+            if not there:
+                other.add(taken)
+            elif there[0].state == "moved":
+                other.take_back(taken)
+            # Otherwise one that died in the middle of this has noted it there.
+            cursor.execute(self.sql.drop_unfinished, (part.name, part.part))
+            cursor.execute(self.sql.move_away, (part.name, part.part))
+        (found,) = [each for each in other.parts(part.name) if each.part == part.part]
+        found.open = other.left(found)
+        return found
+
+    def take_back(self, part: Part) -> None:
+        """Go on with a part that has been here before."""
+        with self.transaction() as connection:
+            cursor = self.client.session.cursor(connection)
+            cursor.execute(self.sql.frontier_of_all, (part.name, part.part))
+            row = cursor.fetchone()
+            assert row is not None
+            number = row[4]
+            for piece in part.open:
+                given = (number, piece.low, piece.high, piece.is_null, piece.size)
+                cursor.execute(self.sql.add_range, (part.name, part.part, *given))
+                number += 1
+            cursor.execute(self.sql.skip_to, (number, part.name, part.part))
+            state = (part.frontier, part.is_cut, part.place, part.name, part.part)
+            cursor.execute(self.sql.come_back, state)
 
     def end(self, part: Part, state: str, waited: Mapping[str, float]) -> None:
         """Note that nobody works at it any more, and for what was waited meanwhile."""

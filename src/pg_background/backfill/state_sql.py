@@ -96,12 +96,12 @@ class StateSql:
         self.create = (self._sql(_CREATE_RUNS), self._sql(_CREATE_RANGES))
         self.add = self._sql(
             "INSERT INTO {runs} (name, part, place, statement, source, key_columns, key_types,"
-            " estimated_rows, options, batch_size, frontier, upper, has_nulls, is_cut)"
+            " estimated_rows, options, batch_size, frontier, upper, has_nulls, is_cut, state)"
             " VALUES (%s::pg_catalog.text, %s::pg_catalog.text, %s::pg_catalog.text,"
             " %s::pg_catalog.text, %s::pg_catalog.text,"
             " %s::pg_catalog.text[], %s::pg_catalog.text[], %s::pg_catalog.int8, %s::pg_catalog.text,"
             " %s::pg_catalog.int8, %s::pg_catalog.text[], %s::pg_catalog.text[], %s::pg_catalog.bool,"
-            " %s::pg_catalog.bool)"
+            " %s::pg_catalog.bool, %s::pg_catalog.text)"
         )
         self.runs = self._sql(
             "SELECT part, place, statement, source, key_columns, key_types, estimated_rows, options,"
@@ -127,6 +127,22 @@ class StateSql:
         self.left = self._sql(
             f"SELECT number, low, high, is_null, size, tries FROM {{ranges}} WHERE {_THIS} AND {_IS} 'open'"
             " ORDER BY number"
+        )
+        #: Waits for the jobs that run: afterwards their ranges are done, or theirs no more.
+        self.unfinished = self._sql(
+            "SELECT number, low, high, is_null, size FROM {ranges}"
+            f" WHERE {_THIS} AND state OPERATOR(pg_catalog.<>) 'done' ORDER BY number FOR UPDATE"
+        )
+        self.drop_unfinished = self._sql(
+            f"DELETE FROM {{ranges}} WHERE {_THIS} AND state OPERATOR(pg_catalog.<>) 'done'"
+        )
+        self.move_away = self._sql(f"UPDATE {{runs}} SET state = 'moved' WHERE {_THIS}")
+        self.come_back = self._sql(
+            "UPDATE {runs} SET frontier = %s::pg_catalog.text[], is_cut = %s::pg_catalog.bool,"
+            f" place = %s::pg_catalog.text, state = 'running', ended_at = NULL WHERE {_THIS}"
+        )
+        self.frontier_of_all = self._sql(
+            f"SELECT frontier, upper, has_nulls, is_cut, next_number FROM {{runs}} WHERE {_THIS} FOR UPDATE"
         )
         self.outcome = self._sql(f"SELECT state, rows, seconds FROM {{ranges}} WHERE {_NUMBERED}")
         self.seize = self._sql(f"SELECT number FROM {{ranges}} WHERE {_OPEN} FOR UPDATE SKIP LOCKED")

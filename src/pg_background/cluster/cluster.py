@@ -27,6 +27,9 @@ from .node import Node
 if TYPE_CHECKING:
     from typing import Self
 
+    from ..backfill.backfill import BackfillStatement
+    from ..backfill.shards import ShardBackfill
+
 
 class Cluster:
     """Launches jobs on any of several servers, and finds those of others: `Client` for a cluster.
@@ -288,6 +291,18 @@ class Cluster:
         """Wait until all of the jobs have ended, and tell whether they have: see `Client.wait_all`."""
         awaited = list(jobs)
         return have_ended(Progresses(awaited), awaited, timeout, progress)
+
+    def backfill(
+        self, statement: BackfillStatement | None = None, table: str | None = None, **given: Any
+    ) -> ShardBackfill:
+        """Return a backfill of a distributed table of Citus, whose jobs run where the shards are.
+
+        Args:
+            statement: and the others, as for `Client.backfill`; it is about the distributed table.
+        """
+        from ..backfill.shards import ShardBackfill
+
+        return ShardBackfill(self, statement, table, **given)
 
     # ---- inside
 

@@ -26,6 +26,9 @@ from .node_async import AsyncNode
 if TYPE_CHECKING:
     from typing import Self
 
+    from ..backfill.backfill_async import BackfillStatement
+    from ..backfill.shards_async import AsyncShardBackfill
+
 
 class AsyncCluster:
     """Launches jobs on any of several servers, and finds those of others: `AsyncClient` for a cluster.
@@ -292,6 +295,18 @@ class AsyncCluster:
         """Wait until all of the jobs have ended, and tell whether they have: see `AsyncClient.wait_all`."""
         awaited = list(jobs)
         return await have_ended(AsyncProgresses(awaited), awaited, timeout, progress)
+
+    def backfill(
+        self, statement: BackfillStatement | None = None, table: str | None = None, **given: Any
+    ) -> AsyncShardBackfill:
+        """Return a backfill of a distributed table of Citus, whose jobs run where the shards are.
+
+        Args:
+            statement: and the others, as for `AsyncClient.backfill`; it is about the distributed table.
+        """
+        from ..backfill.shards_async import AsyncShardBackfill
+
+        return AsyncShardBackfill(self, statement, table, **given)
 
     # ---- inside
 
