@@ -24,7 +24,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint wheels source clean
+.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint wheels source deb clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ wheels: $(BIN)/.with-server ## Build the wheels: one with compiled libraries (WH
 
 source: $(BIN)/.with-server ## Make the source release, which PGXS builds without Python, in dist/source
 	@$(BIN)/python -m tools.source_release
+
+deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here, in dist/deb
+	@$(BIN)/python -m tools.deb
 
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
