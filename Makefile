@@ -24,7 +24,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint wheels source deb clean
+.PHONY: help build demo docs test test-reliability soak coverage bench bench-quick instructions lint wheels source deb rpm images clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,12 @@ source: $(BIN)/.with-server ## Make the source release, which PGXS builds withou
 
 deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here, in dist/deb
 	@$(BIN)/python -m tools.deb
+
+rpm: $(BIN)/.with-server ## Build an rpm for one PostgreSQL (PG=18, or PG_CONFIG=/path/to/pg_config), in dist/rpm
+	@$(BIN)/python -m tools.rpm $(PG) --pg-config '$(PG_CONFIG)'
+
+images: $(BIN)/.with-server ## Build the image of the extension as a volume for servers (PG=18), in dist/images
+	@$(BIN)/python -m tools.images $(PG)
 
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -116,8 +116,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         package = make(installation, Path(folder))
         check(package)
-        shutil.copyfile(package, dist / package.name)
-    print(f"{dist / package.name}: {package.stat().st_size:,} bytes")
+        made = Path(shutil.copyfile(package, dist / package.name))
+    print(f"{made}: {made.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pg_background.server import Build, Installation, build, prepare
+from pg_background.server import Build, Installation, build, embedded, prepare
 from pg_background.server.building import EXTENSIONS
 from pg_background.server.os_user import server_user
 from tests.support.fix_server import FreshServer
@@ -92,13 +92,29 @@ def test_make_install(built: Build, installation: Installation, tmp_path: Path) 
     assert {path.stem for path in expected if path.suffix == ".control"} == set(EXTENSIONS)
 
 
-def psql_folder(installation: Installation) -> Path:
-    """The server's own psql, where it runs (see tools/servers.py)."""
-    own = installation.bindir / "psql"
-    runs = (
-        own.exists() and subprocess.run([own, "--version"], capture_output=True, check=False).returncode == 0
+def runs(path: Path) -> bool:
+    """Tell whether a program does: some servers' own do not (tools/servers.py)."""
+    return (
+        path.exists()
+        and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
     )
-    return installation.bindir if runs else Path(program(installation)).parent
+
+
+def pg_regress(installation: Installation) -> Path:
+    """Return where the server has the program that compares."""
+    found = subprocess.run([installation.pg_config, "--pgxs"], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(found.stdout.strip()).parents[1] / "test" / "regress" / "pg_regress"
+
+
+def programs(installation: Installation) -> list[str]:
+    """What make is to be told, so that it finds a psql and a pg_regress that run."""
+    own = installation.bindir / "psql"
+    psql = own if runs(own) else Path(program(installation))
+    found = [f"EXTRA_REGRESS_OPTS=--bindir={psql.parent}"]
+    if not runs(pg_regress(installation)):
+        other = pg_regress(Installation.from_pg_config(embedded.pg_config()))
+        found.append(f"pg_regress_installcheck={other} --bindir={psql.parent}")
+    return found
 
 
 def installcheck(
@@ -112,7 +128,7 @@ def installcheck(
         [
             *("make", "-C", folder, "-f", source / "Makefile", f"VPATH={source}", "installcheck"),
             f"PG_CONFIG={installation.pg_config}",
-            f"EXTRA_REGRESS_OPTS=--bindir={psql_folder(installation)}",
+            *programs(installation),
             *arguments,
         ],
         env={
@@ -153,6 +169,8 @@ def test_installcheck_without_the_library(
 
 def test_tempcheck(tree: Path, built: Build, installation: Installation, open_tmp_path: Path) -> None:
     """On a server that it makes itself, which runs as the user who runs it: never as root."""
+    if not runs(pg_regress(installation)):
+        pytest.skip(f"this server's own program does not run: {pg_regress(installation)}")
     user = server_user(open_tmp_path)
     if not user.can_read(installation.pg_config) or not user.can_read(tree):
         pytest.skip(f"{user.name} can't read {installation.pg_config}")
