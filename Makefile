@@ -14,6 +14,8 @@ JOBS ?= 4
 CHECK ?=
 # 1: the extension is in a schema of its own, among look-alikes of what it uses.
 SCHEMA ?=
+# What builds the extension: meson, or pgxs, as for those who have a source release.
+BUILD ?= meson
 PYTHON ?= python3
 
 BIN := .venv/bin
@@ -22,19 +24,19 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick instructions lint wheels clean
+.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick instructions lint wheels source deb rpm images clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(BIN)/.with-server ## Set up .venv and build the extension (PG=18, or PG_CONFIG=/path/to/pg_config)
-	@$(BIN)/python -m tools.build $(PG) --pg-config '$(PG_CONFIG)'
+	@$(BIN)/python -m tools.build $(PG) --pg-config '$(PG_CONFIG)' --by '$(BUILD)'
 
 demo: build ## Start a server and walk through what the extension is for
 	@$(BIN)/python -m examples.demo
 
 test: $(BIN)/.with-dev build ## Run all tests on one server (PG=18, or PG_CONFIG=/path/to/pg_config; JOBS=4 at once)
-	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' CHECK='$(CHECK)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+	@PG='$(PG)' PG_CONFIG='$(PG_CONFIG)' SCHEMA='$(SCHEMA)' CHECK='$(CHECK)' BUILD='$(BUILD)' $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 # How much of it: full, or short, which takes a few minutes. RELIABILITY_SEED=n does at random what a run has done
 # that printed this seed.
@@ -105,6 +107,18 @@ WHEEL_PG ?= 14 15 16 17 18
 
 wheels: $(BIN)/.with-server ## Build the wheels: one with compiled libraries (WHEEL_PG='14 15 16 17 18'), one without
 	@$(BIN)/python -m tools.wheels $(WHEEL_PG)
+
+source: $(BIN)/.with-server ## Make the source release, which PGXS builds without Python, in dist/source
+	@$(BIN)/python -m tools.source_release
+
+deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here, in dist/deb
+	@$(BIN)/python -m tools.deb
+
+rpm: $(BIN)/.with-server ## Build an rpm for one PostgreSQL (PG=18, or PG_CONFIG=/path/to/pg_config), in dist/rpm
+	@$(BIN)/python -m tools.rpm $(PG) --pg-config '$(PG_CONFIG)'
+
+images: $(BIN)/.with-server ## Build the image of the extension as a volume for servers (PG=18), in dist/images
+	@$(BIN)/python -m tools.images $(PG)
 
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,9 +8,6 @@
 
 #include "postgres.h"
 #include <sched.h>
-/* Python.h has defined these; Cython's generated code uses its own */
-#undef likely
-#undef unlikely
 
 #include "access/detoast.h"
 #include "access/genam.h"
@@ -386,5 +383,9 @@ progress_of_backend(int pid, int64 *counters)
 }
 
 #include "shim/symbols.h"
+
+/* Cython's code defines its own, after all of the server's headers have used these */
+#undef likely
+#undef unlikely
 
 #endif

@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 
 from pg_background.server import Build, Cluster, Installation, ServerError, build, prepare
-from tools import servers
+from tools import pgxs, servers
 
 from .checkers import Checker
 from .fix_crash import watch
@@ -57,6 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--pg-config",
         default=os.environ.get("PG_CONFIG", ""),
         help="pg_config of the PostgreSQL to test on, instead [env PG_CONFIG]",
+    )
+    group.addoption(
+        "--build",
+        choices=("meson", "pgxs"),
+        default=os.environ.get("BUILD") or "meson",
+        help="what builds the extension: pgxs is for source releases [env BUILD, default meson]",
     )
 
 
@@ -109,9 +115,13 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def extension(installation: Installation, checker: Checker) -> Build:
+def extension(request: pytest.FixtureRequest, installation: Installation, checker: Checker) -> Build:
     """The extension, built for it."""
-    return build(installation, options=checker.build_options)
+    if request.config.getoption("--build") == "meson":
+        return build(installation, options=checker.build_options)
+    if checker.build_options:
+        raise pytest.UsageError("what looks at memory needs another build than that of PGXS")
+    return pgxs.build(installation)
 
 
 @pytest.fixture(scope="session")

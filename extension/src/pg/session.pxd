@@ -22,10 +22,11 @@ cdef extern from "shim.h" nogil:
     void SetUserIdAndSecContext(Oid userid, int sec_context)
     cbool InSecurityRestrictedOperation()
     # ... from one transaction of a job to the next
-    enum:
+    ctypedef enum XactEvent:
         XACT_EVENT_COMMIT, XACT_EVENT_ABORT
+    enum:
         OWN_INVALIDATION_CACHE
-    void RegisterXactCallback(void (*callback)(int event, void *arg) noexcept nogil, void *arg)
+    void RegisterXactCallback(void (*callback)(XactEvent event, void *arg) noexcept nogil, void *arg)
     void CacheRegisterSyscacheCallback(int cacheid, void (*func)(Datum, int, uint32_t) noexcept nogil, Datum arg)
     void send_own_invalidation()
     cbool is_own_invalidation(uint32_t hash_value)
@@ -82,13 +83,13 @@ cdef extern from "shim.h" nogil:
     void show_client(const SockAddr *address)
 
     # Settings
+    ctypedef enum GucSource:
+        PGC_S_ARGV, PGC_S_CLIENT, PGC_S_OVERRIDE, PGC_S_SESSION
     enum:
         PGC_INTERNAL, PGC_POSTMASTER, PGC_SIGHUP, PGC_SUSET, PGC_USERSET
-        PGC_S_ARGV, PGC_S_CLIENT, PGC_S_OVERRIDE
         GUC_CUSTOM_PLACEHOLDER, GUC_DISALLOW_IN_FILE
         SERIALIZED_ORIGIN_SIZE, TEMP_BUFFERS_AT_BOOT
         GUC_UNIT_MS, GUC_UNIT_S, GUC_UNIT_BYTE, GUC_UNIT_KB
-        PGC_S_SESSION
         NAMEDATALEN
     Size EstimateGUCStateSpace()
     void SerializeGUCState(Size maxsize, char *start_address)
@@ -98,15 +99,15 @@ cdef extern from "shim.h" nogil:
     const char *GetConfigOption(const char *name, cbool missing_ok, cbool restrict_privileged)
     void DefineCustomIntVariable(const char *name, const char *short_desc, const char *long_desc, int *valueAddr,
                                  int bootValue, int minValue, int maxValue, int context, int flags,
-                                 cbool (*check_hook)(int *value, void **extra, int source) noexcept nogil,
+                                 cbool (*check_hook)(int *value, void **extra, GucSource source) noexcept nogil,
                                  void *assign_hook, void *show_hook)
     void DefineCustomStringVariable(const char *name, const char *short_desc, const char *long_desc, char **valueAddr,
                                     const char *bootValue, int context, int flags,
-                                    cbool (*check_hook)(char **value, void **extra, int source) noexcept nogil,
+                                    cbool (*check_hook)(char **value, void **extra, GucSource source) noexcept nogil,
                                     void *assign_hook, void *show_hook)
     void DefineCustomBoolVariable(const char *name, const char *short_desc, const char *long_desc, cbool *valueAddr,
                                   cbool bootValue, int context, int flags,
-                                  cbool (*check_hook)(cbool *value, void **extra, int source) noexcept nogil,
+                                  cbool (*check_hook)(cbool *value, void **extra, GucSource source) noexcept nogil,
                                   void *assign_hook, void *show_hook)
     void MarkGUCPrefixReserved(const char *className)
     int GetConfigOptionFlags(const char *name, cbool missing_ok)

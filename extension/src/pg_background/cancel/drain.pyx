@@ -13,7 +13,7 @@ cdef public Datum pgbg_drain(FunctionCallInfo fcinfo) noexcept nogil:
     cdef Datum values[OUTCOME_COLUMNS]
     cdef cbool nulls[OUTCOME_COLUMNS]
     cdef int i
-    wait = set_and_timeout(fcinfo, &set, True)
+    set_and_timeout(fcinfo, &wait, &set, True)
     wait_for_set(&wait)
     ended = <cbool *>allocate_many(sizeof(cbool), set.count)
     row_context = create_context(CurrentMemoryContext, "pg_background row")

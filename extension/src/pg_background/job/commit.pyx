@@ -5,7 +5,7 @@ cdef bint is_last_commit            # the transaction being ended is the job's l
 cdef bint has_committed             # the job that this process has, as a whole
 
 
-cdef void on_commit(int event, void *arg) noexcept nogil:
+cdef void on_commit(XactEvent event, void *arg) noexcept nogil:
     """Called when the commit is on disk, and on the standbys that it was to wait for."""
     global has_committed
     if event == XACT_EVENT_COMMIT and is_last_commit:

@@ -33,7 +33,7 @@ cdef void forget_security_context() noexcept nogil:
     is_context_due = False
 
 
-cdef void on_transaction_end(int event, void *arg) noexcept nogil:
+cdef void on_transaction_end(XactEvent event, void *arg) noexcept nogil:
     """Callback of transactions: leave the context, and see that the next one enters it."""
     global is_context_due
     if kept_context != 0 and (event == XACT_EVENT_COMMIT or event == XACT_EVENT_ABORT):

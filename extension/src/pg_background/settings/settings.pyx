@@ -1,6 +1,6 @@
 # The pg_background.* settings. Their defaults are set where they are defined, never by an initialiser.
 
-cdef cbool is_channel(char **value, void **extra, int source) noexcept nogil:
+cdef cbool is_channel(char **value, void **extra, GucSource source) noexcept nogil:
     """Check hook: NOTIFY takes no longer names."""
     return strlen(value[0]) < NAMEDATALEN
 
@@ -9,7 +9,7 @@ cdef inline bint is_hex_digit(char c) noexcept nogil:
     return c'0' <= c <= c'9' or c'a' <= c <= c'f'
 
 
-cdef cbool is_traceparent(char **value, void **extra, int source) noexcept nogil:
+cdef cbool is_traceparent(char **value, void **extra, GucSource source) noexcept nogil:
     """Check hook: as W3C's Trace Context has it in version 00, where no trace and no span is all zeros; or empty."""
     cdef const char *form = b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-ff"
     cdef const char *text = value[0]
@@ -183,28 +183,28 @@ cdef inline bint is_of_server(int source) noexcept nogil:
     return source <= PGC_S_ARGV and not is_half_taken_over
 
 
-cdef cbool note_server_value(cbool *value, void **extra, int source) noexcept nogil:
+cdef cbool note_server_value(cbool *value, void **extra, GucSource source) noexcept nogil:
     global server_jobs_from_other_databases
     if is_of_server(source):
         server_jobs_from_other_databases = value[0]
     return True
 
 
-cdef cbool note_server_history(cbool *value, void **extra, int source) noexcept nogil:
+cdef cbool note_server_history(cbool *value, void **extra, GucSource source) noexcept nogil:
     global server_history
     if is_of_server(source):
         server_history = value[0]
     return True
 
 
-cdef cbool note_server_database_jobs(int *value, void **extra, int source) noexcept nogil:
+cdef cbool note_server_database_jobs(int *value, void **extra, GucSource source) noexcept nogil:
     global server_max_database_jobs
     if is_of_server(source):
         server_max_database_jobs = value[0]
     return True
 
 
-cdef cbool note_server_database_workers(int *value, void **extra, int source) noexcept nogil:
+cdef cbool note_server_database_workers(int *value, void **extra, GucSource source) noexcept nogil:
     global server_max_database_workers
     if is_of_server(source):
         server_max_database_workers = value[0]

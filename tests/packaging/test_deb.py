@@ -1,0 +1,101 @@
+"""Debian packages: built, judged by lintian, installed in a clean Debian, used there and purged again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.packaging import clean_root
+from tests.support.programs import program
+from tools import deb
+
+# Debian's own PostgreSQL is what they are for.
+pytestmark = [pytest.mark.slow, pytest.mark.pg("== 15"), pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def folder(open_tmp_path: Path) -> Path:
+    """Where they are built, and tested by a server that is not root's."""
+    for name, package in deb.PROGRAMS.items():
+        program(name, package=package)
+    folder = open_tmp_path / "deb"
+    folder.mkdir()
+    deb.make(folder)
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[clean_root.CleanRoot]:
+    """A clean Debian."""
+    root = clean_root.make(tmp_path / "root")
+    subprocess.run(["mount", "--bind", "/dev", root.path / "dev"], check=True)
+    try:
+        root.run("mount", "-t", "proc", "proc", "/proc")
+        yield root
+    finally:
+        for name in ("proc", "dev"):
+            subprocess.run(["umount", "--lazy", root.path / name], check=False)
+
+
+def packages(folder: Path) -> list[Path]:
+    """Without the symbols for a debugger."""
+    return [path for path in folder.glob("*.deb") if "dbgsym" not in path.name]
+
+
+def test_lintian_says_nothing(folder: Path) -> None:
+    deb.check(folder)
+
+
+def test_contents(folder: Path) -> None:
+    for package in packages(folder):
+        listed = subprocess.run(["dpkg", "-c", package], capture_output=True, text=True, check=True).stdout
+        files = {line.split()[-1] for line in listed.splitlines() if not line.endswith("/")}
+        assert {Path(name).suffix for name in files} == {".so", ".sql", ".control", ".gz", ""}
+        assert [name for name in files if Path(name).name == "pg_background.so"] != []
+        assert [name for name in files if "bitcode" in name] == []
+        needs = subprocess.run(
+            ["dpkg", "-f", package, "Depends"], capture_output=True, text=True, check=True
+        ).stdout
+        assert re.search(r"\bpostgresql-\d+\b", needs)
+        assert "python" not in needs
+
+
+def test_same_to_the_bit(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEB_BUILD_OPTIONS", "nocheck")
+    again = {path.name: path for path in deb.make(tmp_path)}
+    assert again
+    for package in folder.glob("*.deb"):
+        assert package.read_bytes() == again[package.name].read_bytes()
+
+
+def test_in_a_clean_root(folder: Path, root: clean_root.CleanRoot) -> None:
+    """Installed by apt, with a job, and purged."""
+    (package,) = packages(folder)
+    shutil.copyfile(package, root.path / "tmp" / package.name)
+    root.run("apt-get", "-qq", "update")
+    root.run("apt-get", "-qq", "-y", "--no-install-recommends", "install", "postgresql-15")
+    before = root.files()
+    root.run("apt-get", "-qq", "-y", "--no-install-recommends", "install", f"/tmp/{package.name}")
+    root.run(
+        "sh",
+        "-c",
+        "echo \"shared_preload_libraries = 'pg_background'\" >/etc/postgresql/15/main/conf.d/pgbg.conf",
+    )
+    root.run("pg_ctlcluster", "15", "main", "start")
+    try:
+        said = root.run(
+            *("su", "postgres", "-c"),
+            "psql -X -A -t -c 'CREATE EXTENSION pg_background_cluster CASCADE' -c "
+            "\"SELECT * FROM pg_background_run_query('SELECT 6 * 7') AS (answer int)\"",
+        )
+    finally:
+        root.run("pg_ctlcluster", "15", "main", "stop", "-m", "immediate")
+    assert said.splitlines()[-1] == "42"
+    (root.path / "etc/postgresql/15/main/conf.d/pgbg.conf").unlink()
+    root.run("apt-get", "-qq", "-y", "purge", package.name.partition("_")[0])
+    assert [path for path in root.files() - before if "background" in path] == []

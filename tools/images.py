@@ -1,0 +1,87 @@
+"""Build the image of the extension for CloudNativePG's extension volumes: `python -m tools.images 18`.
+
+It has no system and no server in it, but `/lib` and `/share/extension`, to which servers from 18 on are led.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pg_background.server import Build, ServerError
+from pg_background.server.installation import FIRST_WITH_EXTENSION_PATH
+
+from . import pgxs, servers, source_release
+from .needs import require
+from .release_tree import ROOT, version
+
+PROGRAMS = {"buildah": "buildah", "skopeo": "skopeo"}
+
+
+def context(build: Build, folder: Path) -> None:
+    """Put into a folder what goes into the image, as it is there."""
+    shared = folder / "share" / "extension"
+    shared.mkdir(parents=True)
+    for path in (*build.controls, *build.scripts):
+        shutil.copyfile(path, shared / path.name)
+        (shared / path.name).chmod(0o644)
+    library = folder / "lib" / build.library.name
+    library.parent.mkdir()
+    subprocess.run(["strip", "--strip-unneeded", "-o", library, build.library], check=True)
+    library.chmod(0o755)
+    shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
+
+
+def make(build: Build, major: int, target: Path) -> None:
+    """Build the image, and write it as a folder in OCI's layout."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        context(build, folder / "context")
+        # Its own storage, and no other programs' file systems: so it needs no rights but to make files.
+        buildah = [
+            *("buildah", "--storage-driver", "vfs"),
+            *("--root", folder / "storage", "--runroot", folder / "run"),
+        ]
+        tag = f"{version()[0]}-{major}"
+        image = f"localhost/pg_background:{tag}"
+        subprocess.run(
+            [
+                *(*buildah, "bud", "--quiet", "--isolation", "chroot", "--format", "oci"),
+                *("--timestamp", str(source_release.date())),
+                *("--label", f"org.opencontainers.image.version={version()[0]}"),
+                *("--label", "org.opencontainers.image.licenses=PostgreSQL"),
+                *("--file", ROOT / "packaging" / "images" / "Containerfile.extension"),
+                *("--tag", image, folder / "context"),
+            ],
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*buildah, "push", "--quiet", image, f"oci:{target}:{tag}"], check=True)
+
+
+def main() -> None:
+    """Build it into dist/images, and print what was built."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("major", type=int, help="major version of PostgreSQL, 18 or newer")
+    major = parser.parse_args().major
+    if major < FIRST_WITH_EXTENSION_PATH:
+        sys.exit(f"error: PostgreSQL {major} finds extensions in its own folders only")
+    require(PROGRAMS)
+    target = ROOT / "dist" / "images" / f"pg_background-{version()[0]}-{major}"
+    try:
+        make(pgxs.build(servers.find(major)), major, target)
+    except ServerError as error:
+        sys.exit(f"error: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {error.cmd[0]} failed")
+    print(target)
+
+
+if __name__ == "__main__":
+    main()
