@@ -44,7 +44,7 @@ def make(build: Build, major: int, target: Path) -> None:
         # Its own storage, and no other programs' file systems: so it needs no rights but to make files.
         buildah = [
             *("buildah", "--storage-driver", "vfs"),
-            *("--root", folder / "storage", "--runroot", folder / "run"),
+            *("--root", str(folder / "storage"), "--runroot", str(folder / "run")),
         ]
         tag = f"{version()[0]}-{major}"
         image = f"localhost/pg_background:{tag}"
@@ -54,8 +54,8 @@ def make(build: Build, major: int, target: Path) -> None:
                 *("--timestamp", str(source_release.date())),
                 *("--label", f"org.opencontainers.image.version={version()[0]}"),
                 *("--label", "org.opencontainers.image.licenses=PostgreSQL"),
-                *("--file", ROOT / "packaging" / "images" / "Containerfile.extension"),
-                *("--tag", image, folder / "context"),
+                *("--file", str(ROOT / "packaging" / "images" / "Containerfile.extension")),
+                *("--tag", image, str(folder / "context")),
             ],
             stdout=subprocess.DEVNULL,
             check=True,

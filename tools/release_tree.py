@@ -58,10 +58,10 @@ def lay_out(folder: Path, *, documents: bool = True) -> Path:
         for name in ("docs", "examples", "monitoring"):
             shutil.copytree(ROOT / name, folder / name, ignore=_NOT_DOCUMENTS)
     # Cython is beside the Python that runs this.
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    search_path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     subprocess.run(
         [sys.executable, folder / "c_source.py", folder / "src", folder / "pg_background.c"],
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": search_path},
         check=True,
     )
     return folder

@@ -18,6 +18,7 @@ from tests.support.fix_server import FreshServer
 from tests.support.psql import program
 from tests.support.server import Server
 from tools import pgxs
+from tools.release_tree import PGXS
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +152,7 @@ def test_installcheck(
     shown = differences.read_text() if differences.exists() else ""
     assert done.returncode == 0, done.stdout + shown
     ran = {path.stem for path in (tmp_path / "check" / "results").glob("*.out")}
-    assert ran == {path.stem for path in (pgxs.PGXS / "test" / "sql").glob("*.sql")}
+    assert ran == {path.stem for path in (PGXS / "test" / "sql").glob("*.sql")}
 
 
 def test_installcheck_without_the_library(

@@ -53,7 +53,7 @@ def test_a_job_and_nothing_left(
     root = open_tmp_path / "rpm-root"
     root.mkdir()
     # Its own list of what is installed; the server there did not come as an rpm.
-    inside = ["rpm", "--root", root, "--dbpath", "/rpmdb"]
+    inside = ["rpm", "--root", str(root), "--dbpath", "/rpmdb"]
     subprocess.run([*inside, "--nodeps", "--install", package], check=True)
     shared = root / str(installation.sharedir / "extension").lstrip("/")
     build = Build(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from .errors import BackfillError
 from .options import BackfillOptions
@@ -61,10 +61,11 @@ class Throttle:
         return None if exceeded is None else (exceeded, LOOK_SECONDS)
 
     def _look(self) -> str | None:
-        for name, ceiling, query in (
+        ceilings: tuple[tuple[str, int | None, LiteralString], ...] = (
             ("lag", self._options.max_lag, _LAG),
             ("active", self._options.max_active, _ACTIVE),
-        ):
+        )
+        for name, ceiling, query in ceilings:
             if ceiling is None:
                 continue
             with self._session.connection() as connection:
