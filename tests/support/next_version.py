@@ -62,8 +62,8 @@ _CHANGES: dict[str, tuple[tuple[str, str], ...]] = {
         ('wal_bytes, waits")', 'wal_bytes, waits, attempts")'),
         ("if column == ROW_ROW_COUNT:", "if column == ROW_ROW_COUNT or column == ROW_ATTEMPTS:"),
         (
-            "    values[ROW_ROLE] =",
-            "    values[ROW_ATTEMPTS] = Int64GetDatum(1)\n    values[ROW_ROLE] =",
+            "    values[ROW_ROLE_OID] =",
+            "    values[ROW_ATTEMPTS] = Int64GetDatum(1)\n    values[ROW_ROLE_OID] =",
         ),
     ),
     "src/pg_background/settings/settings.pyx": (
