@@ -41,7 +41,7 @@ def start(data: Path, dsn: str) -> str | None:
     with log.open("w") as file:
         keeper = subprocess.Popen(
             [sys.executable, "-m", __name__, str(data.absolute())],
-            env={**os.environ, "PG_BACKGROUND_WEB_SERVERS": f"shop={dsn}"},
+            env={**os.environ, "PG_BACKGROUND_SERVER": f"shop={dsn}"},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import psycopg
@@ -350,8 +351,9 @@ def test_batches_follow_the_time_that_they_take(client: Client[Any], conn: Conne
     assert report.is_complete
     once(conn)
     sizes = [row[0] for row in conn.execute("SELECT size FROM pg_background_backfill_range ORDER BY number")]
-    assert sizes[:3] == [5, 10, 20]
-    assert max(sizes) <= 60
+    # A busy machine adds to the time of each, so that they grow by less.
+    assert sizes[0] == 5 < max(sizes) <= 60
+    assert all(later <= 2 * size for size, later in itertools.pairwise(sizes))
 
 
 def test_a_client_of_somebodys_connection(server: Server, db: str, conn: Connection) -> None:

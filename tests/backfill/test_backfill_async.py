@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import psycopg
@@ -351,8 +352,9 @@ async def test_batches_follow_the_time_that_they_take(aclient: AsyncClient[Any],
     assert report.is_complete
     once(conn)
     sizes = [row[0] for row in conn.execute("SELECT size FROM pg_background_backfill_range ORDER BY number")]
-    assert sizes[:3] == [5, 10, 20]
-    assert max(sizes) <= 60
+    # A busy machine adds to the time of each, so that they grow by less.
+    assert sizes[0] == 5 < max(sizes) <= 60
+    assert all(later <= 2 * size for size, later in itertools.pairwise(sizes))
 
 
 async def test_a_client_of_somebodys_connection(server: Server, db: str, conn: Connection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
@@ -18,6 +18,7 @@ class Silent:
     def __init__(self) -> None:
         self.came = self.left = 0
         self.port = 0
+        self.writers: list[asyncio.StreamWriter] = []
 
     @property
     def dsn(self) -> str:
@@ -27,6 +28,7 @@ class Silent:
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Say nothing to somebody until they leave."""
         self.came += 1
+        self.writers.append(writer)
         while await reader.read(1000):
             pass
         self.left += 1
@@ -40,6 +42,11 @@ async def silent() -> AsyncIterator[Silent]:
     async with await asyncio.start_server(made.take, "127.0.0.1", 0) as server:
         made.port = server.sockets[0].getsockname()[1]
         yield made
+        # What is open when the loop ends would be found in the middle of some other test.
+        for writer in made.writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 async def until_somebody_came(*servers: Silent, count: int = 1) -> None:
