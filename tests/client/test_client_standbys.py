@@ -26,6 +26,14 @@ def both(pair: Pair) -> str:
     return make_conninfo(pair.primary.dsn(), **hosts)
 
 
+@pytest.fixture(autouse=True)
+def _follows(pair: Pair) -> None:
+    """A standby that has just been started is behind as long as it receives nothing."""
+    receives = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+    wait_until(lambda: pair.standby.execute(receives), what="the standby follows")
+    pair.replay()
+
+
 def test_what_only_reads_runs_on_a_standby(pair: Pair) -> None:
     with Client.connect(both(pair), standbys=Standbys()) as client:
         assert (client.run(WHERE)).value() is False
