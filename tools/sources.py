@@ -84,10 +84,8 @@ class Wheel:
         return complete(folder / self.pg_config, major)
 
     def _replace(self, program: Path) -> None:
-        script = f'#!/bin/sh\nexec "{embedded.pg_config().with_name(program.name)}" "$@"\n'
         # Each time: the environment that it leads to may be another one by now.
-        if program.read_bytes() != script.encode():
-            program.write_text(script)
+        write_script(program, leading_to(embedded.pg_config().with_name(program.name)))
 
     def _fetch(self, folder: Path) -> None:
         new = empty_folder_for(folder)
@@ -106,6 +104,18 @@ class Wheel:
         # Here, where it can be told apart from a broken test: a wheel may need a newer C library.
         run([str((new / self.pg_config).with_name("postgres")), "--version"])
         new.rename(folder)
+
+
+def leading_to(program: Path) -> str:
+    """Return a script that runs another program, where that is."""
+    return f'#!/bin/sh\nexec "{program}" "$@"\n'
+
+
+def write_script(path: Path, script: str) -> None:
+    """Make a script, unless the file is that already."""
+    if not path.exists() or path.read_bytes() != script.encode():
+        path.write_text(script)
+        path.chmod(0o755)
 
 
 def unpack_wheel(wheel: Path, folder: Path) -> None:

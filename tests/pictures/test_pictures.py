@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pg_background.top import ServerSource, TopApp
@@ -10,6 +12,9 @@ from ..support.fix_cli import Cli, OnPlace
 from ..support.screens import shows
 from .album import drawn, keep, keep_drawing
 from .conftest import Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 # They are of the newest catalogue alone.
 pytestmark = pytest.mark.pg("== 18")
@@ -45,23 +50,26 @@ def test_web_page(shop: Shop) -> None:
         pytest.skip("no browser here: Debian's package chromium")
     served = Served(shop.dsn(host="127.0.0.1"))
     try:
-        with Browser() as chromium, chromium.page(viewport={"width": 1280, "height": 720}) as page:
-            page.goto(served.address)
-            page.get_by_label("Role").fill("web")
-            page.get_by_label("Password").fill("web")
-            page.keyboard.press("Enter")
-            browser.expect(page.get_by_role("link", name="forecast")).to_be_visible()
-            browser.expect(page.get_by_role("link", name="stock-taking")).to_be_visible()
-            keep("web-jobs.png", page.screenshot())
-            page.get_by_role("link", name="stock-taking").click()
-            browser.expect(page.get_by_role("heading", level=1)).to_have_text("stock-taking")
-            keep("web-job.png", page.screenshot())
-        with Browser() as chromium, chromium.page(viewport={"width": 390, "height": 844}) as page:
-            page.goto(served.address)
-            page.get_by_label("Role").fill("web")
-            page.get_by_label("Password").fill("web")
-            page.keyboard.press("Enter")
-            browser.expect(page.get_by_role("link", name="forecast")).to_be_visible()
-            keep("web-phone.png", page.screenshot())
+        with Browser() as chromium:
+            with chromium.page(viewport={"width": 1280, "height": 720}) as page:
+                sign_in(page, served.address)
+                browser.expect(page.get_by_role("link", name="forecast")).to_be_visible()
+                browser.expect(page.get_by_role("link", name="stock-taking")).to_be_visible()
+                keep("web-jobs.png", page.screenshot())
+                page.get_by_role("link", name="stock-taking").click()
+                browser.expect(page.get_by_role("heading", level=1)).to_have_text("stock-taking")
+                keep("web-job.png", page.screenshot())
+            with chromium.page(viewport={"width": 390, "height": 844}) as page:
+                sign_in(page, served.address)
+                browser.expect(page.get_by_role("link", name="forecast")).to_be_visible()
+                keep("web-phone.png", page.screenshot())
     finally:
         served.stop()
+
+
+def sign_in(page: Page, address: str) -> None:
+    """Sign in as the role that sees all jobs."""
+    page.goto(address)
+    page.get_by_label("Role").fill("web")
+    page.get_by_label("Password").fill("web")
+    page.keyboard.press("Enter")
