@@ -25,14 +25,6 @@ def both(pair: Pair) -> str:
     return make_conninfo(pair.primary.dsn(), **hosts)
 
 
-@pytest.fixture(autouse=True)
-def _follows(pair: Pair) -> None:
-    """A standby that has just been started is behind as long as it receives nothing."""
-    receives = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
-    wait_until(lambda: pair.standby.execute(receives), what="the standby follows")
-    pair.replay()
-
-
 async def test_what_only_reads_runs_on_a_standby(pair: Pair) -> None:
     async with await AsyncClient.connect(both(pair), standbys=Standbys()) as client:
         assert (await client.run(WHERE)).value() is False
@@ -83,6 +75,19 @@ async def test_a_standby_that_is_behind(pair: Pair) -> None:
             assert (await client.run(WHERE)).value() is False
     finally:
         standby.execute("SELECT pg_wal_replay_resume()")
+
+
+async def test_a_standby_that_replays_what_comes_without_pause(fresh_pair: MakePair) -> None:
+    pair = fresh_pair()
+    # No commit, whose time would tell how far behind it is, is ever replayed.
+    message = "pg_logical_emit_message(false, 'x', repeat('x', 90000))"
+    write = f"DO $$BEGIN LOOP PERFORM {message}, pg_sleep(0.001); END LOOP; END$$"
+    async with await AsyncClient.connect(pair.primary.dsn()) as writer:
+        job = await writer.launch(write)
+        for _ in range(20):
+            async with await AsyncClient.connect(both(pair), standbys=Standbys(5, "error")) as client:
+                assert (await client.run(WHERE, read_only=True)).value() is True
+        await job.cancel()
 
 
 async def test_without_a_standby(pair: Pair) -> None:

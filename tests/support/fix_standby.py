@@ -38,7 +38,12 @@ class Pair(NamedTuple):
     standby: Server
 
     def replay(self) -> None:
-        """Wait until the standby has all that the primary has done so far."""
+        """Wait until the standby follows the primary and has all that it has done so far.
+
+        One that has just been started may have all that from its backup, and receive nothing yet.
+        """
+        receives = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+        wait_until(lambda: self.standby.execute(receives), what="the standby follows")
         done = self.primary.execute("SELECT pg_current_wal_lsn()")
         wait_until(
             lambda: self.standby.execute(f"SELECT pg_last_wal_replay_lsn() >= '{done}'"),

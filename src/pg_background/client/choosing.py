@@ -13,11 +13,21 @@ import psycopg
 from ._asking import asking
 from ._session import Session
 from ._source import DsnSource
+from .acompat import Event, wait_event
 from .errors import ConnectionLost
 from .job import Job
 from .launching import start
 from .model import Handle, Progress
-from .standbys import DOWN_SECONDS, LAG, LAG_SECONDS, Standbys, each_host, without_hosts
+from .standbys import (
+    AGAIN_SECONDS,
+    DOWN_SECONDS,
+    FIRST_TRIES,
+    LAG,
+    LAG_SECONDS,
+    Standbys,
+    each_host,
+    without_hosts,
+)
 
 
 class Standby:
@@ -31,15 +41,25 @@ class Standby:
         #: why it is not
         self.reason = ""
         self._ask_at = 0.0
+        # What it had received when it was asked some time, and when that was: once it has replayed that, it
+        # is behind by no more than the time since.
+        self._received: str | None = None
+        self._received_at = -inf
 
     def look(self, max_lag: float) -> bool:
         """Tell whether it can be used; it is asked unless that was a moment ago."""
         if monotonic() >= self._ask_at:
+            tries = FIRST_TRIES if self._received is None else 1
             self._ask()
+            while max_lag < self.lag and not self.reason and (tries := tries - 1):
+                wait_event(Event(), AGAIN_SECONDS)
+                self._ask()
             self._ask_at = monotonic() + (LAG_SECONDS if self.lag < inf else DOWN_SECONDS)
         if self.lag <= max_lag and not self.reason:
             return True
-        self.reason = self.reason or f"{self.lag:.1f} s behind"
+        self.reason = self.reason or (
+            f"{self.lag:.1f} s behind" if self.lag < inf else "it has not caught up yet"
+        )
         return False
 
     def has_gone(self, error: psycopg.Error) -> None:
@@ -49,18 +69,21 @@ class Standby:
 
     def _ask(self) -> None:
         self.lag, self.reason = inf, ""
+        now = monotonic()
         try:
             with self.session.connection() as connection:
                 cursor = asking(connection)
-                cursor.execute(LAG)
+                cursor.execute(LAG, (self._received,))
                 row = cursor.fetchone()
         except psycopg.OperationalError as error:
             self.reason = str(error).strip()
             return
         assert row is not None
-        is_standby, lag = row
+        is_standby, lag, received, has_replayed = row
         if is_standby:
-            self.lag = float(lag)
+            self.lag = min(float(lag), monotonic() - self._received_at if has_replayed else inf)
+            if has_replayed or self._received is None:
+                self._received, self._received_at = received, now
         else:
             self.reason = "it is a primary"
 

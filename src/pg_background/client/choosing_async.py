@@ -12,11 +12,21 @@ import psycopg
 from ._asking_async import asking
 from ._session_async import AsyncSession
 from ._source_async import AsyncDsnSource
+from .acompat import AEvent, await_event
 from .errors import ConnectionLost
 from .job_async import AsyncJob
 from .launching_async import start
 from .model import Handle, Progress
-from .standbys import DOWN_SECONDS, LAG, LAG_SECONDS, Standbys, each_host, without_hosts
+from .standbys import (
+    AGAIN_SECONDS,
+    DOWN_SECONDS,
+    FIRST_TRIES,
+    LAG,
+    LAG_SECONDS,
+    Standbys,
+    each_host,
+    without_hosts,
+)
 
 
 class AsyncStandby:
@@ -30,15 +40,25 @@ class AsyncStandby:
         #: why it is not
         self.reason = ""
         self._ask_at = 0.0
+        # What it had received when it was asked some time, and when that was: once it has replayed that, it
+        # is behind by no more than the time since.
+        self._received: str | None = None
+        self._received_at = -inf
 
     async def look(self, max_lag: float) -> bool:
         """Tell whether it can be used; it is asked unless that was a moment ago."""
         if monotonic() >= self._ask_at:
+            tries = FIRST_TRIES if self._received is None else 1
             await self._ask()
+            while max_lag < self.lag and not self.reason and (tries := tries - 1):
+                await await_event(AEvent(), AGAIN_SECONDS)
+                await self._ask()
             self._ask_at = monotonic() + (LAG_SECONDS if self.lag < inf else DOWN_SECONDS)
         if self.lag <= max_lag and not self.reason:
             return True
-        self.reason = self.reason or f"{self.lag:.1f} s behind"
+        self.reason = self.reason or (
+            f"{self.lag:.1f} s behind" if self.lag < inf else "it has not caught up yet"
+        )
         return False
 
     def has_gone(self, error: psycopg.Error) -> None:
@@ -48,18 +68,21 @@ class AsyncStandby:
 
     async def _ask(self) -> None:
         self.lag, self.reason = inf, ""
+        now = monotonic()
         try:
             async with self.session.connection() as connection:
                 cursor = asking(connection)
-                await cursor.execute(LAG)
+                await cursor.execute(LAG, (self._received,))
                 row = await cursor.fetchone()
         except psycopg.OperationalError as error:
             self.reason = str(error).strip()
             return
         assert row is not None
-        is_standby, lag = row
+        is_standby, lag, received, has_replayed = row
         if is_standby:
-            self.lag = float(lag)
+            self.lag = min(float(lag), monotonic() - self._received_at if has_replayed else inf)
+            if has_replayed or self._received is None:
+                self._received, self._received_at = received, now
         else:
             self.reason = "it is a primary"
 

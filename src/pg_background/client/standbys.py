@@ -13,16 +13,34 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 LAG_SECONDS = 1.0
 DOWN_SECONDS = 5.0
 
-#: Whether it is a standby, and how many seconds behind its primary, as far as it knows. What has replayed all
-#: that it has received is not behind, as long as it receives: the last commit may be of yesterday.
+#: How often one is asked, and after how many seconds again, before it is first taken to be too far behind.
+FIRST_TRIES = 10
+AGAIN_SECONDS = 0.02
+
+#: Whether it is a standby, how many seconds behind its primary as far as it knows, what it has received, and
+#: whether it receives and has replayed what it had received once before. What has replayed all that it has
+#: received is not behind, as long as it receives: the last commit may be of yesterday. Nor is one that
+#: has the first part of a record: a primary where nothing commits sends whole pages, the rest seconds later.
+#: A record is seldom longer than eight pages, of which it may hold copies.
 LAG = """
 SELECT pg_catalog.pg_is_in_recovery(),
-  CASE WHEN pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()
-    AND EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) THEN 0
+  CASE WHEN state.receives AND (state.replayed OPERATOR(pg_catalog.>=) state.received
+      OR NOT state.paused AND state.received OPERATOR(pg_catalog.-) state.replayed
+          OPERATOR(pg_catalog.<) (page.size OPERATOR(pg_catalog.*) 8::pg_catalog.numeric)
+        AND (state.received OPERATOR(pg_catalog.-) '0/0'::pg_catalog.pg_lsn) OPERATOR(pg_catalog.%%) page.size
+          OPERATOR(pg_catalog.=) 0::pg_catalog.numeric) THEN 0
   ELSE COALESCE(
     pg_catalog.date_part('epoch'::pg_catalog.text,
       pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.pg_last_xact_replay_timestamp()),
-    'infinity'::pg_catalog.float8) END
+    'infinity'::pg_catalog.float8) END,
+  state.received::pg_catalog.text,
+  COALESCE(state.receives AND state.replayed OPERATOR(pg_catalog.>=) %s::pg_catalog.pg_lsn, false)
+FROM (SELECT pg_catalog.pg_last_wal_receive_lsn() AS received,
+    pg_catalog.pg_last_wal_replay_lsn() AS replayed,
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END AS paused,
+    EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) AS receives) state,
+  pg_catalog.current_setting('wal_block_size'::pg_catalog.text) setting,
+  LATERAL (SELECT setting::pg_catalog.numeric AS size) page
 """
 
 
