@@ -33,6 +33,20 @@ class Clock:
         return self.now
 
 
+class HeldGateway:
+    target = type("T", (), {"name": "server"})
+    watcher = type("W", (), {"announce": lambda self: None})()
+    holders = 0
+
+
+class HeldGateways:
+    def hold(self, gateway: HeldGateway) -> None:
+        gateway.holders += 1
+
+    def release(self, gateway: HeldGateway) -> None:
+        gateway.holders -= 1
+
+
 @pytest.fixture
 async def visitor(make_web: MakeWeb, make_visitor: MakeVisitor, someone: Someone) -> Visitor:
     """Who is signed in to a page with actions."""
@@ -188,21 +202,8 @@ async def test_streams_are_bounded(visitor: Visitor) -> None:
 async def test_sessions_expire(make_web: MakeWeb) -> None:
     clock = Clock()
 
-    class Held:
-        target = type("T", (), {"name": "server"})
-        watcher = type("W", (), {"announce": lambda self: None})()
-
-    class Gateways:
-        held = 0
-
-        def hold(self, _: object) -> None:
-            self.held += 1
-
-        def release(self, _: object) -> None:
-            self.held -= 1
-
-    gateways: Any = Gateways()
-    gateway: Any = Held()
+    gateways: Any = HeldGateways()
+    gateway: Any = HeldGateway()
     sessions = Sessions(gateways, clock)
     session = sessions.sign_in(None, gateway)
     clock.now += IDLE - 1
@@ -217,7 +218,18 @@ async def test_sessions_expire(make_web: MakeWeb) -> None:
     assert session.is_over
     for _ in range(500):
         sessions.sign_in(None, gateway)
-    assert len(sessions._sessions) == gateways.held == 200
+    assert len(sessions._sessions) == gateway.holders == 200
+
+
+async def test_a_role_that_signs_in_again_and_again_pushes_out_itself() -> None:
+    gateways: Any = HeldGateways()
+    sessions = Sessions(gateways, Clock())
+    quiet, loud = HeldGateway(), HeldGateway()
+    session = sessions.sign_in(None, quiet)  # type: ignore[arg-type]
+    for _ in range(500):
+        sessions.sign_in(None, loud)  # type: ignore[arg-type]
+    assert sessions.find(session.id) is session
+    assert (quiet.holders, loud.holders) == (1, 199)
 
 
 async def test_passwords_are_forgotten_though_nobody_asks(

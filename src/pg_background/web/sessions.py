@@ -17,7 +17,7 @@ LONGEST = 12 * 3600.0
 #: Seconds between two looks at whose time is over, though nobody asks for a page.
 SWEEP = 60.0
 
-#: At most; the one that was unused for longest makes room.
+#: At most; whoever has the most of them makes room.
 _SESSIONS = 200
 
 #: Live views of one session at a time.
@@ -81,10 +81,17 @@ class Sessions:
             self.end(earlier)
         session.gateways[gateway.target.name] = gateway
         while len(self._sessions) >= _SESSIONS:
-            self.end(min(self._sessions.values(), key=lambda other: other.used))
+            self.end(self._next_to_go())
         self._sessions[session.id] = session
         self._sweep_later()
         return session
+
+    def _next_to_go(self) -> Session:
+        """Return the least used one of the role that has the most: who signs in for ever costs no others."""
+        held = (gateway for session in self._sessions.values() for gateway in session.gateways.values())
+        crowd = max(held, key=lambda gateway: gateway.holders)
+        of_crowd = (one for one in self._sessions.values() if crowd in one.gateways.values())
+        return min(of_crowd, key=lambda session: session.used)
 
     def sign_out(self, session: Session, server: str) -> None:
         """Forget the role of one server; with the last one the session is over."""
