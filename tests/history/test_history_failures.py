@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from ..support.calls import query, value
+from ..support.calls import value
 from ..support.fix_db import Connect, Connection
 from ..support.fix_server import FreshServer
 from ..support.fix_standby import MakePair
 from ..support.histories import labels, row, writers
 from ..support.jobs import launch, result, run, start, wait
+from ..support.outcomes import outcome
 from ..support.points import Scene
 from ..support.server import Server
 from ..support.waiting import wait_until, wait_until_equal
@@ -71,14 +72,12 @@ def test_rows_that_the_table_refuses(keeper: Connection, server: Server) -> None
     """They are left out, and the others are not."""
     mark = server.log.mark()
     keeper.execute("ALTER TABLE pg_background_history_rows ADD CHECK (label <> 'refused')")
-    for label in ("before", "refused", "after"):
-        assert wait(keeper, launch(keeper, "SELECT 1", label=label))
+    handles = [launch(keeper, "SELECT 1", label=label) for label in ("before", "refused", "after")]
+    assert all(wait(keeper, handle) for handle in handles)
     assert server.log.wait_for(f"LOG:  {FAILED}: new row for relation", mark)
     assert server.log.wait_for("LOG:  background jobs that are left out of the history: 1", mark)
     wait_until_equal(lambda: sorted(labels(keeper)), ["after", "before"])
-    assert query(keeper, "SELECT DISTINCT state FROM pg_background_jobs WHERE label = 'refused'") == [
-        ("stopped",)
-    ]
+    assert outcome(keeper, handles[1]).state == "stopped"
 
 
 def test_the_table_is_locked(keeper: Connection, connect: Connect) -> None:

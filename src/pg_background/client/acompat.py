@@ -75,10 +75,11 @@ async def await_event(event: asyncio.Event, timeout: float | None) -> bool:
     if timeout is not None and timeout <= 0:
         return event.is_set()
     try:
-        await asyncio.wait_for(event.wait(), timeout)
+        # Not wait_for, which in Python 3.11 swallows a cancellation that meets the event.
+        async with asyncio.timeout(timeout):
+            return await event.wait()
     except TimeoutError:
         return event.is_set()
-    return True
 
 
 def wait_event(event: threading.Event, timeout: float | None) -> bool:

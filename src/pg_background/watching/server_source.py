@@ -67,7 +67,9 @@ class ServerSource:
         async with self._lock:
             try:
                 with told():
-                    return await asyncio.wait_for(ask(), PATIENCE)
+                    # Not wait_for, which in Python 3.11 swallows a cancellation that meets the answer.
+                    async with asyncio.timeout(PATIENCE):
+                        return await ask()
             except TimeoutError:
                 # Whatever may still come on this connection is no answer to the next question.
                 await self.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..client.acompat import await_event
 from ..client.model import JobInfo
 from ..watching import SourceError, SourceLost
 from ..watching.server_source import AsyncConnection
@@ -111,13 +112,13 @@ class Watcher:
         """Wait until it is so, or for that long."""
         deadline = time.monotonic() + timeout
         while not (is_so() or self.is_closed) and time.monotonic() < deadline:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), deadline - time.monotonic())
+            await await_event(self._news, deadline - time.monotonic())
 
     # ---- polling
 
     async def _run(self) -> None:
-        while True:
+        # Not for ever, in case what it calls swallows the cancellation.
+        while not self.is_closed:
             self._wake.clear()
             began = time.monotonic()
             self._begun += 1
@@ -127,9 +128,8 @@ class Watcher:
             took = self._took = time.monotonic() - began
             is_watched = self.onlookers or began - self._asked_for < _LINGER
             pause = max(INTERVAL if is_watched and self.trouble is None else SLOW, took / _SHARE)
-            with contextlib.suppress(TimeoutError):
+            if await await_event(self._wake, pause):
                 # Asked for by hand it comes sooner, though not at once again and again.
-                await asyncio.wait_for(self._wake.wait(), pause)
                 await asyncio.sleep(min(took, 1))
 
     async def _poll(self, began: float) -> None:
