@@ -6,12 +6,16 @@ checkout. What is no page of the site stays out by `include_patterns`.
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version as version_of
 from typing import ClassVar
 
+from docutils import nodes
 from pygments.lexers.sql import PostgresLexer
 from pygments.token import Comment
 from sphinx.application import Sphinx
+from sphinx.search.en import SearchEnglish
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 project = "pg_background"
 author = "the pg_background developers"
@@ -57,6 +61,7 @@ html_title = "pg_background"
 html_static_path = ["_static"]
 templates_path = ["_templates"]
 html_css_files = ["site.css"]
+html_js_files = ["search.js"]
 html_favicon = "_static/icon.svg"
 html_extra_path = ["home"]
 html_show_sphinx = False
@@ -111,7 +116,29 @@ def as_rst(_app: Sphinx, _what: str, _name: str, _of: object, _options: object, 
     lines[:] = made
 
 
+class SearchWithCodes(SearchEnglish):
+    """Numbers are no words, but SQLSTATEs are; `search.js` asks for them."""
+
+    def word_filter(self, word: str) -> bool:
+        """Return whether a word can be searched for."""
+        return bool(re.fullmatch(r"\d{5}", word)) or super().word_filter(word)
+
+
+class LinkToPicture(SphinxPostTransform):
+    """A picture leads to itself: where a page is narrow, it is too small to be read."""
+
+    default_priority = 1
+
+    def run(self, **_: object) -> None:
+        """Called for each page that is written."""
+        for image in list(self.document.findall(nodes.image)):
+            # Sphinx makes the link where a size is given.
+            image["width"] = "100%"
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.add_search_language(SearchWithCodes)
+    app.add_post_transform(LinkToPicture)
     app.add_lexer("sql", PsqlLexer)
     app.connect("autodoc-process-docstring", as_rst, priority=100)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +14,11 @@ from ..support.fix_server import FreshServer
 from ..support.jobs import launch, wait
 from ..support.server import Server
 from ..support.waiting import wait_until_sql
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+OpenPage = Callable[..., AbstractContextManager["Page"]]
 
 _FORECAST = "SELECT pg_background_progress(40, '40 of 100 regions'), pg_sleep(3600)"
 
@@ -57,3 +64,17 @@ def _start_jobs(session: Connection, holder: Connection) -> None:
     is_held = "SELECT count(*) FROM pg_background_jobs WHERE wait_event_type = 'Lock'"
     wait_until_sql(session, is_held, expected=1)
     wait_until_sql(session, "SELECT count(*) FROM pg_background_jobs WHERE progress_pct = 40", expected=1)
+
+
+# Not for longer: its event loop runs as long as it is there, and other tests have their own.
+@pytest.fixture
+def open_page() -> Iterator[OpenPage]:
+    """Opens pages of a browser, sharp enough for screens with small pixels."""
+    pytest.importorskip("playwright.sync_api", reason="no Playwright here")
+    from ..web.browser import CHROMIUM, Browser
+
+    if not CHROMIUM.exists():
+        pytest.skip("no browser here: Debian's package chromium")
+
+    with Browser() as chromium:
+        yield lambda **options: chromium.page(device_scale_factor=2, **options)
