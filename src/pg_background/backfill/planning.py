@@ -44,8 +44,7 @@ def table_of(client: Client[Any], name: str) -> Table:
         }
         cursor.execute(INDEXES, (oid,))
         indexes = [(primary, unique, list(numbers)) for primary, unique, numbers in cursor.fetchall()]
-    known = None if rows is None or rows < 0 else rows
-    table = Table(oid, schema, relation, kind, persistence, known, has_children, columns, indexes)
+    table = Table(oid, schema, relation, kind, persistence, rows, has_children, columns, indexes)
     table.check()
     return table
 

@@ -43,8 +43,7 @@ async def table_of(client: AsyncClient[Any], name: str) -> Table:
         }
         await cursor.execute(INDEXES, (oid,))
         indexes = [(primary, unique, list(numbers)) for primary, unique, numbers in await cursor.fetchall()]
-    known = None if rows is None or rows < 0 else rows
-    table = Table(oid, schema, relation, kind, persistence, known, has_children, columns, indexes)
+    table = Table(oid, schema, relation, kind, persistence, rows, has_children, columns, indexes)
     table.check()
     return table
 
