@@ -297,6 +297,8 @@ def test_without_rights(server: Server, db: str, conn: Connection, make_role: Ma
         conn.execute(f"GRANT UPDATE ON t TO {role}; REVOKE CREATE ON SCHEMA public FROM PUBLIC".encode())
         with pytest.raises(BackfillError, match="can't be kept in schema public"):
             other.backfill(COUNT, "t").run()
+        with pytest.raises(BackfillError, match="can't be kept in schema nowhere"):
+            other.backfill(COUNT, "t", schema="nowhere").run()
         schema = _own_schema(conn, role)
         with pytest.raises(BackfillError, match="may not see"):
             other.backfill(COUNT, "t", max_active=0, schema=schema).run()

@@ -300,6 +300,8 @@ async def test_without_rights(server: Server, db: str, conn: Connection, make_ro
         conn.execute(f"GRANT UPDATE ON t TO {role}; REVOKE CREATE ON SCHEMA public FROM PUBLIC".encode())
         with pytest.raises(BackfillError, match="can't be kept in schema public"):
             await other.backfill(COUNT, "t").run()
+        with pytest.raises(BackfillError, match="can't be kept in schema nowhere"):
+            await other.backfill(COUNT, "t", schema="nowhere").run()
         schema = _own_schema(conn, role)
         with pytest.raises(BackfillError, match="may not see"):
             await other.backfill(COUNT, "t", max_active=0, schema=schema).run()

@@ -115,7 +115,7 @@ class AsyncState:
                     f"{error.diag.message_primary}, and belongs to another role",
                     hint="name another schema to keep the state in",
                 ) from error
-        except psycopg.errors.InsufficientPrivilege as error:
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
             raise BackfillError(
                 f"the state of the backfill can't be kept in schema {schema}: {error.diag.message_primary}",
                 hint="name a schema in which this role may create tables",
