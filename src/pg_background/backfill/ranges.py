@@ -96,7 +96,7 @@ class Range(NamedTuple):
 
 #: Rows in a block where nothing is known of a table.
 _ROWS_IN_BLOCK = 50
-#: Blocks in which rows are counted before a range by ctid is cut: statistics may be of a table that was small.
+#: Blocks whose rows are counted before a range by ctid is cut: statistics may be of a table that was small.
 BLOCKS_TO_COUNT = 8
 
 
