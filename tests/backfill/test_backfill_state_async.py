@@ -149,3 +149,19 @@ async def test_a_session_of_another_isolation(
     threads[0].join()
     assert report.is_complete
     once(conn)
+
+
+async def test_without_the_language_of_the_jobs(
+    server: Server, db: str, conn: Connection, make_role: MakeRole
+) -> None:
+    role = make_role(member_of=("pgbackground_role",))
+    conn.execute(f"CREATE SCHEMA mine AUTHORIZATION {role}; GRANT ALL ON t TO {role}".encode())
+    conn.execute("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
+    async with await AsyncClient.connect(server.dsn(db, user=role)) as other:
+        fill = other.backfill(COUNT, "t", schema="mine")
+        for attempt in (fill.plan, fill.run):
+            with pytest.raises(BackfillError, match="language plpgsql"):
+                await attempt()
+        conn.execute(f"GRANT USAGE ON LANGUAGE plpgsql TO {role}".encode())
+        assert (await fill.run()).is_complete
+    once(conn)
