@@ -77,7 +77,7 @@ def explain(client: Client[Any], statement: str) -> list[str]:
     """Return how the server would run a statement, without running it.
 
     Raises:
-        BackfillError: it is not one that can be a backfill's, or the server refuses it, or the code around it.
+        BackfillError: it is not one that can be a backfill's, or the server refuses it or the code around it.
     """
     query: Any = f"EXPLAIN (COSTS OFF) {statement}"
     with client.session.connection() as connection, connection.transaction():

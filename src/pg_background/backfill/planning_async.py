@@ -76,7 +76,7 @@ async def explain(client: AsyncClient[Any], statement: str) -> list[str]:
     """Return how the server would run a statement, without running it.
 
     Raises:
-        BackfillError: it is not one that can be a backfill's, or the server refuses it, or the code around it.
+        BackfillError: it is not one that can be a backfill's, or the server refuses it or the code around it.
     """
     query: Any = f"EXPLAIN (COSTS OFF) {statement}"
     async with client.session.connection() as connection, connection.transaction():
