@@ -43,6 +43,7 @@ INPUTS = (
     "src/pg_background/cluster/node_async.py",
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
     "tests/backfill/test_backfill_async.py",
+    "tests/backfill/test_backfill_state_async.py",
     "tests/backfill/test_backfill_stops_async.py",
     "tests/client/test_client_async.py",
     "tests/client/test_client_lists_async.py",

@@ -101,6 +101,16 @@ def test_by_ctid(client: Client[Any], conn: Connection) -> None:
     assert report.ranges_done > 10
 
 
+def test_by_ctid_of_a_table_that_has_grown(client: Client[Any], conn: Connection) -> None:
+    """A range is as big as was asked for, though the statistics know of a row alone."""
+    make(conn, "n AS k", "generate_series(1, 1) AS n", primary="")
+    conn.execute("INSERT INTO t SELECT n, 0 FROM generate_series(1, 20000) AS n")
+    again = "UPDATE t SET times = 1 WHERE {range} AND times = 0"
+    assert (client.backfill(again, "t", key="ctid", batch_size=1000).run()).is_complete
+    once(conn)
+    assert value(conn, "SELECT max(rows) < 2000 FROM pg_background_backfill_range")
+
+
 def test_partitions(client: Client[Any], conn: Connection) -> None:
     conn.execute("CREATE TABLE t (k int PRIMARY KEY, times int) PARTITION BY RANGE (k)")
     conn.execute("CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (333)")
@@ -140,12 +150,28 @@ def test_statements_of_other_kinds(client: Client[Any], conn: Connection) -> Non
     assert value(conn, "SELECT count(*) FROM t") == 0
 
 
+def test_a_place_is_none_in_strings_names_and_comments(client: Client[Any], conn: Connection) -> None:
+    conn.execute(
+        """CREATE TABLE "{range}" AS SELECT n AS k, '' AS "a's" FROM generate_series(1, 9) AS n;
+        ALTER TABLE "{range}" ADD PRIMARY KEY (k)"""
+    )
+    statement = """/* {range} */ UPDATE "{range}" AS "x'{range}" -- {range}
+        SET "a's" = '{range}' || E'\\'{range}' || $a${range}$b$$a$ WHERE {range:"x'{range}"}"""
+    report = client.backfill(statement, '"{range}"', batch_size=5).run()
+    assert (report.is_complete, report.rows, report.ranges_done) == (True, 9, 2)
+    assert value(conn, """SELECT DISTINCT "a's" FROM "{range}" """) == "{range}'{range}{range}$b$"
+
+
 @pytest.mark.parametrize(
     ("statement", "table", "options", "message"),
     [
         ("UPDATE t SET times = 1", "t", {}, "no {range}"),
         ("UPDATE t SET times = 1 WHERE {range}; DROP TABLE t", "t", {}, "can't be run"),
-        ("VACUUM t -- {range}", "t", {}, "can't be run"),
+        ("UPDATE t SET times = 1 -- WHERE {range}", "t", {}, "no {range}"),
+        ("UPDATE t SET times = 1 /* /* */ WHERE {range} */", "t", {}, "no {range}"),
+        ("UPDATE t SET times = length('{range}')", "t", {}, "no {range}"),
+        ("VACUUM t {range}", "t", {}, "can't be run"),
+        ("CREATE TABLE u AS SELECT * FROM t WHERE {range}", "t", {}, "can't be run"),
         ("UPDATE t SET nothing = 1 WHERE {range}", "t", {}, "nothing"),
         (COUNT, "nowhere", {}, "nowhere"),
         (COUNT, "v", {}, "not a table"),
@@ -271,6 +297,8 @@ def test_without_rights(server: Server, db: str, conn: Connection, make_role: Ma
         conn.execute(f"GRANT UPDATE ON t TO {role}; REVOKE CREATE ON SCHEMA public FROM PUBLIC".encode())
         with pytest.raises(BackfillError, match="can't be kept in schema public"):
             other.backfill(COUNT, "t").run()
+        with pytest.raises(BackfillError, match="can't be kept in schema nowhere"):
+            other.backfill(COUNT, "t", schema="nowhere").run()
         schema = _own_schema(conn, role)
         with pytest.raises(BackfillError, match="may not see"):
             other.backfill(COUNT, "t", max_active=0, schema=schema).run()
@@ -340,6 +368,15 @@ def test_among_look_alikes(server: Server, db: str, conn: Connection) -> None:
         report = fill.run()
         assert report.is_complete, report
     once(conn)
+
+
+def test_the_progress_counts_rows(client: Client[Any], conn: Connection) -> None:
+    make(conn, "nullif(n, 7) AS k", primary="")
+    seen: list[Any] = []
+    fill = client.backfill(COUNT, "t", key="k", batch_size=400)
+    assert (fill.run(progress=lambda now: seen.append(now.rows_seen))).ranges_done == 4
+    # The third range has less, and those without a key are the last.
+    assert seen == [400, 800, 999, 1000]
 
 
 def test_batches_follow_the_time_that_they_take(client: Client[Any], conn: Connection) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import psycopg
 import pytest
 
 from pg_background import BackfillError, Client
@@ -212,6 +213,15 @@ def test_a_ceiling_of_active_sessions(client: Client[Any], conn: Connection, con
     assert report.waited["active"] > 0
     # It has waited until then.
     wait_until_sql(conn, active, expected=False)
+    once(conn)
+
+
+def test_a_query_that_looks_hidden(client: Client[Any], conn: Connection, connect: Connect) -> None:
+    """Anybody can send the text that the server shows instead of a query."""
+    other = connect()
+    with pytest.raises(psycopg.errors.SyntaxError):
+        other.execute("<insufficient privilege>")
+    assert (client.backfill(COUNT, "t", max_active=100).run()).is_complete
     once(conn)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import psycopg
 import pytest
 
 from pg_background import AsyncClient, BackfillError
@@ -229,6 +230,17 @@ async def test_a_ceiling_of_active_sessions(
     assert report.waited["active"] > 0
     # It has waited until then.
     wait_until_sql(conn, active, expected=False)
+    once(conn)
+
+
+async def test_a_query_that_looks_hidden(
+    aclient: AsyncClient[Any], conn: Connection, connect: Connect
+) -> None:
+    """Anybody can send the text that the server shows instead of a query."""
+    other = connect()
+    with pytest.raises(psycopg.errors.SyntaxError):
+        other.execute("<insufficient privilege>")
+    assert (await aclient.backfill(COUNT, "t", max_active=100).run()).is_complete
     once(conn)
 
 

@@ -56,7 +56,13 @@ def test_uninstalled(cli: Cli, bare: Installation) -> None:
     old.touch()
     script = bare.sharedir / "extension" / "pg_background--1.8.sql"
     script.touch()
-    files = sorted([*installed, str(old), str(script)])
+    halves = [
+        bare.pkglibdir / ".pg_background.so.0123abcd",
+        bare.sharedir / "extension" / ".pg_background--3.0.sql.0123abcd",
+    ]
+    for half in halves:
+        half.touch()
+    files = sorted([*installed, str(old), str(script), *map(str, halves)])
     kept = bare.sharedir / "extension" / "pg_background_other.control"
     kept.touch()
     shown = cli("uninstall", "--pg-config", bare.pg_config, "--dry-run")
@@ -79,10 +85,10 @@ def test_installed_and_used(cli: Cli, bare: Installation, data: Path) -> None:
     library = bare.pkglibdir / "pg_background.so"
     assert done.stdout.splitlines() == [
         str(library),
-        str(extensions / "pg_background.control"),
-        str(extensions / "pg_background_cluster.control"),
         *map(str, sorted(extensions.glob("pg_background--*.sql"))),
         str(extensions / "pg_background_cluster--3.0.sql"),
+        str(extensions / "pg_background.control"),
+        str(extensions / "pg_background_cluster.control"),
     ]
     assert (extensions / SCRIPT).exists()
     steps = (
@@ -126,6 +132,52 @@ def test_only_what_differs(bare: Installation, extension: Build) -> None:
     target.write_text("-- somebody changed it\n")
     assert [path for _, path in plan(bare, extension).copies] == [target]
     assert [path for _, path in install(bare, extension).copies] == [target]
+    assert not plan(bare, extension)
+
+
+def test_a_file_that_the_server_can_not_read(bare: Installation, extension: Build) -> None:
+    install(bare, extension)
+    target = bare.sharedir / "extension" / SCRIPT
+    target.chmod(0o600)
+    assert [path for _, path in install(bare, extension).copies] == [target]
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+def test_cut_short(bare: Installation, extension: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No control file leads to scripts, nor a script to a library, that are not there yet."""
+    names = {path.name for path in extension.files}
+    folder = bare.sharedir / "extension"
+    bitcode = bare.pkglibdir / "bitcode" / "pg_background.index.bc"
+    bitcode.parent.mkdir(exist_ok=True)
+    bitcode.touch()
+    copied: list[str] = []
+    room = 0
+
+    def copy(source: Path, target: Path) -> None:
+        there = {path.name for place in (bare.pkglibdir, folder) for path in place.glob("pg_background*")}
+        assert not bitcode.exists()
+        assert there == set(copied)
+        if copied and copied[-1].endswith(".control"):
+            assert {name for name in names if not name.endswith(".control")} <= there
+        if copied:
+            assert copied[0] == "pg_background.so"
+        if len(copied) == room:
+            raise OSError(28, "No space left on device", str(target))
+        copied.append(target.name)
+        target.write_bytes(source.read_bytes())
+
+    for fitting in range(len(names)):
+        room = fitting
+        for place in (bare.pkglibdir, folder):
+            for path in place.glob("pg_background*"):
+                path.unlink()
+        bitcode.touch()
+        copied.clear()
+        monkeypatch.setattr("pg_background.server.install._copy", copy)
+        with pytest.raises(NotWritableError, match="No space left"):
+            install(bare, extension)
+        monkeypatch.undo()
+    assert install(bare, extension)
     assert not plan(bare, extension)
 
 

@@ -46,6 +46,41 @@ async def test_what_only_reads_runs_on_a_standby(pair: Pair) -> None:
         await client.run("CREATE TABLE IF NOT EXISTS ever ()")
 
 
+async def test_notices_of_a_standby(pair: Pair) -> None:
+    told: list[Any] = []
+
+    def tell(notice: Any) -> None:
+        told.append(notice.message_primary)
+
+    async with await AsyncClient.connect(both(pair), standbys=Standbys(otherwise="error")) as client:
+        client.add_notice_handler(tell)
+        for read_only in (True, False):
+            await client.run(f"DO $$BEGIN RAISE NOTICE 'read only: {read_only}'; END$$", read_only=read_only)
+        assert told == ["read only: True", "read only: False"]
+        client.remove_notice_handler(tell)
+        await client.run("DO $$BEGIN RAISE NOTICE 'more'; END$$", read_only=True)
+        assert len(told) == 2
+
+
+async def test_a_standby_that_has_not_replayed_the_extension(pair: Pair) -> None:
+    primary, standby = pair
+    primary.execute("CREATE DATABASE bare")
+    pair.replay()
+    standby.execute("SELECT pg_wal_replay_pause()")
+    dsn = make_conninfo(both(pair), dbname="bare")
+    try:
+        primary.execute("CREATE EXTENSION pg_background", "bare")
+        async with await AsyncClient.connect(dsn, standbys=Standbys(None)) as client:
+            assert (await client.run(WHERE, read_only=True)).value() is False
+        async with await AsyncClient.connect(dsn, standbys=Standbys(None, "error")) as client:
+            run = client.run
+            with pytest.raises(psycopg.OperationalError, match="does not have the extension"):
+                await run(WHERE, read_only=True)
+    finally:
+        standby.execute("SELECT pg_wal_replay_resume()")
+        primary.execute("DROP DATABASE bare")
+
+
 async def test_waits_over_both(pair: Pair) -> None:
     async with await AsyncClient.connect(both(pair), standbys=Standbys()) as client:
         jobs = [await client.launch("SELECT pg_sleep(0.1)", read_only=only) for only in (True, False)]
@@ -133,10 +168,18 @@ async def test_what_can_not_be(pair: Pair) -> None:
 
 def test_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PGTARGETSESSIONATTRS", raising=False)
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
     found = each_host("host=a,b port=1,2 user=me target_session_attrs=standby", {"port": "7"})
     assert list(found) == ["a:7", "b:7"]
     expected = {"host": "b", "port": "7", "user": "me", "target_session_attrs": "any"}
-    assert conninfo_to_dict(found["b:7"]) == expected
+    # One that does not answer must not be waited for without an end.
+    patience = {"connect_timeout": "5", "tcp_user_timeout": "10000"}
+    assert conninfo_to_dict(found["b:7"]) == {**expected, **patience}
+    own = each_host("host=a connect_timeout=3", {"tcp_user_timeout": 70})["a:5432"]
+    assert conninfo_to_dict(own)["connect_timeout"] == "3"
+    assert "tcp_user_timeout" not in conninfo_to_dict(own)
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "9")
+    assert "connect_timeout" not in conninfo_to_dict(each_host("host=a", {})["a:5432"])
     assert list(each_host("hostaddr=10.0.0.1,10.0.0.2 port=1,2", {})) == ["10.0.0.1:1", "10.0.0.2:2"]
     monkeypatch.setenv("PGHOST", "x,y")
     assert list(each_host("dbname=d", {})) == ["x:5432", "y:5432"]

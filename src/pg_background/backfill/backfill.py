@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from psycopg import sql
 
@@ -140,8 +141,8 @@ class Backfill:
         Raises:
             BackfillError: there is none of this name.
         """
-        self._parts()
-        return report_of(self.name, [self._state])
+        parts = self._parts()
+        return report_of(parts[0], [self._state])
 
     def forget(self) -> bool:
         """Delete what is kept of it, and tell whether there was something. What it has done stays."""
@@ -161,6 +162,7 @@ class Backfill:
         table = table_of(self._client, self._table)
         key, warnings, can_be_null = table.key(self._key)
         part = Part(
+            run=str(uuid4()),
             name=self.name,
             part="",
             place="",
@@ -192,7 +194,7 @@ class Backfill:
             work.ready.extend(part.open)
             works.append(work)
         run_all(works, self._options, rate, progress)
-        return report_of(self.name, [self._state])
+        return report_of(parts[0], [self._state])
 
 
 def run_all(
@@ -208,21 +210,32 @@ def run_all(
     states = list({id(work.state): work.state for work in works}.values())
     seen = 0
     for state in states:
-        seen += (state.totals(works[0].part.name))[5]
+        seen += (state.totals(works[0].part.run))[5]
     with shown(progress, BackfillProgress(works[0].part.name, seen, total)) as display:
         Runner(works, options, rate, display, move).run()
 
 
-def report_of(name: str, states: Sequence[State]) -> BackfillReport:
-    """Return what was done, by what is kept of it in one or several places."""
+def report_of(part: Part, states: Sequence[State]) -> BackfillReport:
+    """Return what was done, by what is kept of it in one or several places.
+
+    Args:
+        part: any part of it.
+
+    Raises:
+        BackfillError: it was forgotten meanwhile.
+    """
     totals = [0] * 6
     waited: dict[str, float] = {}
     summary: list[tuple[str, bool, float | None, dict[str, float]]] = []
     errors: list[Any] = []
     for state in states:
-        totals = [a + b for a, b in zip(totals, state.totals(name), strict=True)]
-        summary += [row for row in state.summary(name) if row[0] != "moved"]
-        errors += state.errors(name)
+        totals = [a + b for a, b in zip(totals, state.totals(part.run), strict=True)]
+        summary += [row for row in state.summary(part.run) if row[0] != "moved"]
+        errors += state.errors(part.run)
+    if not summary:
+        raise BackfillError(
+            f"the backfill {part.name} was forgotten meanwhile", hint="what it has done stays"
+        )
     for row in summary:
         for kind, seconds in row[3].items():
             waited[kind] = waited.get(kind, 0) + seconds
@@ -230,7 +243,7 @@ def report_of(name: str, states: Sequence[State]) -> BackfillReport:
     reached = {row[0] for row in summary}
     times = [row[2] for row in summary]
     return BackfillReport(
-        name=name,
+        name=part.name,
         # Of its parts the one that is least far tells.
         state=next(
             state for state in ("planned", "stopping", "running", "stopped", "done") if state in reached

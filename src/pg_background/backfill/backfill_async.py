@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from psycopg import sql
 
@@ -139,8 +140,8 @@ class AsyncBackfill:
         Raises:
             BackfillError: there is none of this name.
         """
-        await self._parts()
-        return await report_of(self.name, [self._state])
+        parts = await self._parts()
+        return await report_of(parts[0], [self._state])
 
     async def forget(self) -> bool:
         """Delete what is kept of it, and tell whether there was something. What it has done stays."""
@@ -160,6 +161,7 @@ class AsyncBackfill:
         table = await table_of(self._client, self._table)
         key, warnings, can_be_null = table.key(self._key)
         part = Part(
+            run=str(uuid4()),
             name=self.name,
             part="",
             place="",
@@ -191,7 +193,7 @@ class AsyncBackfill:
             work.ready.extend(part.open)
             works.append(work)
         await run_all(works, self._options, rate, progress)
-        return await report_of(self.name, [self._state])
+        return await report_of(parts[0], [self._state])
 
 
 async def run_all(
@@ -207,21 +209,32 @@ async def run_all(
     states = list({id(work.state): work.state for work in works}.values())
     seen = 0
     for state in states:
-        seen += (await state.totals(works[0].part.name))[5]
+        seen += (await state.totals(works[0].part.run))[5]
     with shown(progress, BackfillProgress(works[0].part.name, seen, total)) as display:
         await AsyncRunner(works, options, rate, display, move).run()
 
 
-async def report_of(name: str, states: Sequence[AsyncState]) -> BackfillReport:
-    """Return what was done, by what is kept of it in one or several places."""
+async def report_of(part: Part, states: Sequence[AsyncState]) -> BackfillReport:
+    """Return what was done, by what is kept of it in one or several places.
+
+    Args:
+        part: any part of it.
+
+    Raises:
+        BackfillError: it was forgotten meanwhile.
+    """
     totals = [0] * 6
     waited: dict[str, float] = {}
     summary: list[tuple[str, bool, float | None, dict[str, float]]] = []
     errors: list[Any] = []
     for state in states:
-        totals = [a + b for a, b in zip(totals, await state.totals(name), strict=True)]
-        summary += [row for row in await state.summary(name) if row[0] != "moved"]
-        errors += await state.errors(name)
+        totals = [a + b for a, b in zip(totals, await state.totals(part.run), strict=True)]
+        summary += [row for row in await state.summary(part.run) if row[0] != "moved"]
+        errors += await state.errors(part.run)
+    if not summary:
+        raise BackfillError(
+            f"the backfill {part.name} was forgotten meanwhile", hint="what it has done stays"
+        )
     for row in summary:
         for kind, seconds in row[3].items():
             waited[kind] = waited.get(kind, 0) + seconds
@@ -229,7 +242,7 @@ async def report_of(name: str, states: Sequence[AsyncState]) -> BackfillReport:
     reached = {row[0] for row in summary}
     times = [row[2] for row in summary]
     return BackfillReport(
-        name=name,
+        name=part.name,
         # Of its parts the one that is least far tells.
         state=next(
             state for state in ("planned", "stopping", "running", "stopped", "done") if state in reached

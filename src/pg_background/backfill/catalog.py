@@ -8,12 +8,24 @@ from dataclasses import dataclass
 from .errors import BackfillError
 from .ranges import TYPES, Column, Key, quoted
 
-#: The table, whose name is the user's own and looked up as in the statement. A table without statistics has
-#: -1 rows, and a partitioned one those of its leaves.
+#: The table, whose name is the user's own and looked up as in the statement. Its rows are as the planner
+#: estimates them: those of a block, in all blocks that there are now. They are NULL if that is not known
+#: of it, or of a partition.
 TABLE = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::pg_catalog.text, c.relpersistence::pg_catalog.text,
-  (SELECT pg_catalog.sum(l.reltuples)::pg_catalog.int8
+  (SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) pg_catalog.count(e.rows)
+     THEN pg_catalog.sum(e.rows)::pg_catalog.int8 END
    FROM pg_catalog.pg_class AS l
+   CROSS JOIN LATERAL (
+     SELECT pg_catalog.pg_relation_size(l.oid::pg_catalog.regclass) OPERATOR(pg_catalog./)
+       pg_catalog.current_setting('block_size')::pg_catalog.int8 AS blocks
+   ) AS f
+   CROSS JOIN LATERAL (
+     SELECT CASE WHEN f.blocks OPERATOR(pg_catalog.=) 0 THEN 0
+       WHEN l.reltuples OPERATOR(pg_catalog.>=) 0 AND l.relpages OPERATOR(pg_catalog.>) 0
+       THEN l.reltuples::pg_catalog.float8 OPERATOR(pg_catalog.*) f.blocks::pg_catalog.float8
+         OPERATOR(pg_catalog./) l.relpages::pg_catalog.float8 END AS rows
+   ) AS e
    WHERE l.oid OPERATOR(pg_catalog.=) c.oid AND c.relkind OPERATOR(pg_catalog.<>) 'p'
      OR l.oid OPERATOR(pg_catalog.=) ANY (
        SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid::pg_catalog.regclass) AS t

@@ -33,6 +33,8 @@ class Frontier(NamedTuple):
 class Part:
     """What is to be done in it, as its row in the table of backfills has it."""
 
+    #: which backfill it is of; another one may have its name when this one was forgotten
+    run: str
     name: str
     #: the number of a shard; empty without Citus
     part: str
@@ -56,16 +58,26 @@ class Part:
     @classmethod
     def of_row(cls, name: str, row: Sequence[Any]) -> Part:
         """Return it from what `StateSql.runs` gives."""
-        part, place, statement, source, columns, types, rows, options, size, *rest = row
+        run, part, place, statement, source, columns, types, rows, options, size, *rest = row
         key = Key(tuple(Column(*both) for both in zip(columns, types, strict=True)))
         return cls(
-            name, part, place, statement, source, key, rows, BackfillOptions.from_json(options), size, *rest
+            str(run),
+            name,
+            part,
+            place,
+            statement,
+            source,
+            key,
+            rows,
+            BackfillOptions.from_json(options),
+            size,
+            *rest,
         )
 
     def row(self) -> tuple[Any, ...]:
         """Return what `StateSql.add` takes."""
         return (
-            *(self.name, self.part, self.place, self.statement, self.source),
+            *(self.run, self.name, self.part, self.place, self.statement, self.source),
             [column.name for column in self.key.columns],
             [column.type_name for column in self.key.columns],
             *(self.estimated_rows, self.options.as_json(), self.batch_size),

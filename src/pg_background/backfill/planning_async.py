@@ -43,8 +43,7 @@ async def table_of(client: AsyncClient[Any], name: str) -> Table:
         }
         await cursor.execute(INDEXES, (oid,))
         indexes = [(primary, unique, list(numbers)) for primary, unique, numbers in await cursor.fetchall()]
-    known = None if rows is None or rows < 0 else rows
-    table = Table(oid, schema, relation, kind, persistence, known, has_children, columns, indexes)
+    table = Table(oid, schema, relation, kind, persistence, rows, has_children, columns, indexes)
     table.check()
     return table
 
@@ -67,15 +66,27 @@ def first_range(part: Part) -> Range:
     return Range(1, None, high, False, part.batch_size)
 
 
+_MAY_RUN = """
+SELECT COALESCE(pg_catalog.bool_or(pg_catalog.has_language_privilege(l.oid, 'USAGE'::pg_catalog.text)), false)
+FROM pg_catalog.pg_language AS l WHERE l.lanname OPERATOR(pg_catalog.=) 'plpgsql'
+"""
+
+
 async def explain(client: AsyncClient[Any], statement: str) -> list[str]:
     """Return how the server would run a statement, without running it.
 
     Raises:
-        BackfillError: it is not one that can be a backfill's, or the server refuses it.
+        BackfillError: it is not one that can be a backfill's, or the server refuses it or the code around it.
     """
     query: Any = f"EXPLAIN (COSTS OFF) {statement}"
     async with client.session.connection() as connection, connection.transaction():
         cursor = client.session.cursor(connection)
+        await cursor.execute(_MAY_RUN)
+        if await cursor.fetchone() != (True,):
+            raise BackfillError(
+                "this role may not use the language plpgsql, in which jobs note what they have done",
+                hint="GRANT USAGE ON LANGUAGE plpgsql to it",
+            )
         try:
             # As a message that can have one statement only: a second one would be run.
             await cursor.execute(query, binary=True)

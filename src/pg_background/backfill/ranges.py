@@ -85,7 +85,9 @@ class Range(NamedTuple):
     is_null: bool
     #: rows of the table that it was cut for
     size: int
+    #: how often it was tried again, and how often of these before it was given up the last time
     tries: int = 0
+    earlier_tries: int = 0
 
     def condition(self, key: Key, before: str = "") -> str:
         """Return what its rows fulfil."""
@@ -94,18 +96,28 @@ class Range(NamedTuple):
 
 #: Rows in a block where nothing is known of a table.
 _ROWS_IN_BLOCK = 50
+#: Blocks whose rows are counted before a range by ctid is cut: statistics may be of a table that was small.
+BLOCKS_TO_COUNT = 8
 
 
-def next_block(low: list[str] | None, upper: list[str], rows: int, all_rows: int | None) -> list[str]:
+def next_block(
+    low: list[str] | None, upper: list[str], rows: int, all_rows: int | None, counted: int = 0
+) -> list[str]:
     """Return the bound of a range by ctid that has about so many rows.
 
     Args:
         all_rows: that the table has, up to `upper`; None if that is not known.
+        counted: rows in the next `BLOCKS_TO_COUNT` blocks.
     """
     last = _block(upper)
-    density = max((all_rows or last * _ROWS_IN_BLOCK) / last, 1)
-    blocks = max(round(rows / density), 1)
-    return [f"({min(_block(low) + blocks, last)},0)"]
+    usual = (_ROWS_IN_BLOCK if not counted else 1) if all_rows is None else all_rows / last
+    blocks = max(round(rows / max(usual, counted / BLOCKS_TO_COUNT, 1)), 1)
+    return block_after(low, min(blocks, last - _block(low)))
+
+
+def block_after(low: list[str] | None, blocks: int) -> list[str]:
+    """Return the bound that is so many blocks behind another."""
+    return [f"({_block(low) + blocks},0)"]
 
 
 def _block(bound: list[str] | None) -> int:

@@ -183,7 +183,7 @@ class Runner:
         part = work.part
         statement, before = part.work(piece)
         query = work.state.sql.job(
-            part.name, part.part, piece.number, piece.tries, self._options.lock_timeout, statement, before
+            part.run, part.part, piece.number, piece.tries, self._options.lock_timeout, statement, before
         )
         try:
             job = start(
@@ -248,8 +248,9 @@ class Runner:
             return
         is_passing = isinstance(error, JobLost) or sqlstate in (MOVED, *_PASSING)
         is_passing = is_passing or sqlstate[:2] in _PASSING_CLASSES
-        if is_passing and piece.tries < self._options.retries:
-            pause = min(FIRST_PAUSE * 2 ** min(piece.tries, 10), LONGEST_PAUSE)
+        tries = piece.tries - piece.earlier_tries
+        if is_passing and tries < self._options.retries:
+            pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE)
             work.later.append((monotonic() + pause, piece._replace(tries=piece.tries + 1)))
             self._display.again()
             return
@@ -284,6 +285,5 @@ class Runner:
         for work in self._works:
             if work.is_moved:
                 continue
-            is_done = not (work.has_more or work.running)
-            work.state.end(work.part, "done" if is_done else "stopped", waited)
+            work.state.end(work.part, waited)
             waited = {}

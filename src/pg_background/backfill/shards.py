@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from .backfill import Backfill, BackfillStatement, report_of, run_all, text_of
 from .display import BackfillShow
@@ -117,8 +118,8 @@ class ShardBackfill(Backfill):
 
     def report(self) -> BackfillReport:
         """See `Backfill.report`."""
-        self._parts()
-        return report_of(self.name, self._found())
+        parts = self._parts()
+        return report_of(parts[0], self._found())
 
     def forget(self) -> bool:
         """See `Backfill.forget`."""
@@ -139,9 +140,11 @@ class ShardBackfill(Backfill):
                 "over shards a key is one column", hint="that which the table is distributed by"
             )
         parts = []
+        run = str(uuid4())
         for shard in self._cluster.shards(self._table):
             node = self._cluster.node(shard.node)
             part = Part(
+                run=run,
                 name=self.name,
                 part=str(shard.number),
                 place=node.name,
@@ -180,6 +183,11 @@ class ShardBackfill(Backfill):
             parts += [part for part in state.parts(self.name) if part.state != "moved"]
         if not parts:
             raise BackfillError(f"this role has no backfill of the name {self.name} here")
+        if len({part.run for part in parts}) > 1:
+            raise BackfillError(
+                f"the nodes keep different backfills of the name {self.name}",
+                hint="forget them, and begin again",
+            )
         return parts
 
     def _work(self, parts: Sequence[Part], progress: BackfillShow) -> BackfillReport:
@@ -200,7 +208,7 @@ class ShardBackfill(Backfill):
             return work_of(work.state.move_to(work.part, state, place))
 
         run_all([work_of(part) for part in parts], self._options, rate, progress, move)
-        return report_of(self.name, self._found())
+        return report_of(parts[0], self._found())
 
     def _place_of(self, client: Client[Any], shard: str) -> str | None:
         """Return the name of the node that has a shard now."""

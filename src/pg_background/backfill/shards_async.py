@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from .backfill_async import AsyncBackfill, BackfillStatement, report_of, run_all, text_of
 from .display import BackfillShow
@@ -116,8 +117,8 @@ class AsyncShardBackfill(AsyncBackfill):
 
     async def report(self) -> BackfillReport:
         """See `AsyncBackfill.report`."""
-        await self._parts()
-        return await report_of(self.name, await self._found())
+        parts = await self._parts()
+        return await report_of(parts[0], await self._found())
 
     async def forget(self) -> bool:
         """See `AsyncBackfill.forget`."""
@@ -138,9 +139,11 @@ class AsyncShardBackfill(AsyncBackfill):
                 "over shards a key is one column", hint="that which the table is distributed by"
             )
         parts = []
+        run = str(uuid4())
         for shard in await self._cluster.shards(self._table):
             node = self._cluster.node(shard.node)
             part = Part(
+                run=run,
                 name=self.name,
                 part=str(shard.number),
                 place=node.name,
@@ -179,6 +182,11 @@ class AsyncShardBackfill(AsyncBackfill):
             parts += [part for part in await state.parts(self.name) if part.state != "moved"]
         if not parts:
             raise BackfillError(f"this role has no backfill of the name {self.name} here")
+        if len({part.run for part in parts}) > 1:
+            raise BackfillError(
+                f"the nodes keep different backfills of the name {self.name}",
+                hint="forget them, and begin again",
+            )
         return parts
 
     async def _work(self, parts: Sequence[Part], progress: BackfillShow) -> BackfillReport:
@@ -201,7 +209,7 @@ class AsyncShardBackfill(AsyncBackfill):
             return work_of(await work.state.move_to(work.part, state, place))
 
         await run_all([work_of(part) for part in parts], self._options, rate, progress, move)
-        return await report_of(self.name, await self._found())
+        return await report_of(parts[0], await self._found())
 
     async def _place_of(self, client: AsyncClient[Any], shard: str) -> str | None:
         """Return the name of the node that has a shard now."""

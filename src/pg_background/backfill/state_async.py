@@ -12,9 +12,9 @@ import psycopg
 
 from .errors import BackfillError
 from .part import Frontier, Part
-from .ranges import Key, Range, next_block
+from .ranges import BLOCKS_TO_COUNT, Key, Range, block_after, next_block
 from .report import RangeError
-from .state_sql import BLOCKS, FIND, StateSql
+from .state_sql import BLOCKS, FIND, GRANTEES, StateSql
 
 if TYPE_CHECKING:
     from ..client.client_async import AsyncClient
@@ -47,7 +47,7 @@ class AsyncState:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        """Lend a connection with a transaction of its own.
+        """Lend a connection with a transaction of its own, in which who waits for another sees what that did.
 
         Raises:
             BackfillError: the client's connection is in one, so that jobs would not see what is written.
@@ -55,26 +55,34 @@ class AsyncState:
         if self.client.session.is_in_transaction:
             raise BackfillError("a backfill can't be run inside of a transaction: its jobs don't see it")
         async with self.client.session.connection() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             yield connection
 
     async def find(self) -> bool:
         """Look for the tables, and tell whether they are there.
 
         Raises:
-            BackfillError: they are there several times.
+            BackfillError: they are there several times, or others may write to them.
         """
         if self._sql is not None:
             return True
         async with self.client.session.connection() as connection:
             cursor = self.client.session.cursor(connection)
             await cursor.execute(FIND, (self.schema, self.schema))
-            found = [name for (name,) in await cursor.fetchall()]
+            rows = await cursor.fetchall()
+        found = [name for name, _ in rows]
         if len(found) > 1:
             raise BackfillError(
                 f"backfills are kept in several schemas: {', '.join(found)}",
                 hint="name the one that is meant",
             )
         if found:
+            if rows[0][1]:
+                raise BackfillError(
+                    f"others may write to the state of backfills in schema {found[0]}, and so say what this"
+                    " role runs",
+                    hint="REVOKE that from them, look at what they have written, or drop the tables",
+                )
             self.schema = found[0]
             self._sql = StateSql(found[0])
         return bool(found)
@@ -96,6 +104,10 @@ class AsyncState:
             async with self.transaction() as connection:
                 for statement in made.create:
                     await connection.execute(statement, ())
+                cursor = self.client.session.cursor(connection)
+                await cursor.execute(GRANTEES, (schema,))
+                for (grantee,) in await cursor.fetchall():
+                    await connection.execute(made.revoke(grantee), ())
         except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation) as error:
             # Another one of the role may have been quicker.
             if not await self.find():
@@ -103,7 +115,7 @@ class AsyncState:
                     f"{error.diag.message_primary}, and belongs to another role",
                     hint="name another schema to keep the state in",
                 ) from error
-        except psycopg.errors.InsufficientPrivilege as error:
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
             raise BackfillError(
                 f"the state of the backfill can't be kept in schema {schema}: {error.diag.message_primary}",
                 hint="name a schema in which this role may create tables",
@@ -132,7 +144,7 @@ class AsyncState:
                     await connection.execute(
                         self.sql.add_range,
                         (
-                            part.name,
+                            part.run,
                             part.part,
                             piece.number,
                             piece.low,
@@ -143,7 +155,7 @@ class AsyncState:
                     )
                 if part.open:
                     await connection.execute(
-                        self.sql.skip_to, (max(p.number for p in part.open) + 1, part.name, part.part)
+                        self.sql.skip_to, (max(p.number for p in part.open) + 1, part.run, part.part)
                     )
         except psycopg.errors.UniqueViolation:
             raise BackfillError(
@@ -153,18 +165,20 @@ class AsyncState:
 
     async def left(self, part: Part) -> list[Range]:
         """Return the ranges that were cut, and are not done."""
-        return [Range(*row) for row in await self._rows(self.sql.left, part.name, part.part)]
+        return [Range(*row) for row in await self._rows(self.sql.left, part.run, part.part)]
 
     async def state(self, part: Part) -> str:
         """Return its state as it is now; others may have asked for its end."""
-        rows = await self._rows(self.sql.state, part.name, part.part)
+        rows = await self._rows(self.sql.state, part.run, part.part)
         return rows[0][0] if rows else "forgotten"
 
     async def go_on(self, part: Part) -> None:
         """Make it running again, with its options as they are now; what has failed is open again."""
         async with self.transaction() as connection:
-            await connection.execute(self.sql.go_on, (part.options.as_json(), part.batch_size, part.name))
-            await connection.execute(self.sql.open_failed, (part.name,))
+            await connection.execute(
+                self.sql.go_on, (part.options.as_json(), part.batch_size, part.run, part.part)
+            )
+            await connection.execute(self.sql.open_failed, (part.run, part.part))
 
     async def ask_to_stop(self, name: str) -> bool:
         """Have whoever runs it stop soon, and tell whether it was said to run."""
@@ -177,13 +191,18 @@ class AsyncState:
         """
         async with self.transaction() as connection:
             cursor = self.client.session.cursor(connection)
-            await cursor.execute(self.sql.unfinished, (part.name, part.part))
+            await cursor.execute(self.sql.unfinished, (part.run, part.part))
             pieces = [Range(*row) for row in await cursor.fetchall()]
-            await cursor.execute(self.sql.frontier_of_all, (part.name, part.part))
+            await cursor.execute(self.sql.frontier_of_all, (part.run, part.part))
             row = await cursor.fetchone()
-            assert row is not None
+            if row is None:
+                raise BackfillError(f"the backfill {part.name} was forgotten meanwhile")
             low, upper, has_nulls, is_cut, _ = row
             there = [each for each in await other.parts(part.name) if each.part == part.part]
+            if there and there[0].run != part.run:
+                raise BackfillError(
+                    f"{place} keeps another backfill of the name {part.name}", hint="forget that one there"
+                )
             taken = replace(part, place=place, frontier=low, upper=upper, has_nulls=has_nulls, is_cut=is_cut)
             taken.state, taken.open = "running", pieces
             if not there:
@@ -191,8 +210,8 @@ class AsyncState:
             elif there[0].state == "moved":
                 await other.take_back(taken)
             # Otherwise one that died in the middle of this has noted it there.
-            await cursor.execute(self.sql.drop_unfinished, (part.name, part.part))
-            await cursor.execute(self.sql.move_away, (part.name, part.part))
+            await cursor.execute(self.sql.drop_unfinished, (part.run, part.part))
+            await cursor.execute(self.sql.move_away, (part.run, part.part))
         (found,) = [each for each in await other.parts(part.name) if each.part == part.part]
         found.open = await other.left(found)
         return found
@@ -201,27 +220,27 @@ class AsyncState:
         """Go on with a part that has been here before."""
         async with self.transaction() as connection:
             cursor = self.client.session.cursor(connection)
-            await cursor.execute(self.sql.frontier_of_all, (part.name, part.part))
+            await cursor.execute(self.sql.frontier_of_all, (part.run, part.part))
             row = await cursor.fetchone()
             assert row is not None
             number = row[4]
             for piece in part.open:
                 given = (number, piece.low, piece.high, piece.is_null, piece.size)
-                await cursor.execute(self.sql.add_range, (part.name, part.part, *given))
+                await cursor.execute(self.sql.add_range, (part.run, part.part, *given))
                 number += 1
-            await cursor.execute(self.sql.skip_to, (number, part.name, part.part))
-            state = (part.frontier, part.is_cut, part.place, part.name, part.part)
+            await cursor.execute(self.sql.skip_to, (number, part.run, part.part))
+            state = (part.frontier, part.is_cut, part.place, part.run, part.part)
             await cursor.execute(self.sql.come_back, state)
 
-    async def end(self, part: Part, state: str, waited: Mapping[str, float]) -> None:
-        """Note that nobody works at it any more, and for what was waited meanwhile."""
+    async def end(self, part: Part, waited: Mapping[str, float]) -> None:
+        """Note that nobody works at it any more, as it is done or not, and for what was waited meanwhile."""
         async with self.transaction() as connection:
             cursor = self.client.session.cursor(connection)
-            await cursor.execute(self.sql.waited, (part.name, part.part))
+            await cursor.execute(self.sql.waited, (part.run, part.part))
             row = await cursor.fetchone()
             before = row[0] if row else {}
             total = {kind: before.get(kind, 0) + waited.get(kind, 0) for kind in {*before, *waited}}
-            await cursor.execute(self.sql.end, (state, json.dumps(total), part.name, part.part))
+            await cursor.execute(self.sql.end, (json.dumps(total), part.run, part.part))
 
     async def forget(self, name: str) -> bool:
         """Delete what is kept of it, and tell whether there was something."""
@@ -233,7 +252,7 @@ class AsyncState:
         """Cut the next range; None if there is none, or if it was stopped."""
         async with self.transaction() as connection:
             cursor = self.client.session.cursor(connection)
-            await cursor.execute(self.sql.frontier, (part.name, part.part))
+            await cursor.execute(self.sql.frontier, (part.run, part.part))
             row = await cursor.fetchone()
             if row is None:
                 return None
@@ -244,10 +263,10 @@ class AsyncState:
             await cursor.execute(_TEXTS)
             piece, after = await self._next(cursor, part, frontier)
             given = (piece.number, piece.low, piece.high, piece.is_null, piece.size)
-            await cursor.execute(self.sql.add_range, (part.name, part.part, *given))
+            await cursor.execute(self.sql.add_range, (part.run, part.part, *given))
             await cursor.execute(
                 self.sql.advance,
-                (after.low, after.has_nulls, after.is_cut, part.batch_size, part.name, part.part),
+                (after.low, after.has_nulls, after.is_cut, part.batch_size, part.run, part.part),
             )
         part.is_cut = after.is_cut
         return piece
@@ -259,11 +278,16 @@ class AsyncState:
         low, upper, size, number = frontier.low, frontier.upper, part.batch_size, frontier.next_number
         if upper is None or low == upper:
             # What is left are the rows without a key.
+            size = await self._count(cursor, part, part.key.nulls())
             return Range(number, None, None, True, size), frontier._replace(has_nulls=False, is_cut=True)
         if part.key.is_ctid:
-            high = next_block(low, upper, size, part.estimated_rows)
+            near = part.key.between(low, block_after(low, BLOCKS_TO_COUNT))
+            high = next_block(low, upper, size, part.estimated_rows, await self._count(cursor, part, near))
+        elif (found := await self._next_key(cursor, part, frontier)) is not None:
+            high = found
         else:
-            high = await self._next_key(cursor, part, frontier) or upper
+            high = upper
+            size = await self._count(cursor, part, part.key.between(low, upper))
         after = frontier._replace(low=high, is_cut=high == upper and not frontier.has_nulls)
         return Range(number, low, high, False, size), after
 
@@ -279,9 +303,16 @@ class AsyncState:
         row = await cursor.fetchone()
         return None if row is None else list(row)
 
+    async def _count(self, cursor: psycopg.AsyncCursor[Any], part: Part, condition: str) -> int:
+        """Return how many rows a range has that may have fewer, or more, than were asked for."""
+        query: Any = f"SELECT pg_catalog.count(*) FROM {part.source} WHERE {condition}"
+        await cursor.execute(query)
+        (rows,) = await cursor.fetchone() or (0,)
+        return int(rows)
+
     async def outcome(self, part: Part, number: int) -> tuple[str, int, float] | None:
         """Return how a range is: its state, the rows that were changed, the seconds that it took."""
-        rows = await self._rows(self.sql.outcome, part.name, part.part, number)
+        rows = await self._rows(self.sql.outcome, part.run, part.part, number)
         return None if not rows else (rows[0][0], rows[0][1] or 0, rows[0][2] or 0.0)
 
     async def failed(self, part: Part, piece: Range, error: psycopg.Error) -> bool:
@@ -290,26 +321,26 @@ class AsyncState:
         async with self.transaction() as connection:
             cursor = self.client.session.cursor(connection)
             # Not an UPDATE alone: that would wait for the other job as long as that takes.
-            await cursor.execute(self.sql.seize, (part.name, part.part, piece.number))
+            await cursor.execute(self.sql.seize, (part.run, part.part, piece.number))
             if await cursor.fetchone() is None:
                 return False
-            given = (error.sqlstate, message, piece.tries, part.name, part.part, piece.number)
+            given = (error.sqlstate, message, piece.tries, part.run, part.part, piece.number)
             await cursor.execute(self.sql.failed, given)
         return True
 
     # ---- what was done
 
-    async def totals(self, name: str) -> tuple[int, ...]:
+    async def totals(self, run: str) -> tuple[int, ...]:
         """Return ranges done, failed and open, rows changed, retries, and rows that were gone over."""
-        return tuple((await self._rows(self.sql.totals, name))[0])
+        return tuple((await self._rows(self.sql.totals, run))[0])
 
-    async def summary(self, name: str) -> list[tuple[str, bool, float | None, dict[str, float]]]:
+    async def summary(self, run: str) -> list[tuple[str, bool, float | None, dict[str, float]]]:
         """Return of each part its state, whether it is cut, its seconds, and what was waited for."""
-        return await self._rows(self.sql.summary, name)
+        return await self._rows(self.sql.summary, run)
 
-    async def errors(self, name: str) -> list[RangeError]:
+    async def errors(self, run: str) -> list[RangeError]:
         """Return the ranges that have failed."""
-        return [RangeError(*row) for row in await self._rows(self.sql.errors, name)]
+        return [RangeError(*row) for row in await self._rows(self.sql.errors, run)]
 
     # ---- inside
 

@@ -19,9 +19,20 @@ if TYPE_CHECKING:
 RUNS = "pg_background_backfill"
 RANGES = "pg_background_backfill_range"
 
-#: The schemas in which the role has both tables.
+#: The schemas in which the role has both tables, and whether others may write to them.
 FIND = """
-SELECT n.nspname
+SELECT n.nspname, EXISTS (
+  SELECT FROM (
+    SELECT x.grantee, x.privilege_type FROM pg_catalog.aclexplode(c.relacl) AS x
+    UNION ALL
+    SELECT x.grantee, x.privilege_type FROM pg_catalog.aclexplode(g.relacl) AS x
+    UNION ALL
+    SELECT x.grantee, x.privilege_type
+    FROM pg_catalog.pg_attribute AS k, LATERAL pg_catalog.aclexplode(k.attacl) AS x
+    WHERE k.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[c.oid, g.oid])
+  ) AS a
+  WHERE a.grantee OPERATOR(pg_catalog.<>) c.relowner
+    AND a.privilege_type OPERATOR(pg_catalog.<>) ALL ('{SELECT,REFERENCES,MAINTAIN}'::pg_catalog.text[]))
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) c.relowner
 JOIN pg_catalog.pg_class AS g ON g.relnamespace OPERATOR(pg_catalog.=) c.relnamespace
@@ -36,6 +47,18 @@ WHERE c.relname OPERATOR(pg_catalog.=) 'pg_background_backfill'
 ORDER BY n.nspname
 """
 
+#: Who else got rights on a new table, by ALTER DEFAULT PRIVILEGES; PUBLIC is NULL.
+GRANTEES = """
+SELECT DISTINCT r.rolname
+FROM pg_catalog.pg_class AS c
+CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS x
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) x.grantee
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE n.nspname OPERATOR(pg_catalog.=) %s::pg_catalog.name
+  AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY['pg_background_backfill', 'pg_background_backfill_range'])
+  AND x.grantee OPERATOR(pg_catalog.<>) c.relowner
+"""
+
 #: Of a table's file, by its name.
 BLOCKS = (
     "SELECT pg_catalog.pg_relation_size(%s::pg_catalog.regclass) OPERATOR(pg_catalog./)"
@@ -44,7 +67,8 @@ BLOCKS = (
 
 _CREATE_RUNS: LiteralString = """
 CREATE TABLE {runs} (
-  name pg_catalog.text, part pg_catalog.text, PRIMARY KEY (name, part),
+  run pg_catalog.uuid, part pg_catalog.text, PRIMARY KEY (run, part),
+  name pg_catalog.text NOT NULL, UNIQUE (name, part),
   place pg_catalog.text NOT NULL,
   statement pg_catalog.text NOT NULL,
   source pg_catalog.text NOT NULL,
@@ -64,8 +88,8 @@ CREATE TABLE {runs} (
 
 _CREATE_RANGES: LiteralString = """
 CREATE TABLE {ranges} (
-  name pg_catalog.text, part pg_catalog.text, number pg_catalog.int8, PRIMARY KEY (name, part, number),
-  FOREIGN KEY (name, part) REFERENCES {runs} ON DELETE CASCADE,
+  run pg_catalog.uuid, part pg_catalog.text, number pg_catalog.int8, PRIMARY KEY (run, part, number),
+  FOREIGN KEY (run, part) REFERENCES {runs} ON DELETE CASCADE,
   low pg_catalog.text[], high pg_catalog.text[], is_null pg_catalog.bool NOT NULL,
   size pg_catalog.int8 NOT NULL,
   state pg_catalog.text NOT NULL DEFAULT 'open',
@@ -76,9 +100,9 @@ CREATE TABLE {ranges} (
 )
 """
 
-_THIS: LiteralString = (
-    "name OPERATOR(pg_catalog.=) %s::pg_catalog.text AND part OPERATOR(pg_catalog.=) %s::pg_catalog.text"
-)
+#: A job, or a process, that is left of a backfill which was forgotten must not work at another of its name.
+_RUN: LiteralString = "run OPERATOR(pg_catalog.=) %s::pg_catalog.uuid"
+_THIS: LiteralString = f"{_RUN} AND part OPERATOR(pg_catalog.=) %s::pg_catalog.text"
 _NAMED: LiteralString = "name OPERATOR(pg_catalog.=) %s::pg_catalog.text"
 _NUMBERED: LiteralString = f"{_THIS} AND number OPERATOR(pg_catalog.=) %s::pg_catalog.int8"
 _IS: LiteralString = "state OPERATOR(pg_catalog.=)"
@@ -94,17 +118,18 @@ class StateSql:
         self._runs = identifier(schema, RUNS)
         self._ranges = identifier(schema, RANGES)
         self.create = (self._sql(_CREATE_RUNS), self._sql(_CREATE_RANGES))
+        self._revoke = sql.SQL("REVOKE ALL ON {}, {} FROM ").format(self._runs, self._ranges)
         self.add = self._sql(
-            "INSERT INTO {runs} (name, part, place, statement, source, key_columns, key_types,"
+            "INSERT INTO {runs} (run, name, part, place, statement, source, key_columns, key_types,"
             " estimated_rows, options, batch_size, frontier, upper, has_nulls, is_cut, state)"
-            " VALUES (%s::pg_catalog.text, %s::pg_catalog.text, %s::pg_catalog.text,"
+            " VALUES (%s::pg_catalog.uuid, %s::pg_catalog.text, %s::pg_catalog.text, %s::pg_catalog.text,"
             " %s::pg_catalog.text, %s::pg_catalog.text,"
             " %s::pg_catalog.text[], %s::pg_catalog.text[], %s::pg_catalog.int8, %s::pg_catalog.text,"
             " %s::pg_catalog.int8, %s::pg_catalog.text[], %s::pg_catalog.text[], %s::pg_catalog.bool,"
             " %s::pg_catalog.bool, %s::pg_catalog.text)"
         )
         self.runs = self._sql(
-            "SELECT part, place, statement, source, key_columns, key_types, estimated_rows, options,"
+            "SELECT run, part, place, statement, source, key_columns, key_types, estimated_rows, options,"
             " batch_size, frontier, upper, has_nulls, is_cut, state"
             f" FROM {{runs}} WHERE {_NAMED} ORDER BY part"
         )
@@ -114,7 +139,7 @@ class StateSql:
             f" WHERE {_THIS} AND {_IS} 'running' FOR UPDATE"
         )
         self.add_range = self._sql(
-            "INSERT INTO {ranges} (name, part, number, low, high, is_null, size) VALUES (%s::pg_catalog.text,"
+            "INSERT INTO {ranges} (run, part, number, low, high, is_null, size) VALUES (%s::pg_catalog.uuid,"
             " %s::pg_catalog.text, %s::pg_catalog.int8, %s::pg_catalog.text[], %s::pg_catalog.text[],"
             " %s::pg_catalog.bool, %s::pg_catalog.int8)"
         )
@@ -125,8 +150,8 @@ class StateSql:
         )
         self.skip_to = self._sql(f"UPDATE {{runs}} SET next_number = %s::pg_catalog.int8 WHERE {_THIS}")
         self.left = self._sql(
-            f"SELECT number, low, high, is_null, size, tries FROM {{ranges}} WHERE {_THIS} AND {_IS} 'open'"
-            " ORDER BY number"
+            "SELECT number, low, high, is_null, size, tries, tries FROM {ranges}"
+            f" WHERE {_THIS} AND {_IS} 'open' ORDER BY number"
         )
         #: Waits for the jobs that run: afterwards their ranges are done, or theirs no more.
         self.unfinished = self._sql(
@@ -154,17 +179,17 @@ class StateSql:
         self.state = self._sql(f"SELECT state FROM {{runs}} WHERE {_THIS}")
         self.go_on = self._sql(
             "UPDATE {runs} SET state = 'running', ended_at = NULL, options = %s::pg_catalog.text,"
-            f" batch_size = %s::pg_catalog.int8 WHERE {_NAMED}"
+            f" batch_size = %s::pg_catalog.int8 WHERE {_THIS}"
         )
-        self.open_failed = self._sql(
-            f"UPDATE {{ranges}} SET state = 'open' WHERE {_NAMED} AND {_IS} 'failed'"
-        )
+        self.open_failed = self._sql(f"UPDATE {{ranges}} SET state = 'open' WHERE {_THIS} AND {_IS} 'failed'")
         self.ask_to_stop = self._sql(
             f"UPDATE {{runs}} SET state = 'stopping' WHERE {_NAMED} AND {_IS} 'running'"
         )
         self.end = self._sql(
-            "UPDATE {runs} SET state = %s::pg_catalog.text, ended_at = pg_catalog.clock_timestamp(),"
-            " waited = %s::pg_catalog.jsonb"
+            "UPDATE {runs} AS r SET state = CASE WHEN r.is_cut AND NOT EXISTS (SELECT FROM {ranges} AS g"
+            " WHERE g.run OPERATOR(pg_catalog.=) r.run AND g.part OPERATOR(pg_catalog.=) r.part"
+            " AND g.state OPERATOR(pg_catalog.=) 'open') THEN 'done' ELSE 'stopped' END,"
+            " ended_at = pg_catalog.clock_timestamp(), waited = %s::pg_catalog.jsonb"
             f" WHERE {_THIS}"
         )
         self.waited = self._sql(f"SELECT waited FROM {{runs}} WHERE {_THIS}")
@@ -177,23 +202,27 @@ class StateSql:
             " COALESCE(pg_catalog.sum(g.tries), 0)::pg_catalog.int8,"
             " COALESCE(pg_catalog.sum(g.size) FILTER (WHERE g.state OPERATOR(pg_catalog.=) 'done'), 0)"
             "   ::pg_catalog.int8"
-            f" FROM {{ranges}} AS g WHERE {_NAMED}"
+            f" FROM {{ranges}} AS g WHERE {_RUN}"
         )
         self.summary = self._sql(
             "SELECT state, is_cut, pg_catalog.date_part('epoch', ended_at OPERATOR(pg_catalog.-) began_at),"
-            f" waited FROM {{runs}} WHERE {_NAMED}"
+            f" waited FROM {{runs}} WHERE {_RUN}"
         )
         self.errors = self._sql(
             "SELECT part, number, low, high, sqlstate, message, tries FROM {ranges}"
-            f" WHERE {_NAMED} AND {_IS} 'failed' ORDER BY part, number LIMIT 100"
+            f" WHERE {_RUN} AND {_IS} 'failed' ORDER BY part, number LIMIT 100"
         )
 
     def _sql(self, text: LiteralString) -> sql.SQL:
         return written(sql.SQL(text).format(runs=self._runs, ranges=self._ranges))
 
+    def revoke(self, grantee: str | None) -> sql.Composed:
+        """Return what takes a role's rights away; None is PUBLIC."""
+        return self._revoke + (sql.SQL("PUBLIC") if grantee is None else identifier(grantee))
+
     def job(
         self,
-        name: str,
+        run: str,
         part: str,
         number: int,
         tries: int,
@@ -212,7 +241,7 @@ class StateSql:
         """
         ranges = self._ranges.as_string(None).replace("%%", "%")
         where = (
-            f"g.name OPERATOR(pg_catalog.=) {literal(name)}::pg_catalog.text"
+            f"g.run OPERATOR(pg_catalog.=) {literal(run)}::pg_catalog.uuid"
             f" AND g.part OPERATOR(pg_catalog.=) {literal(part)}::pg_catalog.text"
             f" AND g.number OPERATOR(pg_catalog.=) {number}::pg_catalog.int8"
         )

@@ -20,13 +20,14 @@ SELECT
 FROM pg_catalog.pg_stat_replication AS r
 """
 
-#: Sessions of others that are at work. The second column tells that this role may not see some.
+#: Sessions of others that are at work. The second column tells that this role may not see some: anybody can
+#: send the text that stands there instead of a query, but not hide of what type the process is.
 _ACTIVE = """
 SELECT pg_catalog.count(*) FILTER (WHERE a.state OPERATOR(pg_catalog.=) 'active'::pg_catalog.text
     AND a.backend_type OPERATOR(pg_catalog.=) 'client backend'::pg_catalog.text
     AND a.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()),
-  COALESCE(
-    pg_catalog.bool_or(a.query OPERATOR(pg_catalog.=) '<insufficient privilege>'::pg_catalog.text), false)
+  COALESCE(pg_catalog.bool_or(a.backend_type IS NULL
+    AND a.query OPERATOR(pg_catalog.=) '<insufficient privilege>'::pg_catalog.text), false)
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datid IS NOT NULL
 """

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 from ._asking import asking
+from ._connections import NoticeHandler
 from ._session import Session
 from ._source import DsnSource
 from .acompat import Event, wait_event
@@ -21,13 +22,25 @@ from .model import Handle, Progress
 from .standbys import (
     AGAIN_SECONDS,
     DOWN_SECONDS,
-    FIRST_TRIES,
+    FIRST_SECONDS,
     LAG,
     LAG_SECONDS,
+    UNKNOWN_SECONDS,
     Standbys,
     each_host,
     without_hosts,
 )
+
+
+class Found(NamedTuple):
+    """What was learned about a host."""
+
+    #: seconds that it is behind; infinite for one that is not to be used
+    lag: float
+    #: why it is not
+    reason: str = ""
+    #: from when on it is asked again
+    ask_at: float = -inf
 
 
 class Standby:
@@ -36,56 +49,58 @@ class Standby:
     def __init__(self, name: str, session: Session) -> None:
         self.name = name
         self.session = session
-        #: seconds that it is behind; infinite for one that is not to be used
-        self.lag = inf
-        #: why it is not
-        self.reason = ""
-        self._ask_at = 0.0
+        # Replaced as a whole: others who share the client look at it while it is asked.
+        self._found = Found(inf)
         # What it had received when it was asked some time, and when that was: once it has replayed that, it
         # is behind by no more than the time since.
-        self._received: str | None = None
-        self._received_at = -inf
+        self._received: tuple[str | None, float] = (None, -inf)
 
-    def look(self, max_lag: float) -> bool:
-        """Tell whether it can be used; it is asked unless that was a moment ago."""
-        if monotonic() >= self._ask_at:
-            tries = FIRST_TRIES if self._received is None else 1
-            self._ask()
-            while max_lag < self.lag and not self.reason and (tries := tries - 1):
+    def look(self, max_lag: float) -> Found:
+        """Return how far it is behind; it is asked unless that was a moment ago."""
+        if monotonic() >= self._found.ask_at:
+            began = monotonic()
+            is_first = self._received[0] is None
+            found = self._ask()
+            while (
+                is_first
+                and max_lag < found.lag
+                and not found.reason
+                and monotonic() < began + (FIRST_SECONDS if found.lag < inf else UNKNOWN_SECONDS)
+            ):
                 wait_event(Event(), AGAIN_SECONDS)
-                self._ask()
-            self._ask_at = monotonic() + (LAG_SECONDS if self.lag < inf else DOWN_SECONDS)
-        if self.lag <= max_lag and not self.reason:
-            return True
-        self.reason = self.reason or (
-            f"{self.lag:.1f} s behind" if self.lag < inf else "it has not caught up yet"
-        )
-        return False
+                found = self._ask()
+            now = monotonic()
+            # One that does not even refuse is not to hold up every other launch.
+            pause = LAG_SECONDS if found.lag < inf else max(DOWN_SECONDS, 10 * (now - began))
+            self._found = found._replace(ask_at=now + pause)
+        found = self._found
+        if found.lag <= max_lag and not found.reason:
+            return found
+        reason = f"{found.lag:.1f} s behind" if found.lag < inf else "it has not caught up yet"
+        return found._replace(reason=found.reason or reason)
 
     def has_gone(self, error: psycopg.Error) -> None:
         """Note that it did not answer since it was asked."""
-        self.lag, self.reason = inf, str(error).strip()
-        self._ask_at = monotonic() + DOWN_SECONDS
+        self._found = Found(inf, str(error).strip(), monotonic() + DOWN_SECONDS)
 
-    def _ask(self) -> None:
-        self.lag, self.reason = inf, ""
+    def _ask(self) -> Found:
         now = monotonic()
+        received_before, received_at = self._received
         try:
             with self.session.connection() as connection:
                 cursor = asking(connection)
-                cursor.execute(LAG, (self._received,))
+                cursor.execute(LAG, (received_before,))
                 row = cursor.fetchone()
-        except psycopg.OperationalError as error:
-            self.reason = str(error).strip()
-            return
+        except psycopg.Error as error:
+            # It may as well not have replayed yet what makes the database and the extension.
+            return Found(inf, str(error).strip())
         assert row is not None
         is_standby, lag, received, has_replayed = row
-        if is_standby:
-            self.lag = min(float(lag), monotonic() - self._received_at if has_replayed else inf)
-            if has_replayed or self._received is None:
-                self._received, self._received_at = received, now
-        else:
-            self.reason = "it is a primary"
+        if not is_standby:
+            return Found(inf, "it is a primary")
+        if has_replayed or received_before is None:
+            self._received = received, now
+        return Found(min(float(lag), now - received_at if has_replayed else inf))
 
 
 class StandbyChoice:
@@ -115,8 +130,12 @@ class StandbyChoice:
             psycopg.Error: the server refused it.
         """
         most = inf if self.wanted.max_lag is None else self.wanted.max_lag
-        while found := [standby for standby in self._standbys if standby.look(most)]:
-            chosen = min(found, key=lambda standby: standby.lag)
+        while True:
+            looks = [(standby.look(most), standby) for standby in self._standbys]
+            usable = [(found.lag, standby) for found, standby in looks if not found.reason]
+            if not usable:
+                break
+            _, chosen = min(usable, key=lambda each: each[0])
             try:
                 return start(chosen.session, *query, **options)
             except psycopg.OperationalError as error:
@@ -126,8 +145,18 @@ class StandbyChoice:
                     raise
         if self.wanted.otherwise == "primary":
             return start(primary, *query, **options)
-        reasons = "; ".join(f"{standby.name}: {standby.reason}" for standby in self._standbys)
+        reasons = "; ".join(f"{standby.name}: {found.reason}" for found, standby in looks)
         raise psycopg.OperationalError(f"no standby can be used: {reasons}")
+
+    def add_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it with each notice of a job on one of them."""
+        for standby in self._standbys:
+            standby.session.add_notice_handler(callback)
+
+    def remove_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call it no more."""
+        for standby in self._standbys:
+            standby.session.remove_notice_handler(callback)
 
     def close(self) -> None:
         """Close the connections; jobs go on."""

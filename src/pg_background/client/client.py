@@ -146,6 +146,8 @@ class Client(Generic[Row]):
         A job's notices come when its result is read. The callback must not use the client.
         """
         self.session.add_notice_handler(callback)
+        if self._standbys is not None:
+            self._standbys.add_notice_handler(callback)
 
     def remove_notice_handler(self, callback: NoticeHandler) -> None:
         """Call it no more.
@@ -154,6 +156,8 @@ class Client(Generic[Row]):
             ValueError: it was not added.
         """
         self.session.remove_notice_handler(callback)
+        if self._standbys is not None:
+            self._standbys.remove_notice_handler(callback)
 
     # ---- one job
 

@@ -145,6 +145,8 @@ class AsyncClient(Generic[Row]):
         A job's notices come when its result is read. The callback must not use the client.
         """
         self.session.add_notice_handler(callback)
+        if self._standbys is not None:
+            self._standbys.add_notice_handler(callback)
 
     def remove_notice_handler(self, callback: NoticeHandler) -> None:
         """Call it no more.
@@ -153,6 +155,8 @@ class AsyncClient(Generic[Row]):
             ValueError: it was not added.
         """
         self.session.remove_notice_handler(callback)
+        if self._standbys is not None:
+            self._standbys.remove_notice_handler(callback)
 
     # ---- one job
 

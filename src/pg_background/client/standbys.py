@@ -13,8 +13,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 LAG_SECONDS = 1.0
 DOWN_SECONDS = 5.0
 
-#: How often one is asked, and after how many seconds again, before it is first taken to be too far behind.
-FIRST_TRIES = 10
+#: How long one is waited for that does not answer at all, unless the DSN says otherwise: until then no job
+#: can run on another server. A network that is gone is noticed by what it does not acknowledge.
+CONNECT_SECONDS = 5
+UNACKNOWLEDGED_MS = 10_000
+
+#: How long one is asked again and again before it is first taken to be too far behind, how long if it does
+#: not know yet how far that is, and the seconds between.
+FIRST_SECONDS = 0.2
+UNKNOWN_SECONDS = 1.0
 AGAIN_SECONDS = 0.02
 
 #: Whether it is a standby, how many seconds behind its primary as far as it knows, what it has received, and
@@ -87,13 +94,19 @@ def each_host(dsn: str, parameters: Mapping[str, Any]) -> dict[str, str]:
     addresses = str(parts.get("hostaddr") or "").split(",")
     ports = str(parts.get("port") or os.environ.get("PGPORT") or "5432").split(",")
     count = max(len(hosts), len(addresses))
+    patience = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": UNACKNOWLEDGED_MS}
+    if "PGCONNECT_TIMEOUT" in os.environ:
+        del patience["connect_timeout"]
+    patience = {name: value for name, value in patience.items() if name not in parts}
     found: dict[str, str] = {}
     for host, address, port in zip(
         *(_as_many(each, count) for each in (hosts, addresses, ports)), strict=True
     ):
         own = {"host": host or None, "hostaddr": address or None, "port": port}
         # Whether it is a standby is asked for beside how far behind it is.
-        one = make_conninfo(dsn, **{**own, "target_session_attrs": "any", "load_balance_hosts": None})
+        one = make_conninfo(
+            dsn, **{**patience, **own, "target_session_attrs": "any", "load_balance_hosts": None}
+        )
         found[f"{host or address or 'localhost'}:{port}"] = one
     return found
 

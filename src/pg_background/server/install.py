@@ -29,9 +29,11 @@ class Plan:
 def plan(installation: Installation, extension: Build) -> Plan:
     """Compare what is built with what is installed; change nothing."""
     folder = installation.sharedir / "extension"
+    # The library also serves older catalogues, and the control files name the scripts: wherever this is cut
+    # short, what is there works.
     wanted = (
-        (path, (installation.pkglibdir if path == extension.library else folder) / path.name)
-        for path in extension.files
+        (extension.library, installation.pkglibdir / extension.library.name),
+        *((path, folder / path.name) for path in (*extension.scripts, *extension.controls)),
     )
     return Plan(
         copies=tuple((source, target) for source, target in wanted if not _same(source, target)),
@@ -53,11 +55,11 @@ def install(installation: Installation, extension: Build) -> Plan:
     """
     todo = plan(installation, extension)
     try:
+        for path in todo.removals:
+            _remove(path)
         for source, target in todo.copies:
             target.parent.mkdir(exist_ok=True)
             _copy(source, target)
-        for path in todo.removals:
-            _remove(path)
     except OSError as error:
         raise _refused(Path(error.filename or installation.pkglibdir), error.strerror) from error
     return todo
@@ -66,14 +68,18 @@ def install(installation: Installation, extension: Build) -> Plan:
 def installed(installation: Installation) -> list[Path]:
     """Return the extension's files that are there, whichever version or build they are of."""
     folder = installation.sharedir / "extension"
+    ours = (
+        (installation.pkglibdir, "pg_background.*"),
+        (installation.pkglibdir / "bitcode", "pg_background*"),
+        *((folder, f"{name}.control") for name in EXTENSIONS),
+        *((folder, f"{name}--*.sql") for name in EXTENSIONS),
+    )
+    # Those with a dot were being copied when that was cut short.
     return sorted(
         path
-        for path in (
-            *installation.pkglibdir.glob("pg_background.*"),
-            *(installation.pkglibdir / "bitcode").glob("pg_background*"),
-            *(path for name in EXTENSIONS for path in folder.glob(f"{name}.control")),
-            *(path for name in EXTENSIONS for path in folder.glob(f"{name}--*.sql")),
-        )
+        for place, name in ours
+        for pattern in (name, f".{name}.????????")
+        for path in place.glob(pattern)
     )
 
 
@@ -123,7 +129,9 @@ def _remove(path: Path) -> None:
 
 
 def _same(source: Path, target: Path) -> bool:
-    return target.is_file() and target.read_bytes() == source.read_bytes()
+    # The server's user may be another than who has put it there.
+    is_readable = target.is_file() and target.stat().st_mode & 0o444 == 0o444
+    return is_readable and target.read_bytes() == source.read_bytes()
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -132,6 +140,9 @@ def _copy(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, new)
         new.chmod(0o755 if target.suffix == ".so" else 0o644)
+        # A server that finds an empty library after a power failure does not start.
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
         new.replace(target)
     except OSError:
         new.unlink(missing_ok=True)
