@@ -305,3 +305,15 @@ cdef enum:
 
 cdef inline const char *drained_types() noexcept nogil:
     return b"444"
+
+
+cdef enum:
+    # of pg_background_job_waits
+    JOB_WAITS_WAITER = 0
+    JOB_WAITS_WORKER_PID
+    JOB_WAITS_NEEDS_ALL
+    JOB_WAITS_COLUMNS
+
+
+cdef inline const char *job_waits_types() noexcept nogil:
+    return b"84b"
