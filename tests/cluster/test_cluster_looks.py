@@ -123,6 +123,7 @@ def test_what_is_no_deadlock(
 ) -> None:
     with closed_gate(node) as gate:
         query(session, HOLD)
+        query(session, "SET LOCAL search_path = elsewhere, public; SET LOCAL client_min_messages = debug5")
         handle = launch(session, gate.sql)
         pids = {"job": gpid(handle.pid), "me": gpid(session.info.backend_pid), "other": 20_000_000_009}
         for waiting, blocking in claims:
@@ -132,7 +133,8 @@ def test_what_is_no_deadlock(
             wait_until(lambda: looks(node) >= 3)
             gate.open()
             assert waiting_call.result() is True
-    session.rollback()
+    assert value(session, "SHOW search_path") == "elsewhere, public"
+    assert value(session, "SHOW client_min_messages") == "debug5"
 
 
 def test_what_only_one_look_has_found(node: Connection, session: Connection) -> None:

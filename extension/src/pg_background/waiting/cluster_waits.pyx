@@ -105,9 +105,9 @@ cdef void keep_waits(ClusterWaits *waits, const char *query) noexcept nogil:
 
 
 cdef void ask_nodes(void *arg) noexcept nogil:
-    """What Citus runs for its views it looks up by the search_path, and nodes that are down are warned of."""
+    """What Citus runs for its views it looks up by the search_path, and nodes that are down are warned of. What is set
+    for now is over with the subtransaction."""
     cdef ClusterWaits *waits = <ClusterWaits *>arg
-    cdef int outer_settings = NewGUCNestLevel()
     set_for_now("search_path", "pg_catalog, pg_temp")
     set_for_now("client_min_messages", "error")
     SPI_connect()
@@ -116,7 +116,6 @@ cdef void ask_nodes(void *arg) noexcept nogil:
     elif find_place(waits):
         keep_waits(waits, locks_query())
     SPI_finish()
-    AtEOXact_GUC(True, outer_settings)
 
 
 cdef bint is_canceled(ErrorData *error, bint had_timeout) noexcept nogil:
