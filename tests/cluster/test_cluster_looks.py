@@ -15,7 +15,7 @@ from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.jobs import Handle, cancel, closed_gate, launch, start, state, wait
 from ..support.server import Server
 from ..support.stand_in import stand_in
-from ..support.waiting import wait_until
+from ..support.waiting import wait_until, wait_until_equal
 
 WAYS = {
     "wait": "SELECT pg_background_wait({0.pid}, {0.cookie})",
@@ -125,9 +125,13 @@ def test_what_is_no_deadlock(
         query(session, HOLD)
         query(session, "SET LOCAL search_path = elsewhere, public; SET LOCAL client_min_messages = debug5")
         handle = launch(session, gate.sql)
-        pids = {"job": gpid(handle.pid), "me": gpid(session.info.backend_pid), "other": 20_000_000_009}
+        pids: dict[str | int, int] = {
+            "job": gpid(handle.pid),
+            "me": gpid(session.info.backend_pid),
+            "other": 20_000_000_009,
+        }
         for waiting, blocking in claims:
-            claim(node, pids.get(str(waiting), waiting), pids.get(str(blocking), blocking))
+            claim(node, int(pids.get(waiting, waiting)), int(pids.get(blocking, blocking)))
         with at_the_same_time(session) as caller:
             waiting_call = caller(wait, session, handle)
             wait_until(lambda: looks(node) >= 3)
@@ -325,7 +329,7 @@ def test_what_other_nodes_are_told_of_waits(node: Connection, session: Connectio
         query(session, HOLD)
         with at_the_same_time(session) as caller:
             waiting = caller(query, session, f"SELECT {call}")
-            wait_until(lambda expected=expected: set(query(node, waits, pids)) == expected)
+            wait_until_equal(lambda: set(query(node, waits, pids)), expected)
             session.cancel()
             assert waiting.failure().sqlstate == "57014"
         session.rollback()
