@@ -1,5 +1,5 @@
 # What waits for what on the nodes of a Citus cluster: for locks, which Citus knows, and for jobs, which the registry of
-# each node does. Processes have global pids there, and what Citus opens for a session on another node has that session's.
+# each node does. Processes have global pids there; what Citus opens for a session on another node has the session's.
 #
 # To look takes connections to all nodes. It is done as the current user, by names in pg_catalog alone, in a
 # subtransaction: that it fails, or takes too long, is no reason for a wait to fail.

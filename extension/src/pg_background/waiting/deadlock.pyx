@@ -169,7 +169,7 @@ cdef void add_waits_on_nodes(WaitGraph *graph, Waiter *waiter, bint for_jobs) no
 
 
 cdef void add_waits(WaitGraph *graph, Waiter *waiter, bint is_me) noexcept nogil:
-    """Whom a process waits for: because of locks, and if there are none, as it waits for jobs. This one waits for jobs."""
+    """Whom a process waits for: because of locks, and if there are none, as it waits for jobs, as this one does."""
     cdef bint is_here = not is_elsewhere(waiter.pid)
     if is_here and not is_me:
         add_blockers(graph, waiter)
