@@ -309,10 +309,10 @@ cdef inline const char *drained_types() noexcept nogil:
 
 cdef enum:
     # of pg_background_job_waits
-    JOB_WAITS_WAITER = 0
-    JOB_WAITS_WORKER_PID
-    JOB_WAITS_NEEDS_ALL
-    JOB_WAITS_COLUMNS
+    WAITING_WAITER = 0
+    WAITING_WORKER_PID
+    WAITING_NEEDS_ALL
+    WAITING_COLUMNS
 
 
 cdef inline const char *job_waits_types() noexcept nogil:

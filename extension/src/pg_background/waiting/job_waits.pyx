@@ -26,8 +26,8 @@ cdef GlobalWaiter *waiters_that_looked(int32_t *count) noexcept nogil:
 cdef void put_job_waits(Tuplestorestate *store, TupleDesc desc, GlobalWaiter *session) noexcept nogil:
     """One row for each worker. A queued job has none, and may still get one: who needs that job alone of several may
     go on, so nothing is said of him."""
-    cdef Datum values[JOB_WAITS_COLUMNS]
-    cdef cbool nulls[JOB_WAITS_COLUMNS]
+    cdef Datum values[WAITING_COLUMNS]
+    cdef cbool nulls[WAITING_COLUMNS]
     cdef WaitGraph graph
     cdef Waiter waiter
     cdef int i
@@ -41,9 +41,9 @@ cdef void put_job_waits(Tuplestorestate *store, TupleDesc desc, GlobalWaiter *se
     memset(nulls, 0, sizeof(nulls))
     for i in range(waiter.count):
         if graph.edges[i] > 0:
-            values[<int>JOB_WAITS_WAITER] = Int64GetDatum(session.global_pid)
-            values[<int>JOB_WAITS_WORKER_PID] = Int32GetDatum(<int32_t>graph.edges[i])
-            values[<int>JOB_WAITS_NEEDS_ALL] = BoolGetDatum(waiter.needs_all)
+            values[<int>WAITING_WAITER] = Int64GetDatum(session.global_pid)
+            values[<int>WAITING_WORKER_PID] = Int32GetDatum(<int32_t>graph.edges[i])
+            values[<int>WAITING_NEEDS_ALL] = BoolGetDatum(waiter.needs_all)
             tuplestore_putvalues(store, desc, values, nulls)
 
 
