@@ -41,6 +41,7 @@ INPUTS = (
     "src/pg_background/cluster/cluster_async.py",
     "src/pg_background/cluster/job_async.py",
     "src/pg_background/cluster/node_async.py",
+    "src/pg_background/cluster/outcomes_async.py",
     "src/pg_background/ext/sqlalchemy/statement_job_async.py",
     "tests/backfill/test_backfill_async.py",
     "tests/backfill/test_backfill_state_async.py",

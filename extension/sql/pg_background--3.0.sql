@@ -296,6 +296,10 @@ LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = h.role_oid
 WHERE pg_catalog.pg_has_role(h.role_oid, 'USAGE'::text)
    OR pg_catalog.pg_has_role('pg_read_all_stats'::name, 'USAGE'::text);
 
+-- for other nodes of a cluster: which of its sessions wait for jobs here
+CREATE FUNCTION pg_background_job_waits(OUT waiter int8, OUT worker_pid int4, OUT needs_all bool)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'pgbg_job_waits' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION pg_background_registry(
   OUT entries int4, OUT live int4, OUT unread int4, OUT idle_workers int4, OUT busy_workers int4,
   OUT area_bytes int8, OUT spill_bytes int8)

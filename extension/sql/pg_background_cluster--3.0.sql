@@ -131,7 +131,10 @@ DECLARE
   handle record;
   outcome record;
   found_rows json;
+  is_stuck bool;
   left_ms int4;
+  stuck int4[] := '{}';
+  told text;
   answers json[] := '{}';
 BEGIN
   FOREACH pass IN ARRAY ARRAY['wait', 'read'] LOOP
@@ -153,19 +156,24 @@ BEGIN
           -- the outcome does not say why, which this raises
           EXECUTE wait USING handle.pid, handle.cookie, 1;
         END IF;
+        is_stuck := handle.number = ANY (stuck) AND outcome.state <> ALL (final);
         IF with_rows AND outcome.state = 'stopped' THEN
           EXECUTE read INTO found_rows USING handle.pid, handle.cookie;
         END IF;
         answers := answers || json_build_object(
           'number', handle.number, 'state', COALESCE(outcome.state, 'unknown'), 'row_count', outcome.row_count,
           'command_tag', outcome.command_tag,
-          'sqlstate', CASE WHEN outcome.state IS NULL THEN '42704' ELSE outcome.sqlstate END,
+          'sqlstate', CASE WHEN outcome.state IS NULL THEN '42704'
+                      WHEN is_stuck THEN '40P01' ELSE outcome.sqlstate END,
           'error', CASE WHEN outcome.state IS NULL THEN 'the node does not know the job any more'
-                   ELSE outcome.error_message END,
+                   WHEN is_stuck THEN told ELSE outcome.error_message END,
           'rows', found_rows);
       EXCEPTION WHEN OTHERS THEN
         -- what a wait has met is met again by the question for the outcome, but for a deadlock with the caller
-        IF pass = 'read' OR SQLSTATE = '40P01' THEN
+        IF pass = 'wait' AND SQLSTATE = '40P01' THEN
+          stuck := stuck || handle.number;
+          told := SQLERRM;
+        ELSIF pass = 'read' THEN
           answers := answers || json_build_object(
             'number', handle.number, 'state', 'unknown', 'sqlstate', SQLSTATE, 'error', SQLERRM);
         END IF;
@@ -347,9 +355,12 @@ BEGIN ATOMIC
     FROM answers AS a CROSS JOIN LATERAL pg_catalog.json_array_elements(a.answer) AS e
   )
   SELECT h.number, h.node, h.pid, h.cookie, e.answer,
-    CASE WHEN e.answer IS NULL THEN COALESCE(a.sqlstate, '42704'::pg_catalog.text)
+    CASE WHEN h.node IS NULL OR h.pid IS NULL OR h.cookie IS NULL THEN '42704'::pg_catalog.text
+    WHEN e.answer IS NULL THEN COALESCE(a.sqlstate, '42704'::pg_catalog.text)
     ELSE e.answer OPERATOR(pg_catalog.->>) 'sqlstate'::pg_catalog.text END,
-    CASE WHEN e.answer IS NULL THEN COALESCE(a.error, 'the cluster has no such active node'::pg_catalog.text)
+    CASE WHEN h.node IS NULL OR h.pid IS NULL OR h.cookie IS NULL
+    THEN 'a cluster handle must not have NULLs'::pg_catalog.text
+    WHEN e.answer IS NULL THEN COALESCE(a.error, 'the cluster has no such active node'::pg_catalog.text)
     ELSE e.answer OPERATOR(pg_catalog.->>) 'error'::pg_catalog.text END
   FROM pg_catalog.unnest(handles) WITH ORDINALITY AS h(node, pid, cookie, number)
   LEFT JOIN answers AS a ON a.node OPERATOR(pg_catalog.=) h.node
@@ -363,7 +374,8 @@ RETURNS TABLE (
 LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
   SELECT a.node, a.pid, a.cookie,
-    COALESCE(a.answer OPERATOR(pg_catalog.->>) 'state'::pg_catalog.text, 'unreachable'::pg_catalog.text),
+    CASE WHEN a.node IS NULL OR a.pid IS NULL OR a.cookie IS NULL THEN 'unknown'::pg_catalog.text
+    ELSE COALESCE(a.answer OPERATOR(pg_catalog.->>) 'state'::pg_catalog.text, 'unreachable'::pg_catalog.text) END,
     (a.answer OPERATOR(pg_catalog.->>) 'row_count'::pg_catalog.text)::pg_catalog.int8,
     a.answer OPERATOR(pg_catalog.->>) 'command_tag'::pg_catalog.text, a.sqlstate, a.error,
     -- a JSON null is no list of rows

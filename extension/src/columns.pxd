@@ -305,3 +305,15 @@ cdef enum:
 
 cdef inline const char *drained_types() noexcept nogil:
     return b"444"
+
+
+cdef enum:
+    # of pg_background_job_waits
+    WAITING_WAITER = 0
+    WAITING_WORKER_PID
+    WAITING_NEEDS_ALL
+    WAITING_COLUMNS
+
+
+cdef inline const char *job_waits_types() noexcept nogil:
+    return b"84b"

@@ -296,6 +296,7 @@ cdef struct Session:
     int32_t watch_count         # 0 while they are not all entered: nobody is to think that it waits for a part of them
     cbool waits_for_all         # ... for the end of all of them, else of any
     int32_t pid
+    int64_t global_pid          # among the nodes of a cluster, once it has looked at them; else 0
 
 cdef struct Histogram:
     # how many took longer than the bound before, and not longer than this one; the last one has no bound

@@ -71,7 +71,10 @@ include "pg_background/views/usage.pyx"                     # what roles and dat
 
 # waiting: until a job has ended
 include "pg_background/waiting/deadlock_queue.pyx"          # what a queued job waits for
+include "pg_background/waiting/cluster_waits.pyx"           # what waits for what on the nodes of a cluster
 include "pg_background/waiting/deadlock.pyx"                # waits that can never end
+include "pg_background/waiting/deadlock_check.pyx"          # when to look for them
+include "pg_background/waiting/job_waits.pyx"               # who waits for jobs here, for other nodes
 include "pg_background/waiting/short_wait.pyx"              # a sleep that may be short
 include "pg_background/waiting/wait.pyx"                    # wait
 include "pg_background/waiting/wait_many.pyx"               # waiting for several jobs together

@@ -23,6 +23,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_enum.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_db_role_setting.h"
 #include "catalog/pg_tablespace_d.h"
@@ -218,6 +219,8 @@ catch_error(catch_body body, void *arg, bool report_it)
 #define proc_latch(p) (&(p)->procLatch)
 #define wait_of(p) (*(volatile uint32 *) &(p)->wait_event_info)
 #define is_latch_set() (MyLatch->is_set)
+
+#define set_resource_owner(owner) (CurrentResourceOwner = (owner))
 
 static inline bool
 are_interrupts_held(void)

@@ -68,6 +68,13 @@ def test_settings_of_the_session_do_not_matter(server: Server, db: str, conn: Co
     once(conn)
 
 
+def test_ranges_of_the_size_that_was_said(client: Client[Any], conn: Connection) -> None:
+    make(conn, "n AS k", rows="generate_series(1, 7) AS n")
+    report = client.backfill(COUNT, "t", batch_size=1).run()
+    assert (report.ranges_done, report.rows) == (7, 7)
+    once(conn)
+
+
 def test_rows_without_a_key(client: Client[Any], conn: Connection) -> None:
     make(conn, "nullif(n % 300, 0) AS k", primary="")
     conn.execute("CREATE INDEX ON t (k)")

@@ -69,6 +69,13 @@ async def test_settings_of_the_session_do_not_matter(server: Server, db: str, co
     once(conn)
 
 
+async def test_ranges_of_the_size_that_was_said(aclient: AsyncClient[Any], conn: Connection) -> None:
+    make(conn, "n AS k", rows="generate_series(1, 7) AS n")
+    report = await aclient.backfill(COUNT, "t", batch_size=1).run()
+    assert (report.ranges_done, report.rows) == (7, 7)
+    once(conn)
+
+
 async def test_rows_without_a_key(aclient: AsyncClient[Any], conn: Connection) -> None:
     make(conn, "nullif(n % 300, 0) AS k", primary="")
     conn.execute("CREATE INDEX ON t (k)")

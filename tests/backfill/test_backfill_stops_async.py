@@ -80,6 +80,13 @@ async def test_interrupted(aclient: AsyncClient[Any], conn: Connection, connect:
 
     with pytest.raises(Told):
         await aclient.backfill(COUNT, "t", batch_size=100, jobs=2, lock_timeout=60).run(progress=interrupt)
+    # Its jobs are gone while they still wait.
+    wait_until_sql(
+        conn,
+        "SELECT count(*) FROM pg_background_jobs WHERE database = current_database()"
+        " AND state IN ('queued', 'starting', 'running')",
+        expected=0,
+    )
     blocker.rollback()
     report = await aclient.backfill(name="t").report()
     assert report.state == "stopped"
@@ -183,6 +190,53 @@ async def test_a_ceiling_of_rows(aclient: AsyncClient[Any], conn: Connection) ->
     report = await aclient.backfill(COUNT, "t", batch_size=200, jobs=2, max_rows_per_second=4000).run()
     assert report.is_complete
     assert report.waited["rows"] > 0
+    once(conn)
+
+
+async def test_rows_that_are_not_changed_are_free(
+    aclient: AsyncClient[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A range is counted with all its rows when it begins, and in the end with those that it has changed."""
+    ends: list[tuple[int, int]] = []
+    end = Rate.end
+
+    def note(self: Rate, expected: int, changed: int) -> None:
+        ends.append((expected, changed))
+        end(self, expected, changed)
+
+    monkeypatch.setattr(Rate, "end", note)
+    report = await aclient.backfill(
+        COUNT + " AND k % 100 = 1", "t", batch_size=200, max_rows_per_second=100_000
+    ).run()
+    assert (report.is_complete, report.rows) == (True, 10)
+    assert ends == [(200, 2)] * 5
+
+
+async def test_what_was_waited_is_kept(aclient: AsyncClient[Any], conn: Connection) -> None:
+    """Of all who have worked at it."""
+
+    def stop(progress: Any) -> None:
+        if progress.ranges_done == 2:
+            conn.execute("UPDATE pg_background_backfill SET state = 'stopping'")
+
+    fill = aclient.backfill(COUNT, "t", batch_size=100, jobs=1, max_rows_per_second=400)
+    first = await fill.run(progress=stop)
+    assert first.state == "stopped"
+    assert first.waited["rows"] > 0
+    last = await aclient.backfill(name="t", max_rows_per_second=1_000_000).resume()
+    assert last.is_complete
+    assert last.waited["rows"] >= first.waited["rows"]
+
+
+async def test_as_many_jobs_as_were_said(aclient: AsyncClient[Any], conn: Connection) -> None:
+    conn.execute(
+        "CREATE FUNCTION alone() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN"
+        "   IF NOT pg_try_advisory_xact_lock(41) THEN RAISE 'another is at work'; END IF;"
+        "   PERFORM pg_sleep(0.05); RETURN true; END $$"
+    )
+    report = await aclient.backfill(COUNT + " AND (SELECT alone())", "t", batch_size=200, jobs=1).run()
+    assert [error.message for error in report.errors] == []
+    assert report.is_complete
     once(conn)
 
 

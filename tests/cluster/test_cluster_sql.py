@@ -118,6 +118,14 @@ def test_handles_that_are_unknown(coordinator: Connection) -> None:
         ]
 
 
+def test_handles_of_launches_that_failed(coordinator: Connection) -> None:
+    """They have a node, and no job."""
+    handles = "ARRAY[ROW(2, NULL, NULL), ROW(2, 1, NULL), ROW(NULL, 1, 1), NULL]::cluster_handle[]"
+    rows = query(coordinator, f"SELECT node, state, sqlstate, error FROM cluster_wait({handles}, 20000)")
+    told = ("unknown", "42704", "a cluster handle must not have NULLs")
+    assert rows == [(2, *told), (2, *told), (None, *told), (None, *told)]
+
+
 def test_a_time_limit_for_all(coordinator: Connection) -> None:
     handles = launched(coordinator, SLOW)
     states = query(coordinator, f"SELECT state FROM cluster_wait({of(handles)}, 50, true)")

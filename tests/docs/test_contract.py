@@ -25,6 +25,7 @@ OTHERWISE_NAMED = {
     "all_histograms",
     "all_resources",
     "all_waits",
+    "job_waits",
 }
 
 

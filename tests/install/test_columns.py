@@ -75,6 +75,7 @@ CALLS = {
     "pgbg_resources": ("pg_background_all_resources", "()", "()"),
     "pgbg_waits": ("pg_background_all_waits", "()", "()"),
     "pgbg_usage": ("pg_background_all_usage", "()", "()"),
+    "pgbg_job_waits": ("pg_background_job_waits", "()", "()"),
     "pgbg_drain_server": ("pg_background_drain_server", "(timeout_ms int4)", "(1)"),
 }
 

@@ -110,6 +110,10 @@ class Call:
         """Wait for what it returns."""
         return self._future.result(DEADLINE)
 
+    def is_done(self) -> bool:
+        """Tell whether it has ended, however."""
+        return self._future.done()
+
     def failure(self) -> Failure:
         """Wait for the error that it must end with."""
         with pytest.raises(psycopg.Error) as caught:

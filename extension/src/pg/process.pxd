@@ -76,3 +76,4 @@ cdef extern from "shim.h" nogil:
     void disable_transaction_timeout()
     void disable_all_timeouts(cbool keep_indicators)
     cbool get_timeout_indicator(int id, cbool reset_indicator)
+    cbool get_timeout_active(int id)

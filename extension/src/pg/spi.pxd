@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from .base cimport cbool, Datum, Oid
+from .base cimport cbool, Datum, Oid, TimestampTz
 from .executor cimport HeapTuple, Query, TupleDesc
 from .session cimport Relation
 
@@ -28,6 +28,23 @@ cdef extern from "shim.h" nogil:
     int SPI_execute_plan(SPIPlanPtr plan, Datum *values, const char *nulls, cbool read_only, long tcount)
     int SPI_execute(const char *src, cbool read_only, long tcount)
     Datum SPI_getbinval(HeapTuple tuple, TupleDesc tupdesc, int fnumber, cbool *isnull)
+
+    # In a subtransaction, and back again
+    ctypedef struct ResourceOwnerData:
+        pass
+    ctypedef ResourceOwnerData *ResourceOwner
+    ResourceOwner CurrentResourceOwner
+    void set_resource_owner(ResourceOwner)
+    void BeginInternalSubTransaction(const char *name)
+    void ReleaseCurrentSubTransaction()
+    void RollbackAndReleaseCurrentSubTransaction()
+    cbool ActiveSnapshotSet()
+    TimestampTz GetCurrentTransactionStartTimestamp()
+    const char *application_name
+    cbool holds_locks()
+    enum:
+        PG_CATALOG_NAMESPACE
+    Oid get_relname_relid(const char *name, Oid schema)
 
     Relation try_relation_open(Oid relationId, int lockmode)
     void relation_close(Relation relation, int lockmode)

@@ -11,6 +11,7 @@ SQL_FUNCTION(pgbg_result_json);
 SQL_FUNCTION(pgbg_describe);
 SQL_FUNCTION(pgbg_wait);
 SQL_FUNCTION(pgbg_wait_timeout);
+SQL_FUNCTION(pgbg_job_waits);
 SQL_FUNCTION(pgbg_await);
 SQL_FUNCTION(pgbg_cancel);
 SQL_FUNCTION(pgbg_detach);

@@ -130,6 +130,28 @@ pg_analyze_and_rewrite_varparams(RawStmt *statement, const char *sql, Oid **type
 #define request_shmem_now() ((void) 0)
 #endif
 
+/* Whether this process, or what it does for its transaction, has a lock other than of its own virtual transaction. */
+static inline bool
+holds_locks(void)
+{
+#if PG_VERSION_NUM >= 180000
+	for (int i = 0; i < FastPathLockGroupsPerBackend; i++)
+		if (MyProc->fpLockBits[i] != 0)
+			return true;
+#else
+	if (MyProc->fpLockBits != 0)
+		return true;
+#endif
+	for (int i = 0; i < NUM_LOCK_PARTITIONS; i++)
+#if PG_VERSION_NUM >= 160000
+		if (!dlist_is_empty(&MyProc->myProcLocks[i]))
+#else
+		if (!SHMQueueEmpty(&MyProc->myProcLocks[i]))
+#endif
+			return true;
+	return false;
+}
+
 /* PGPROCs there can be; MaxBackends is not known yet while libraries are loaded, so count as it will be. */
 static inline int
 count_procs(void)

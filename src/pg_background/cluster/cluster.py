@@ -17,12 +17,13 @@ from ..client.bars import ProgressDisplay
 from ..client.client import Client
 from ..client.launching import start
 from ..client.many import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
-from ..client.model import Handle, Progress, Stats
+from ..client.model import Handle, Stats
 from ..client.query import Params, Query
 from ..client.result import Result
 from .handles import NODES, SHARDS, NodeHandle, Origin, Shard, named, no_citus, of_citus, with_patience
 from .job import AnyClusterJob, ClusterJob, ClusterListedJob, is_of_connection
 from .node import Node
+from .outcomes import Progresses, outcomes_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -250,7 +251,7 @@ class Cluster:
         self, query: Query, params: Params | None = None, **options: Any
     ) -> Yields[tuple[str, Result[Any] | psycopg.Error]]:
         """Run a query on each node; yield the nodes' names and the results, or errors, as the jobs end."""
-        yield from self._results(self.launch_all(query, params, **options))
+        yield from outcomes_of(self.launch_all(query, params, **options))
 
     def map_shards(
         self, query: sql.SQL, table: str, **options: Any
@@ -271,7 +272,7 @@ class Cluster:
                 launched[shard] = self.launch(shard.in_query(query), node=shard.node, **options)
             except psycopg.Error as error:
                 launched[shard] = error
-        for shard, outcome in self._results(launched):
+        for shard, outcome in outcomes_of(launched):
             yield shard, outcome
 
     def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> Yields[AnyJob]:
@@ -347,45 +348,6 @@ class Cluster:
             raise
         node.note_launch()
         return job  # type: ignore[no-any-return]
-
-    def _results(self, launched: dict[Any, AnyClusterJob | psycopg.Error]) -> Yields[tuple[Any, Any]]:
-        """Yield what has become of each; leaving the iteration cancels those that still run."""
-        names = {id(job): name for name, job in launched.items()}
-        jobs: list[AnyClusterJob] = []
-        for name, job in launched.items():
-            if isinstance(job, psycopg.Error):
-                yield name, job
-            else:
-                jobs.append(job)
-        left = {id(job): job for job in jobs}
-        try:
-            for job in as_they_end(jobs, None):
-                try:
-                    outcome: Any = job.result()
-                except psycopg.Error as error:
-                    outcome = error
-                del left[id(job)]
-                yield names[id(job)], outcome
-        finally:
-            for job in left.values():
-                job.discard()
-
-
-class Progresses:
-    """How far jobs of several nodes are."""
-
-    def __init__(self, jobs: Iterable[AnyClusterJob]) -> None:
-        self._jobs = {job.handle: job for job in jobs}
-
-    def progress(self, handles: Sequence[Handle]) -> list[Progress]:
-        """Return what each of the jobs has reported; nothing for one whose node does not answer."""
-        return [self._of(self._jobs[handle]) for handle in handles]
-
-    def _of(self, job: AnyClusterJob) -> Progress:
-        try:
-            return job.progress
-        except psycopg.Error:
-            return Progress(None, None)
 
 
 def _nodes_of(dsn: str, parameters: dict[str, Any]) -> list[Any]:

@@ -16,12 +16,13 @@ from ..client.bars import ProgressDisplay
 from ..client.client_async import AsyncClient
 from ..client.launching_async import start
 from ..client.many_async import CONCURRENCY, AnyJob, as_they_end, first_of, have_ended, results_in_order
-from ..client.model import Handle, Progress, Stats
+from ..client.model import Handle, Stats
 from ..client.query import Params, Query
 from ..client.result import Result
 from .handles import NODES, SHARDS, NodeHandle, Origin, Shard, named, no_citus, of_citus, with_patience
 from .job_async import AnyClusterJob, AsyncClusterJob, AsyncClusterListedJob, is_of_connection
 from .node_async import AsyncNode
+from .outcomes_async import AsyncProgresses, outcomes_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -253,7 +254,7 @@ class AsyncCluster:
         self, query: Query, params: Params | None = None, **options: Any
     ) -> AYields[tuple[str, Result[Any] | psycopg.Error]]:
         """Run a query on each node; yield the nodes' names and the results, or errors, as the jobs end."""
-        async for name, outcome in self._results(await self.launch_all(query, params, **options)):
+        async for name, outcome in outcomes_of(await self.launch_all(query, params, **options)):
             yield name, outcome
 
     async def map_shards(
@@ -275,7 +276,7 @@ class AsyncCluster:
                 launched[shard] = await self.launch(shard.in_query(query), node=shard.node, **options)
             except psycopg.Error as error:
                 launched[shard] = error
-        async for shard, outcome in self._results(launched):
+        async for shard, outcome in outcomes_of(launched):
             yield shard, outcome
 
     def as_completed(self, jobs: Iterable[AnyJob], timeout: float | None = None) -> AYields[AnyJob]:
@@ -353,45 +354,6 @@ class AsyncCluster:
             raise
         node.note_launch()
         return job  # type: ignore[no-any-return]
-
-    async def _results(self, launched: dict[Any, AnyClusterJob | psycopg.Error]) -> AYields[tuple[Any, Any]]:
-        """Yield what has become of each; leaving the iteration cancels those that still run."""
-        names = {id(job): name for name, job in launched.items()}
-        jobs: list[AnyClusterJob] = []
-        for name, job in launched.items():
-            if isinstance(job, psycopg.Error):
-                yield name, job
-            else:
-                jobs.append(job)
-        left = {id(job): job for job in jobs}
-        try:
-            async for job in as_they_end(jobs, None):
-                try:
-                    outcome: Any = await job.result()
-                except psycopg.Error as error:
-                    outcome = error
-                del left[id(job)]
-                yield names[id(job)], outcome
-        finally:
-            for job in left.values():
-                await job.discard()
-
-
-class AsyncProgresses:
-    """How far jobs of several nodes are."""
-
-    def __init__(self, jobs: Iterable[AnyClusterJob]) -> None:
-        self._jobs = {job.handle: job for job in jobs}
-
-    async def progress(self, handles: Sequence[Handle]) -> list[Progress]:
-        """Return what each of the jobs has reported; nothing for one whose node does not answer."""
-        return [await self._of(self._jobs[handle]) for handle in handles]
-
-    async def _of(self, job: AnyClusterJob) -> Progress:
-        try:
-            return await job.progress
-        except psycopg.Error:
-            return Progress(None, None)
 
 
 async def _nodes_of(dsn: str, parameters: dict[str, Any]) -> list[Any]:

@@ -165,7 +165,7 @@ cdef void wait_for_output(Stream *stream) noexcept nogil:
     deadline, and may be cancelled."""
     cdef Job *job = stream.job
     cdef long nap = DeadlockTimeout
-    cdef long left
+    cdef long left = -1
     if stream.deadline != 0:
         left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), stream.deadline)
         nap = left if left < nap else nap
@@ -174,7 +174,7 @@ cdef void wait_for_output(Stream *stream) noexcept nogil:
         return
     if (wait_for_latch(WAITS_FOR_OUTPUT, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, nap) & WL_TIMEOUT
             and nap == DeadlockTimeout):
-        check_deadlock()
+        check_deadlock(left if left < 0 else left - nap)
     ResetLatch(MyLatch)
     CHECK_FOR_INTERRUPTS()
     enforce_deadline(stream)

@@ -92,9 +92,10 @@ cdef void leave_sessions(int code, Datum arg) noexcept nogil:
 
 # ---- what this session waits for
 
-# Raises 40P01 where the wait can never end; those who wait call it every deadlock_timeout. The search knows more of
-# workers and jobs than a wait needs to.
-cdef void (*check_deadlock)() noexcept nogil
+# Raises 40P01 where the wait can never end; those who wait call it every deadlock_timeout, and say how many
+# milliseconds they have left, negative where there is no limit. The search knows more of workers and jobs than a wait
+# needs to.
+cdef void (*check_deadlock)(long left) noexcept nogil
 
 
 cdef struct ShownWait:

@@ -3,9 +3,10 @@
 # The server's own detector knows nothing of a wait for a job. So the one who waits looks, every deadlock_timeout,
 # whether it waits for itself. Most processes need all of those that they wait for; a session that waits for any of
 # several jobs needs one, and so does a queued job of those that have the workers, or will.
+# In a cluster the search goes on where other nodes tell what waits there (cluster_waits.pyx).
 
 cdef struct Waiter:
-    int32_t pid
+    int64_t pid                 # or what stands for a queued job, or a global pid of another node
     int first                   # of its edges
     int count
     bint needs_all              # ... else one of them
@@ -17,12 +18,13 @@ cdef struct WaitGraph:
     Waiter *waiters             # [0] is this process
     int count
     int capacity
-    int32_t *edges              # pids, and once all is known, numbers of waiters
+    int64_t *edges              # pids, and once all is known, numbers of waiters
     int edge_count
     int edge_capacity
+    ClusterWaits *cluster       # NULL: only this server is searched
 
 
-cdef int waiter_of_pid(WaitGraph *graph, int32_t pid) noexcept nogil:
+cdef int waiter_of_pid(WaitGraph *graph, int64_t pid) noexcept nogil:
     """The number of this process, added if need be."""
     cdef int i
     cdef Waiter *larger
@@ -43,20 +45,20 @@ cdef int waiter_of_pid(WaitGraph *graph, int32_t pid) noexcept nogil:
 
 cdef void reserve_edges(WaitGraph *graph, int more) noexcept nogil:
     """Room for so many more, in the current memory context: none may be allocated under the lock."""
-    cdef int32_t *larger
+    cdef int64_t *larger
     cdef int capacity = graph.edge_capacity
     while capacity < graph.edge_count + more:
         capacity *= 2
     if capacity == graph.edge_capacity:
         return
-    larger = <int32_t *>palloc(sizeof(int32_t) * capacity)
-    memcpy(larger, graph.edges, sizeof(int32_t) * graph.edge_count)
+    larger = <int64_t *>palloc(sizeof(int64_t) * capacity)
+    memcpy(larger, graph.edges, sizeof(int64_t) * graph.edge_count)
     pfree(graph.edges)
     graph.edges = larger
     graph.edge_capacity = capacity
 
 
-cdef void add_edge(WaitGraph *graph, Waiter *waiter, int32_t pid) noexcept nogil:
+cdef void add_edge(WaitGraph *graph, Waiter *waiter, int64_t pid) noexcept nogil:
     """Room was reserved; a process of 0 is a prepared transaction, which waits for nobody."""
     if pid != 0:
         graph.edges[graph.edge_count] = pid
@@ -77,8 +79,8 @@ cdef void add_edges(WaitGraph *graph, Waiter *waiter, ArrayType *pids) noexcept 
 cdef void add_blockers(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     """Those whose locks the process or its parallel group waits for, or whose end its deferrable transaction does."""
     waiter.needs_all = True
-    add_edges(graph, waiter, blocking_pids(waiter.pid))
-    add_edges(graph, waiter, safe_snapshot_blocking_pids(waiter.pid))
+    add_edges(graph, waiter, blocking_pids(<int>waiter.pid))
+    add_edges(graph, waiter, safe_snapshot_blocking_pids(<int>waiter.pid))
 
 
 cdef Session *session_of_pid(int32_t pid) noexcept nogil:
@@ -90,7 +92,7 @@ cdef Session *session_of_pid(int32_t pid) noexcept nogil:
     return NULL
 
 
-cdef void add_new_edge(WaitGraph *graph, Waiter *waiter, int32_t pid) noexcept nogil:
+cdef void add_new_edge(WaitGraph *graph, Waiter *waiter, int64_t pid) noexcept nogil:
     """Unless it is there: of many jobs most wait in the same line."""
     cdef int i
     for i in range(graph.edge_count - waiter.count, graph.edge_count):
@@ -134,7 +136,7 @@ cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
     while next >= 0:
         CHECK_FOR_INTERRUPTS()
         share_registry()
-        session = session_of_pid(waiter.pid)
+        session = session_of_pid(<int32_t>waiter.pid)
         if next > 0 and (session == NULL or session.watches != watches):
             # that wait is over
             drop_edges(graph, waiter)
@@ -150,16 +152,51 @@ cdef void add_jobs_waited_for(WaitGraph *graph, Waiter *waiter) noexcept nogil:
         unlock_registry()
 
 
-cdef void build_graph(WaitGraph *graph) noexcept nogil:
-    """All that this process waits for, directly or through others."""
-    cdef int at = 0
-    cdef int i
-    cdef Waiter waiter
+cdef void add_waits_on_nodes(WaitGraph *graph, Waiter *waiter, bint for_jobs) noexcept nogil:
+    """Those for locks, or those for jobs, that the nodes have told of the process."""
+    cdef int64_t global_pid = global_pid_of(graph.cluster, waiter.pid)
+    cdef ClusterWait *wait
+    cdef uint64_t i
+    if waiter.count == 0:
+        waiter.needs_all = True
+    for i in range(graph.cluster.count):
+        wait = &graph.cluster.waits[i]
+        if wait.waiter == global_pid and wait.is_for_job == for_jobs:
+            graph.cluster.was_followed = True
+            waiter.needs_all = waiter.needs_all and wait.needs_all
+            reserve_edges(graph, 1)
+            add_new_edge(graph, waiter, pid_of_global(graph.cluster, wait.waited_for))
+
+
+cdef void add_waits(WaitGraph *graph, Waiter *waiter, bint is_me) noexcept nogil:
+    """Whom a process waits for: because of locks, and if there are none, as it waits for jobs, as this one does."""
+    cdef bint is_here = not is_elsewhere(waiter.pid)
+    if is_here and not is_me:
+        add_blockers(graph, waiter)
+    if graph.cluster != NULL and not is_me:
+        add_waits_on_nodes(graph, waiter, False)
+    if is_here and waiter.count == 0:
+        add_jobs_waited_for(graph, waiter)
+    if graph.cluster != NULL and not is_me and waiter.count == 0:
+        add_waits_on_nodes(graph, waiter, True)
+
+
+cdef void begin_graph(WaitGraph *graph) noexcept nogil:
+    """With room for some, in the current memory context."""
     memset(graph, 0, sizeof(WaitGraph))
     graph.capacity = 16
     graph.waiters = <Waiter *>palloc(sizeof(Waiter) * graph.capacity)
     graph.edge_capacity = 16
-    graph.edges = <int32_t *>palloc(sizeof(int32_t) * graph.edge_capacity)
+    graph.edges = <int64_t *>palloc(sizeof(int64_t) * graph.edge_capacity)
+
+
+cdef void build_graph(WaitGraph *graph, ClusterWaits *cluster) noexcept nogil:
+    """All that this process waits for, directly or through others."""
+    cdef int at = 0
+    cdef int i
+    cdef Waiter waiter
+    begin_graph(graph)
+    graph.cluster = cluster
     waiter_of_pid(graph, MyProcPid)
     while at < graph.count:
         waiter = graph.waiters[at]
@@ -167,10 +204,7 @@ cdef void build_graph(WaitGraph *graph) noexcept nogil:
         if waiter.pid < 0:
             add_workers_waited_for(graph, &waiter)
         else:
-            if at > 0:
-                add_blockers(graph, &waiter)
-            if waiter.count == 0:
-                add_jobs_waited_for(graph, &waiter)
+            add_waits(graph, &waiter, at == 0)
         graph.waiters[at] = waiter
         for i in range(waiter.first, waiter.first + waiter.count):
             graph.edges[i] = waiter_of_pid(graph, graph.edges[i])
@@ -207,16 +241,16 @@ cdef void spread_freedom(WaitGraph *graph) noexcept nogil:
                 changed = True
 
 
-cdef int32_t worker_that_waits_for_me() noexcept nogil:
+cdef int64_t worker_that_waits_for_me(ClusterWaits *cluster) noexcept nogil:
     """The worker of a job that this session waits for and that can go on only if it does not, or 0.
 
     A ring that this process is no part of is left to those that are.
     """
     cdef WaitGraph graph
     cdef Waiter *worker
-    cdef int32_t found = 0
+    cdef int64_t found = 0
     cdef int i
-    build_graph(&graph)
+    build_graph(&graph, cluster)
     spread_freedom(&graph)
     if not graph.waiters[0].is_free:
         for i in range(graph.waiters[0].count):
@@ -224,27 +258,3 @@ cdef int32_t worker_that_waits_for_me() noexcept nogil:
             if not worker.is_free and worker.would_be_free and found == 0:
                 found = worker.pid
     return found
-
-
-cdef void check_for_deadlock() noexcept nogil:
-    """Raise 40P01 when what this session waits for waits for what this session holds."""
-    # the search, and what it asks of the server, leaves some 15 kB, and a wait may take a thousand a second
-    cdef MemoryContext context = create_context(CurrentMemoryContext, "pg_background deadlock check")
-    cdef MemoryContext old = MemoryContextSwitchTo(context)
-    cdef int32_t pid = worker_that_waits_for_me()
-    MemoryContextSwitchTo(old)
-    MemoryContextDelete(context)
-    if pid < 0:
-        raise_with_detail(
-            ERRCODE_T_R_DEADLOCK_DETECTED,
-            psprintf(b"Process %d waits for a queued background job; all that could run it wait for process %d.",
-                     MyProcPid, MyProcPid),
-            b"Commit before waiting for the job, or cancel it.",
-            b"deadlock detected")
-    if pid > 0:
-        raise_with_detail(
-            ERRCODE_T_R_DEADLOCK_DETECTED,
-            psprintf(b"Process %d waits for the background job of process %d; the job waits for process %d.",
-                     MyProcPid, pid, MyProcPid),
-            b"Commit before waiting for the job, or cancel it.",
-            b"deadlock detected")

@@ -46,7 +46,7 @@ cdef int32_t first_of_its_kind(Job *job) noexcept nogil:
     return -1
 
 
-cdef bint is_able_to_take(Worker *worker, int32_t pid) noexcept nogil:
+cdef bint is_able_to_take(Worker *worker, int64_t pid) noexcept nogil:
     """Whether the queued jobs that `pid` stands for may wait for this process; under the lock."""
     if worker.state == WORKER_FREE:
         return False
@@ -61,7 +61,7 @@ cdef bint is_able_to_take(Worker *worker, int32_t pid) noexcept nogil:
     return worker.reserved_for < 0 and fits(worker, &registry.jobs[for_kind() - pid])
 
 
-cdef bint is_served_soon(int32_t pid) noexcept nogil:
+cdef bint is_served_soon(int64_t pid) noexcept nogil:
     """Whether there is room for another process, which the keeper starts; under the lock."""
     cdef Job *first
     if pid == FOR_ANY_WORKER:

@@ -20,7 +20,7 @@ cdef void wait_body(void *arg) noexcept nogil:
     """Sleep until the job is final or the time is up; looks for a cycle every deadlock_timeout."""
     cdef Wait *wait = <Wait *>arg
     cdef TimestampTz start = GetCurrentTimestamp()
-    cdef long left
+    cdef long left = -1
     cdef long nap
     start_waiting(&wait.shown, wait.job, wait.cookie)
     ConditionVariablePrepareToSleep(&wait.job.changed)
@@ -35,7 +35,7 @@ cdef void wait_body(void *arg) noexcept nogil:
                 and wait.checks_deadlock):
             # the search takes locks that wake through the same latch
             ConditionVariableCancelSleep()
-            check_deadlock()
+            check_deadlock(left if left < 0 else left - nap)
             ConditionVariablePrepareToSleep(&wait.job.changed)
     wait.finished = True
 

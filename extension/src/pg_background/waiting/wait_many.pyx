@@ -204,7 +204,8 @@ cdef void wait_for_set_body(void *arg) noexcept nogil:
     cdef TimestampTz start = GetCurrentTimestamp()
     cdef TimestampTz looked = start
     cdef TimestampTz now
-    cdef long nap, left
+    cdef long nap
+    cdef long left = -1
     start_watching(&wait.watching, wait.set, wait.all)
     while not is_set_done(wait):
         now = GetCurrentTimestamp()
@@ -219,7 +220,7 @@ cdef void wait_for_set_body(void *arg) noexcept nogil:
             ResetLatch(MyLatch)
             CHECK_FOR_INTERRUPTS()
         else:
-            check_deadlock()
+            check_deadlock(left)
             looked = GetCurrentTimestamp()
 
 

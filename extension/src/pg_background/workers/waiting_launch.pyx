@@ -32,7 +32,7 @@ cdef void wait_for_worker(Pending *pending) noexcept nogil:
     cdef Job *job = pending.job
     cdef int32_t timeout = pending.launch.timeout
     cdef TimestampTz start = GetCurrentTimestamp()
-    cdef long left
+    cdef long left = -1
     cdef long nap
     start_waiting(&pending.wait, job, pending.cookie)
     ConditionVariablePrepareToSleep(&job.changed)
@@ -45,7 +45,7 @@ cdef void wait_for_worker(Pending *pending) noexcept nogil:
             nap = left if left < nap else nap
         if ConditionVariableTimedSleep(&job.changed, nap, PG_WAIT_EXTENSION) and nap == DeadlockTimeout:
             ConditionVariableCancelSleep()
-            check_deadlock()
+            check_deadlock(left if left < 0 else left - nap)
             ConditionVariablePrepareToSleep(&job.changed)
     ConditionVariableCancelSleep()
     release_holds(pending.wait.hold.outer)
