@@ -11,7 +11,7 @@ import typer
 
 from pg_background import display
 from pg_background.cli.options.handles import parse, text_of
-from pg_background.cli.output.listing import lines_of_jobs
+from pg_background.cli.output.listing import Listing, lines_of_jobs
 from pg_background.client.model import Handle, JobError
 from pg_background.job_fields import error_fields, job_fields
 from pg_background.top.columns import STATE, layout
@@ -106,7 +106,7 @@ def test_a_job_that_one_may_not_look_at() -> None:
 def test_text_of_others_does_nothing_to_a_terminal() -> None:
     evil = "a\x1b]0;title\x07b\r\x9b2Jc\x7f"
     shown = job(1, "error", label=evil, sql_preview=evil, error_message=evil, progress_msg=evil, role=evil)
-    texts = lines_of_jobs([shown], NOW, None)
+    texts = lines_of_jobs(Listing([shown], NOW), None)
     texts += [column.cell(shown, NOW, 100)[0] for column, _ in layout(200)]
     assert not re.search("[\x00-\x1f\x7f-\x9f]", "".join(texts))
     assert r"a\x1B]0;title\x07b" in "".join(texts)

@@ -12,7 +12,7 @@ import typer
 from ...backfill.errors import BackfillError
 from ...errors import UserError
 from ...server.errors import DatabaseError, DsnError, NotRunningError, UnreachableError
-from ..output.console import drop, note, report, say
+from ..output.console import drop, note, of_node, report, say
 from ..signals import Terminated
 from .exits import Exit
 
@@ -64,6 +64,11 @@ def is_sql_error(error: object) -> bool:
     return isinstance(error, psycopg.Error)
 
 
+def is_of_server(error: Exception) -> bool:
+    """Tell an error that a server, or its absence, has caused."""
+    return isinstance(error, DatabaseError) or is_sql_error(error)
+
+
 def code_of_user_error(error: UserError) -> Exit:
     """Return the exit code for what the user can do something about."""
     if isinstance(error, (NotRunningError, UnreachableError)):
@@ -109,12 +114,16 @@ def code_of_state(state: str) -> Exit:
     return {"stopped": Exit.OK, "timed_out": Exit.TIMEOUT}.get(state, Exit.FAILED)
 
 
-def report_sql(error: object) -> None:
-    """Print an error of the server with its SQLSTATE, DETAIL, HINT and CONTEXT, and the place in the SQL."""
+def report_sql(error: object, node: str = "") -> None:
+    """Print an error of the server with its SQLSTATE, DETAIL, HINT and CONTEXT, and the place in the SQL.
+
+    Args:
+        node: which of several servers it is.
+    """
     message, *others = str(error).strip().splitlines() or [type(error).__name__]
     sqlstate = getattr(error, "sqlstate", None)
     known = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-    say(("error: ", "error"), message, (known, "dim"))
+    say(("error: ", "error"), f"{of_node(node)}{message}", (known, "dim"))
     for line in others:
         name = next((field for field in _FIELDS if line.startswith(field)), None)
         start = line.find(":") + 1 if name else 0

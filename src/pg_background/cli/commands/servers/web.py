@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     "web",
     "web --allow-actions postgresql://app@db.example.com/shop",
     "web --server shop=host=db1,dbname=shop --server bank=postgresql://db2/bank",
+    "web --cluster postgresql://app@coordinator/shop",
 )
 def web(
     servers: ServersOrPasswordGiven,
@@ -87,7 +89,8 @@ def web(
     Who looks at it signs in as a role of the server, by its password, and sees and does what that role may.
     Whoever starts it can enter by the address that is printed, as the DSN's own role. It only shows, unless
     --allow-actions is given; it is reached from this machine alone, unless another address is given together
-    with an https --public-url. Needs Python 3.11 and the extra `web`: pip install 'pg_background[web]'.
+    with an https --public-url. The nodes of a cluster are looked up when it starts. Needs Python 3.11 and the
+    extra `web`: pip install 'pg_background[web]'.
     """
     host, port = listen
     try:
@@ -118,10 +121,18 @@ def web(
 def _targets(servers: Servers) -> list[Target]:
     from ....web.targets import Target
 
-    if not servers.several:
+    if not servers.are_named:
         return [Target("server", _with_password(servers.one).conninfo)]
+    found = servers.by_name()
     try:
-        return [Target(name, database.conninfo) for name, database in servers.by_name().items()]
+        return [
+            # Nodes of Citus are host and port, and names are parts of addresses.
+            Target(
+                re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._") if servers.is_cluster else name,
+                at.conninfo,
+            )
+            for name, at in found.items()
+        ]
     except ValueError as error:
         raise typer.BadParameter(f"--server: {error}") from None
 
