@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from pg_background import AsyncCluster, Cluster
 
+from .fix_cli import Cli, Finished
 from .fix_db import Connection
 from .fix_server import FreshServer
 from .server import Server
@@ -81,6 +82,41 @@ def coordinator(nodes: Nodes) -> Iterator[Connection]:
     """A session on the first node, which finds the cluster's functions."""
     with nodes.connect(options="-c search_path=elsewhere,public") as conn:
         yield conn
+
+
+class OnNodes:
+    """Runs `pg-background` on all nodes."""
+
+    def __init__(self, cli: Cli, which: list[str]) -> None:
+        """
+        Args:
+            which: the options that name them.
+        """
+        self.cli = cli
+        self.which = which
+
+    def __call__(self, command: str, *words: str, **environment: str) -> Finished:
+        """Run it inside of this process."""
+        return self.cli.inside(command, *self.which, *words, **environment)
+
+    def handles(self, *words: str) -> list[str]:
+        """Run it, and return the handles that it prints, by node."""
+        done = self(*words)
+        assert (done.code, done.errors) == (0, "")
+        return sorted(done.output.split())
+
+
+@pytest.fixture
+def bgs(cli: Cli, plain_nodes: Nodes) -> OnNodes:
+    """Runs the command line on servers which are called one, two and three."""
+    named = [f"--server={name}={dsn}" for name, dsn in plain_nodes.by_name().items()]
+    return OnNodes(cli, named)
+
+
+@pytest.fixture
+def bgc(cli: Cli, nodes: Nodes) -> OnNodes:
+    """Runs the command line on the nodes of a cluster; a test that uses it is marked `contrib("dblink")`."""
+    return OnNodes(cli, ["--cluster", "--dbname", nodes.dsns()[1]])
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def _alike(check: str, found: Mapping[str, str], fix: str) -> Finding | None:
     for name, what in found.items():
         names.setdefault(what, []).append(name)
     if len(names) == 1:
-        return ok(check, f"{next(iter(names))} on all {len(found)}")
+        return ok(check, f"{next(iter(names))} on all {len(found)} that answer")
     return warn(check, "; ".join(f"{what} on {_listed(which)}" for what, which in names.items()), fix)
 
 

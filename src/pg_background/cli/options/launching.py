@@ -180,11 +180,15 @@ def print_handles(
 
     codes = Codes()
     with opened(places(servers.nodes(), all_nodes=all_nodes), codes) as there:
+        failed: list[tuple[str, Exception]] = []
         for each, job in started(there, sql, values, options, **kinds):
             if isinstance(job, Exception):
-                codes.tell(job, each.node.name)
+                failed.append((each.node.name, job))
             else:
                 typer.echo(text_of(job.handle, each.node.name))
+        # Not before: an interruption is no error of a launch.
+        for node, error in failed:
+            codes.tell(error, node)
     codes.leave()
 
 

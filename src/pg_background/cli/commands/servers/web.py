@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,17 +125,22 @@ def _targets(servers: Servers) -> list[Target]:
     if not servers.are_named:
         return [Target("server", _with_password(servers.one).conninfo)]
     found = servers.by_name()
+    names = _parts_of_addresses(found) if servers.is_cluster else found
     try:
-        return [
-            # Nodes of Citus are host and port, and names are parts of addresses.
-            Target(
-                re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._") if servers.is_cluster else name,
-                at.conninfo,
-            )
-            for name, at in found.items()
-        ]
+        return [Target(name, at.conninfo) for name, at in zip(names, found.values(), strict=True)]
     except ValueError as error:
         raise typer.BadParameter(f"--server: {error}") from None
+
+
+def _parts_of_addresses(nodes: Iterable[str]) -> list[str]:
+    """Return names for nodes, which are called by host and port, for the page's addresses."""
+    found: list[str] = []
+    for node in nodes:
+        base = name = re.sub(r"[^A-Za-z0-9_.-]+", "-", node).strip("-._")[:50]
+        while name in found:
+            name = f"{base}-{len(found) + 1}"
+        found.append(name)
+    return found
 
 
 def _with_password(database: Database) -> Database:

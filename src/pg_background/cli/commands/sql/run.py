@@ -63,15 +63,21 @@ def run(
             jobs: list[_JobThere] = []
             try:
                 # Without its handle it could not be canceled.
+                failed: list[tuple[Opened, Exception]] = []
                 for each, job in started(there, sql, param, launch, each_statement=each_statement):
                     if isinstance(job, Exception):
-                        codes.tell(job, each.node.name)
+                        failed.append((each, job))
                     else:
                         jobs.append(_JobThere(each, job))
+                # Not before: an interruption is no error of a launch.
+                for each, error in failed:
+                    codes.tell(error, each.node.name)
                 jobs.sort(key=lambda one: nodes.index(one.at.node))
                 broken = _wait(jobs, progress=progress)
             except KeyboardInterrupt:
-                for _ in at_once(lambda one: _cancel(one, each_statement=each_statement), jobs):
+                for _ in at_once(
+                    lambda one: _cancel(one.job, one.at.node.name, each_statement=each_statement), jobs
+                ):
                     pass
                 raise
             _print(jobs, broken, output, sink, codes, each_statement=each_statement)
@@ -143,13 +149,13 @@ def _print(
         write_many(output, sink, succeeded, codes)
 
 
-def _cancel(one: _JobThere, *, each_statement: bool) -> None:
+def _cancel(job: Job[Any], node: str = "", *, each_statement: bool) -> None:
     """End the job of which nobody wants to see the end, and say what became of it."""
     import psycopg
 
     from ....client.model import in_words
 
-    job, handle = one.job, one.handle
+    handle = text_of(job.handle, node)
     try:
         job.cancel()
         ended = job.wait(PATIENCE)
