@@ -7,143 +7,21 @@ import io
 import json
 import re
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from ..support.calls import value
-from ..support.fix_cluster import Nodes, OnNodes
+from ..support.fix_cluster import NAMES, Nodes, OnNodes
 from ..support.jobs import FOREVER
 from ..support.waiting import wait_until
-
-NAMES = ("one", "two", "three")
 
 PORT = "SELECT current_setting('port')::int AS port"
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_left(plain_nodes: Nodes) -> Iterator[None]:
-    """No job of a test goes on."""
-    yield
-    for server in plain_nodes:
-        if server.is_running():
-            server.execute("SELECT pg_background_resume_server()", plain_nodes.database)
-            with server.connect(plain_nodes.database) as conn:
-                conn.execute(
-                    "SELECT pg_background_cancel(pid, cookie, 60000) FROM pg_background_jobs"
-                    " WHERE state IN ('queued', 'starting', 'running')"
-                )
-
-
-def ports(nodes: Nodes) -> dict[str, int]:
-    return {name: int(server.execute("SHOW port")) for name, server in zip(NAMES, nodes, strict=True)}
-
-
-def states(nodes: Nodes, label: str) -> list[list[str]]:
-    """Return for each node the states of the jobs with a label."""
-    found = []
-    for node in (1, 2, 3):
-        with nodes.connect(node) as conn:
-            rows = conn.execute("SELECT state FROM pg_background_jobs WHERE label = %s", [label]).fetchall()
-            found.append([state for (state,) in rows])
-    return found
-
-
 def rows_of(text: str) -> list[dict[str, Any]]:
     return list(csv.DictReader(io.StringIO(text)))
-
-
-# ---- run
-
-
-def test_run_on_all_nodes(bgs: OnNodes, plain_nodes: Nodes) -> None:
-    there = ports(plain_nodes)
-    done = bgs("run", "--all-nodes", "--json", PORT)
-    assert (done.code, done.errors) == (0, "")
-    assert json.loads(done.output) == [{"node": name, "port": there[name]} for name in NAMES]
-    done = bgs("run", "--all-nodes", "--csv", PORT)
-    assert done.output == "node,port\n" + "".join(f"{name},{there[name]}\n" for name in NAMES)
-    done = bgs("run", "--all-nodes", "--jsonl", PORT)
-    assert [json.loads(line)["node"] for line in done.output.splitlines()] == list(NAMES)
-    table = bgs("run", "--all-nodes", PORT).output.splitlines()
-    assert table[0].split() == ["node", "|", "port"]
-    assert [line.split()[0] for line in table[2:5]] == list(NAMES)
-    assert table[5] == "(3 rows)"
-
-
-def test_run_on_some_and_on_one(bgs: OnNodes, plain_nodes: Nodes) -> None:
-    there = ports(plain_nodes)
-    done = bgs("run", "--node", "three", "--node", "one", "--csv", PORT)
-    assert rows_of(done.output) == [
-        {"node": "three", "port": str(there["three"])},
-        {"node": "one", "port": str(there["one"])},
-    ]
-    done = bgs("run", "--node", "two", "--csv", PORT)
-    assert done.output == f"node,port\ntwo,{there['two']}\n"
-
-
-def test_run_on_the_least_loaded(bgs: OnNodes) -> None:
-    for name in ("one", "three"):
-        bgs.handles("launch", "--node", name, FOREVER, "--label", "load")
-    (row,) = json.loads(bgs("run", "--json", "SELECT 1 AS n").output)
-    assert row == {"node": "two", "n": 1}
-    (handle,) = bgs.handles("launch", FOREVER, "--label", "least")
-    assert handle.startswith("two/")
-
-
-def test_run_that_fails_on_some(bgs: OnNodes, plain_nodes: Nodes) -> None:
-    """The rows of the others are printed."""
-    sql = f"SELECT 1 / (current_setting('port')::int - {ports(plain_nodes)['two']}) AS n"
-    done = bgs("run", "--all-nodes", "--csv", sql)
-    assert done.code == 1
-    assert [row["node"] for row in rows_of(done.output)] == ["one", "three"]
-    assert done.errors.startswith("error: node two: division by zero (SQLSTATE 22012)\n")
-
-
-def test_run_without_rows(bgs: OnNodes) -> None:
-    done = bgs("run", "--all-nodes", "CREATE TEMP TABLE t AS SELECT 1")
-    assert (done.code, done.output) == (0, "".join(f"node {name}: SELECT 1\n" for name in NAMES))
-    done = bgs("run", "--all-nodes", "--json", "CREATE TEMP TABLE t ()")
-    assert (done.code, done.output) == (0, "[]\n")
-    assert done.errors == "".join(f"node {name}: CREATE TABLE\n" for name in NAMES)
-    done = bgs("run", "--all-nodes", "--json", "CREATE TEMP TABLE t (); SELECT 1 AS n")
-    assert [row["n"] for row in json.loads(done.output)] == [1, 1, 1]
-    assert done.errors == "".join(f"node {name}: CREATE TABLE\n" for name in NAMES)
-
-
-def test_run_with_other_columns_on_a_node(bgs: OnNodes, plain_nodes: Nodes) -> None:
-    for node in (1, 2, 3):
-        with plain_nodes.connect(node) as conn:
-            conn.execute(f"CREATE TABLE uneven AS SELECT 1 AS {'b' if node == 2 else 'a'}".encode())
-    try:
-        done = bgs("run", "--all-nodes", "--json", "TABLE uneven")
-        assert [sorted(row) for row in json.loads(done.output)] == [
-            ["a", "node"],
-            ["b", "node"],
-            ["a", "node"],
-        ]
-        assert bgs("run", "--all-nodes", "TABLE uneven").output.count("(1 row)") == 3
-        done = bgs("run", "--all-nodes", "--csv", "TABLE uneven")
-        assert done.code == 1
-        assert done.output == "node,a\none,1\nthree,1\n"
-        assert "node two: its columns are not those of node one" in done.errors
-        # They are still there to be read, as it says.
-        (words,) = re.findall(r"pg-background (result .*)", done.errors)
-        assert bgs(*words.split(), "--csv").output == "node,b\ntwo,1\n"
-    finally:
-        plain_nodes.everywhere("DROP TABLE uneven")
-
-
-def test_run_that_is_interrupted(bgs: OnNodes, plain_nodes: Nodes) -> None:
-    """All of its jobs are canceled."""
-    process = bgs.cli.start("run", *bgs.which, "--all-nodes", "--label", "stopped here", FOREVER)
-    wait_until(lambda: states(plain_nodes, "stopped here") == [["running"]] * 3)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert sorted(re.findall(r"canceled job (\w+)/", errors)) == sorted(NAMES)
 
 
 def test_a_node_that_is_down(bgs: OnNodes, plain_nodes: Nodes) -> None:
@@ -297,10 +175,10 @@ def test_cancel_by_label_and_all(bgs: OnNodes, plain_nodes: Nodes) -> None:
     assert (
         bgs("cancel", "--label", "report %").errors == "no job that this role may cancel has such a label\n"
     )
-    assert states(plain_nodes, "kept") == [["running"]] * 3
+    assert plain_nodes.states("kept") == [["running"]] * 3
     assert sorted(bgs("cancel", "--all").output.split()) == others
     assert bgs("wait", *others).code == 1
-    assert states(plain_nodes, "kept") == [["canceled"]] * 3
+    assert plain_nodes.states("kept") == [["canceled"]] * 3
 
 
 # ---- ps, drain
@@ -355,7 +233,7 @@ def test_drain_that_is_interrupted(bgs: OnNodes, plain_nodes: Nodes) -> None:
     assert (process.returncode, output) == (130, "")
     assert "jobs are refused" in errors
     wait_until(lambda: drains() == [0, 0, 0])
-    assert states(plain_nodes, "goes on") == [["running"]] * 3
+    assert plain_nodes.states("goes on") == [["running"]] * 3
 
 
 # ---- a cluster
@@ -364,7 +242,7 @@ def test_drain_that_is_interrupted(bgs: OnNodes, plain_nodes: Nodes) -> None:
 @pytest.mark.contrib("dblink")
 def test_the_nodes_of_a_cluster(bgc: OnNodes, nodes: Nodes) -> None:
     """Named by any of them; each has a name and a number."""
-    there = list(ports(nodes).values())
+    there = list(nodes.ports().values())
     rows = json.loads(bgc("run", "--all-nodes", "--json", PORT).output)
     assert [row["port"] for row in rows] == there
     assert all(row["node"].endswith(f":{row['port']}") for row in rows)
@@ -397,4 +275,4 @@ def test_metrics_of_a_cluster(bgc: OnNodes, nodes: Nodes) -> None:
     done = bgc("exporter", "--once")
     assert (done.code, done.errors) == (0, "")
     up = re.findall(r'pg_background_up\{server="[^"]*:(\d+)"\} 1', done.output)
-    assert [int(port) for port in up] == list(ports(nodes).values())
+    assert [int(port) for port in up] == list(nodes.ports().values())

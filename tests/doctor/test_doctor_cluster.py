@@ -49,7 +49,7 @@ CASES: dict[str, tuple[ServerInfo, str, str, str]] = {
         with_settings(CITUS, wal_level="replica"),
         "shard moves",
         "WARN",
-        "replica: while a shard is moved or split nobody can write to it; fix: wal_level = logical and a restart",
+        "replica: while a shard is moved or split nobody can write to it; fix: wal_level = logical",
     ),
     "slots that others use": (
         replace(CITUS, used_slots=10, used_senders=9),
@@ -63,21 +63,21 @@ CASES: dict[str, tuple[ServerInfo, str, str, str]] = {
         ),
         "shard moves",
         "WARN",
-        "for 9 at once: max_wal_senders = 10 (2 in use), max_logical_replication_workers = 4 (0 in use); "
+        "9 at once: max_wal_senders = 10 (2 in use), max_logical_replication_workers = 4 (0 in use); "
         "fix: max_wal_senders = 11, max_logical_replication_workers = 9 and a restart",
     ),
     "connections": (
         CITUS,
         "connections",
         "OK",
-        "6 jobs at once may open 16 (citus.max_adaptive_executor_pool_size) each to a node, 96 tog",
+        "jobs at once may open 16 (citus.max_adaptive_executor_pool_size) each to a node, 96 together",
     ),
     "too many connections": (
         with_settings(CITUS, max_worker_processes="26"),
         "connections",
         "WARN",
-        "288 together, and there are 97 (max_connections); fix: citus.max_adaptive_executor_pool_size = 5, or "
-        "pg_background.max_total_workers = 6, or citus.max_shared_pool_size = 97",
+        "288 together, and there are 97 (max_connections); fix: citus.max_adaptive_executor_pool_size = 5, "
+        "or pg_background.max_total_workers = 6, or citus.max_shared_pool_size = 97",
     ),
     "connections that Citus limits": (
         with_settings(CITUS, max_worker_processes="26", citus__max_shared_pool_size=Setting("90")),

@@ -19,6 +19,9 @@ from .stand_in import stand_in, tell_addresses
 
 DATABASE = "cluster"
 
+#: What the nodes are called that are no cluster's.
+NAMES = ("one", "two", "three")
+
 
 class Nodes(list[Server]):
     """The servers; node n is the one at n - 1, and node 1 the coordinator."""
@@ -36,13 +39,36 @@ class Nodes(list[Server]):
 
     def by_name(self) -> dict[str, str]:
         """Return the same by names."""
-        return dict(zip(("one", "two", "three"), self.dsns(), strict=True))
+        return dict(zip(NAMES, self.dsns(), strict=True))
 
     def everywhere(self, script: str) -> None:
         """Run SQL on each."""
         for server in self:
             with server.connect(DATABASE) as conn:
                 conn.execute(script.encode())
+
+    def ports(self) -> dict[str, int]:
+        """Return where they listen, by the names of `by_name`."""
+        return {name: int(server.execute("SHOW port")) for name, server in zip(NAMES, self, strict=True)}
+
+    def states(self, label: str) -> list[list[str]]:
+        """Return for each the states of its jobs with a label."""
+        found = []
+        for server in self:
+            with server.connect(DATABASE) as conn:
+                query = "SELECT state FROM pg_background_jobs WHERE label = %s"
+                found.append([state for (state,) in conn.execute(query, [label]).fetchall()])
+        return found
+
+    def quiet(self) -> None:
+        """End all jobs, and let others be launched."""
+        for server in self:
+            with server.connect(DATABASE) as conn:
+                conn.execute("SELECT pg_background_resume_server()")
+                conn.execute(
+                    "SELECT pg_background_cancel(pid, cookie, 60000) FROM pg_background_jobs"
+                    " WHERE state IN ('queued', 'starting', 'running')"
+                )
 
     @contextmanager
     def down(self, node: int) -> Iterator[None]:
@@ -107,10 +133,11 @@ class OnNodes:
 
 
 @pytest.fixture
-def bgs(cli: Cli, plain_nodes: Nodes) -> OnNodes:
-    """Runs the command line on servers which are called one, two and three."""
+def bgs(cli: Cli, plain_nodes: Nodes) -> Iterator[OnNodes]:
+    """Runs the command line on servers which are called one, two and three; no job outlives the test."""
     named = [f"--server={name}={dsn}" for name, dsn in plain_nodes.by_name().items()]
-    return OnNodes(cli, named)
+    yield OnNodes(cli, named)
+    plain_nodes.quiet()
 
 
 @pytest.fixture

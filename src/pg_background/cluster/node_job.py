@@ -26,4 +26,4 @@ class NodeJob(JobInfo):
     @classmethod
     def of(cls, node: str, job: JobInfo) -> Self:
         """Return a job of a node's list."""
-        return cls(*(getattr(job, field.name) for field in fields(JobInfo)), node)
+        return cls(**{field.name: getattr(job, field.name) for field in fields(JobInfo)}, node=node)

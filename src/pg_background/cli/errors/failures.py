@@ -84,14 +84,22 @@ def code_of_call(error: object) -> Exit:
 
     from ...client.errors import ConnectionLost, JobLost
 
-    if isinstance(error, ConnectionLost):
-        return Exit.CONNECTION
     if isinstance(error, JobLost):
         return Exit.UNKNOWN
+    if isinstance(error, ConnectionLost) or is_of_connection(error):
+        return Exit.CONNECTION
     if isinstance(error, psycopg.ProgrammingError) and error.diag.sqlstate is None:
         # Placeholders and parameters that don't fit, found before anything was sent.
         return Exit.USAGE
     return Exit.REFUSED
+
+
+def is_of_connection(error: object) -> bool:
+    """Tell whether the connection itself has failed, or the server has ended it."""
+    import psycopg
+
+    # Without a code it is libpq's own; 57P is that the server, or the session, was ended.
+    return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith(("57P", "08"))
 
 
 def code_of_job(error: Exception, state: str) -> Exit:

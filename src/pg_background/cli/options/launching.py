@@ -199,15 +199,13 @@ def started(
 
     An interruption waits until all are known: without its handle no job could be canceled.
     """
-    hurry = None
-    if options["on_full"] == "wait":
 
-        def hurry() -> None:
-            # The wait for a worker can be canceled.
-            for each in there:
-                each.session.cancel()
+    def hurry() -> None:
+        for each in there:
+            each.session.cancel()
 
-    with held(hurry):
+    # A wait for a worker can be canceled.
+    with held(hurry if options["on_full"] == "wait" else None):
         yield from at_once(lambda each: start(each.client, sql, values, options, **kinds), there)
 
 
