@@ -43,6 +43,11 @@ def test_run_on_some_and_on_one(bgs: OnNodes, plain_nodes: Nodes) -> None:
         {"node": "three", "port": str(there["three"])},
         {"node": "one", "port": str(there["one"])},
     ]
+    # What is typed wins over what the environment says.
+    done = bgs("run", "--all-nodes", "--csv", PORT, PG_BACKGROUND_NODE="two")
+    assert [row["node"] for row in rows_of(done.output)] == list(NAMES)
+    done = bgs("run", "--csv", PORT, PG_BACKGROUND_NODE="two")
+    assert [row["node"] for row in rows_of(done.output)] == ["two"]
     done = bgs("run", "--node", "two", "--csv", PORT)
     assert done.output == f"node,port\ntwo,{there['two']}\n"
 

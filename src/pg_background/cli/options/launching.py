@@ -121,7 +121,6 @@ AllNodesOption = Annotated[
     bool,
     typer.Option(
         "--all-nodes",
-        envvar="PG_BACKGROUND_ALL_NODES",
         help="Run a job on each of several servers; without it on those of --node, or on the least loaded.",
         rich_help_panel=CONNECTION,
     ),

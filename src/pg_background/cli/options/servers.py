@@ -194,6 +194,8 @@ def _nodes_by_argument(
         if node and is_typed(ctx, "node"):
             raise typer.BadParameter("--node needs --cluster or --server")
         return servers
+    if is_typed(ctx, "all_nodes") and not is_typed(ctx, "node"):
+        node = None
     return replace(servers, only=node or ())
 
 
