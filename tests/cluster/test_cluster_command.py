@@ -193,6 +193,18 @@ def test_ps_of_all_and_of_some(bgs: OnNodes) -> None:
     assert {row["node"] for row in found} == {"two"}
 
 
+def test_ps_again_and_again(bgs: OnNodes) -> None:
+    """Until it is told to stop."""
+    handles = bgs.handles("launch", "--all-nodes", "--label", "watched", FOREVER)
+    process = bgs.cli.start("ps", *bgs.which, "--watch", "--interval", "0.1", "--jsonl")
+    assert process.stdout is not None
+    seen = [json.loads(process.stdout.readline())["handle"] for _ in range(6)]
+    assert sorted(seen) == sorted([*handles, *handles])
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+
+
 def test_drain_of_one_and_of_all(bgs: OnNodes, plain_nodes: Nodes) -> None:
     handles = bgs.handles("launch", "--all-nodes", "--label", "drained", FOREVER)
     done = bgs("drain", "--timeout", "0.01", "--node", "two")

@@ -81,6 +81,12 @@ def test_run_without_rows(bgs: OnNodes) -> None:
     assert done.errors == "".join(f"node {name}: CREATE TABLE\n" for name in NAMES)
 
 
+def test_notices_say_where(bgs: OnNodes) -> None:
+    done = bgs("run", "--all-nodes", "DO $$ BEGIN RAISE WARNING 'hot'; END $$")
+    assert done.code == 0
+    assert sorted(done.errors.splitlines()) == sorted(f"warning: node {name}: hot" for name in NAMES)
+
+
 def test_run_with_other_columns_on_a_node(bgs: OnNodes, plain_nodes: Nodes) -> None:
     for node in (1, 2, 3):
         with plain_nodes.connect(node) as conn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +34,10 @@ class Node:
     database: Database
     #: of pg_dist_node, if it is there
     number: int | None = None
+
+    def session(self) -> AbstractContextManager[tuple[Client[Any], psycopg.Connection[Any]]]:
+        """Make a client, for the block, with the session that it uses."""
+        return self.database.client_and_session(self.name)
 
 
 class Nodes:
@@ -109,12 +113,12 @@ class Nodes:
         """Return a client of all of them; to be closed."""
         from ..client.client import Client
         from ..cluster import cluster, node
-        from .options.database import print_notice
+        from .options.database import notices_of
 
         made = []
         for each in self.all:
             client = Client(each.database.conninfo)
-            client.add_notice_handler(print_notice)
+            client.add_notice_handler(notices_of(each.name))
             made.append(node.Node(each.name, each.number, client))
         return cluster.Cluster(made)
 
@@ -178,5 +182,5 @@ def opened(nodes: Sequence[Node], codes: Codes) -> Iterator[list[Opened]]:
 
 
 def _open(node: Node) -> tuple[Any, Opened]:
-    manager = node.database.client_and_session()
+    manager = node.session()
     return manager, Opened(node, *manager.__enter__())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...server.errors import DatabaseError, DsnError, UnreachableError
-from ..output.console import note
+from ..output.console import note, of_node
 from ..page import CONNECTION
 from ..tags import tag_of
 from .given import Given
@@ -193,14 +193,18 @@ class Database:
             yield client
 
     @contextmanager
-    def client_and_session(self) -> Iterator[tuple[Client[TupleRow], Connection]]:
-        """Likewise, with the session that the client uses, to ask more of it."""
+    def client_and_session(self, node: str = "") -> Iterator[tuple[Client[TupleRow], Connection]]:
+        """Likewise, with the session that the client uses, to ask more of it.
+
+        Args:
+            node: which of several servers it is, for notices.
+        """
         from ...client.client import Client
 
         with closing(self.connect()) as connection:
             # Asked here too, for an error with the exit code of a refusal.
             schema_of_extension(connection)
-            connection.add_notice_handler(print_notice)
+            connection.add_notice_handler(notices_of(node))
             with Client(connection) as client:
                 yield client, connection
 
@@ -279,7 +283,15 @@ def schema_of_extension(connection: Connection) -> str:
     return name
 
 
-def print_notice(notice: psycopg.errors.Diagnostic) -> None:
-    """Print it, unless it is one that tells a tag."""
-    if tag_of(notice) is None:
-        note(f"{(notice.severity or 'NOTICE').lower()}: {notice.message_primary}")
+def notices_of(node: str = "") -> Callable[[psycopg.errors.Diagnostic], None]:
+    """Return what prints notices, but for those that tell tags.
+
+    Args:
+        node: which of several servers it is.
+    """
+
+    def print_notice(notice: psycopg.errors.Diagnostic) -> None:
+        if tag_of(notice) is None:
+            note(f"{(notice.severity or 'NOTICE').lower()}: {of_node(node)}{notice.message_primary}")
+
+    return print_notice

@@ -12,6 +12,7 @@ import typer
 
 from ...server.errors import DatabaseError
 from ..output.formats import is_typed
+from ..output.terminal import visible
 from ..page import CONNECTION
 from .database import (
     Database,
@@ -90,7 +91,11 @@ class Servers:
         from ..nodes import Node, Nodes
 
         if self.is_cluster:
-            found = [Node(name, Database(dsn).patient, number) for number, name, dsn in _of_cluster(self.one)]
+            found = [
+                # A name comes from the server, and is printed.
+                Node(visible(name), Database(dsn).patient, number)
+                for number, name, dsn in _of_cluster(self.one)
+            ]
         elif self.several:
             found = [Node(name, database.patient) for name, database in self._named().items()]
         else:

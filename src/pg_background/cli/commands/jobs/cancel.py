@@ -82,7 +82,7 @@ def cancel(
 
 def _cancel(node: Node, handles: Sequence[Handle] | None, label: str | None, grace: float) -> int:
     """Cancel jobs on a node, and return how many they are; those that were not named are printed."""
-    with node.database.client_and_session() as (client, session):
+    with node.session() as (client, session):
         chosen = _chosen(client, label) if handles is None else handles
 
         def end(job: Job[Any]) -> None:

@@ -31,5 +31,5 @@ def detach(handles: HandlesGiven, servers: NodesGiven) -> None:
 
 
 def _detach(node: Node, handles: Sequence[Handle]) -> None:
-    with node.database.client_and_session() as (client, session):
+    with node.session() as (client, session):
         for_each(client, session, handles, lambda job: job.detach(), node.name)

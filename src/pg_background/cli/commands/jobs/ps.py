@@ -98,7 +98,7 @@ def ps(
 def _polls_of_one(node: Node, wanted: IsWanted) -> Iterator[Poll]:
     from ...output.listing import Listing
 
-    with node.database.client_and_session() as (client, session):
+    with node.session() as (client, session):
         yield lambda: Listing([job for job in client.jobs() if wanted(job)], now_of(session))
 
 

@@ -31,7 +31,7 @@ def result(
     codes = Codes()
     with output.open() as sink:
         ((node, (known,)),) = servers.nodes().of([handle])
-        with codes.of(node.name), node.database.client_and_session() as (client, session):
+        with codes.of(node.name), node.session() as (client, session):
             from ...options.access import refusal
 
             if error := refusal(session, known):

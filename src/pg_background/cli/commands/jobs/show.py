@@ -38,7 +38,7 @@ def show(handle: HandleGiven, servers: NodesGiven, format: FormatGiven) -> None:
     codes = Codes()
     ((node, (known,)),) = servers.nodes().of([handle])
     with codes.of(node.name):
-        with node.database.client_and_session() as (client, session):
+        with node.session() as (client, session):
             job = _job(client, session, known)
             try:
                 found = client.session.inspect(known)

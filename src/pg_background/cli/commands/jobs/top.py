@@ -49,7 +49,7 @@ def top(
         return
     (node,) = nodes
     # Asked first, as for a password: a screen that can't be filled is of no use.
-    with node.database.client_and_session() as (_, session):
+    with node.session() as (_, session):
         # With the password, if one was typed.
         conninfo = make_conninfo(node.database.conninfo, password=session.info.password or None)
     run(ServerSource(conninfo), interval)
