@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .client.model import FINAL, JobInfo, JobState, in_words
+from .cluster.node_job import NodeJob
 
 #: Colours of states, on terminals.
 STYLES: dict[JobState, str] = {
@@ -52,6 +53,11 @@ def is_live(job: JobInfo) -> bool:
 def handle(job: JobInfo) -> str:
     """Return the handle as commands take it; of a job that this role may not cancel only the pid."""
     return f"{job.pid}:{'?' if job.cookie is None else job.cookie}"
+
+
+def node(job: JobInfo) -> str:
+    """Return which of several servers it is on; of the jobs of one server nothing."""
+    return job.node if isinstance(job, NodeJob) else ""
 
 
 def state(job: JobInfo) -> str:

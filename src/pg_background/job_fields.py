@@ -18,6 +18,7 @@ _BAR = 25
 def job_fields(job: JobInfo, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, but for the error and the SQL."""
     values = {
+        "node": display.node(job),
         "handle": display.handle(job),
         "state": display.state(job),
         "time": display.duration(display.time_of(job, now)),

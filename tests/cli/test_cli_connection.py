@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from pg_background import ConnectionLost, JobLost
+from pg_background.cli.errors.failures import code_of_call
 
 from ..support.fix_cli import Cli
 from ..support.fix_client import Place
 
 WHERE = "SELECT current_database() AS d, session_user AS u"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (psycopg.OperationalError("server closed the connection unexpectedly"), 3),
+        (psycopg.errors.AdminShutdown(), 3),
+        (psycopg.errors.ConnectionFailure(), 3),
+        (ConnectionLost("it broke"), 3),
+        (JobLost("the server does not know the job"), 5),
+        (psycopg.errors.QueryCanceled(), 6),
+        (psycopg.errors.ConfigurationLimitExceeded(), 6),
+        (psycopg.ProgrammingError("the query has 1 placeholder"), 2),
+    ],
+    ids=lambda value: str(getattr(value, "sqlstate", "")),
+)
+def test_exit_code_of_an_error_that_a_call_raises(error: psycopg.Error, code: int) -> None:
+    assert code_of_call(error) == code
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_interrupted_right_after_the_launch(
         yield
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pg_background.cli.commands.sql.run.held", held)
+    monkeypatch.setattr("pg_background.cli.options.launching.held", held)
     done = bg("run", "--label", "just launched", FOREVER)
     assert done.code == 130
     assert side.execute(STATE, ["just launched"]).fetchone() == ("canceled",)

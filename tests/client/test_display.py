@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 import typer
 
-from pg_background import display
+from pg_background import NodeHandle, display
 from pg_background.cli.options.handles import parse, text_of
-from pg_background.cli.output.listing import lines_of_jobs
+from pg_background.cli.output.listing import Listing, lines_of_jobs
 from pg_background.client.model import Handle, JobError
 from pg_background.job_fields import error_fields, job_fields
 from pg_background.top.columns import STATE, layout
@@ -106,7 +106,7 @@ def test_a_job_that_one_may_not_look_at() -> None:
 def test_text_of_others_does_nothing_to_a_terminal() -> None:
     evil = "a\x1b]0;title\x07b\r\x9b2Jc\x7f"
     shown = job(1, "error", label=evil, sql_preview=evil, error_message=evil, progress_msg=evil, role=evil)
-    texts = lines_of_jobs([shown], NOW, None)
+    texts = lines_of_jobs(Listing([shown], NOW), None)
     texts += [column.cell(shown, NOW, 100)[0] for column, _ in layout(200)]
     assert not re.search("[\x00-\x1f\x7f-\x9f]", "".join(texts))
     assert r"a\x1B]0;title\x07b" in "".join(texts)
@@ -124,9 +124,31 @@ def test_columns_fill_the_width(width: int) -> None:
     assert total == width if width >= 79 else total > width
 
 
+def test_handles_with_their_node() -> None:
+    handle = Handle(-4, 7)
+    for node in ("two", "db1:5432", "/run/pg:5432", "db1:5432/shop", "3", "::1:5432"):
+        text = text_of(handle, node)
+        assert text == f"{node}/-4:7"
+        assert parse([text]) == [(handle, node)]
+        assert NodeHandle.parse(text) == NodeHandle(node, -4, 7)
+        assert str(NodeHandle.parse(text)) == text
+        # As two columns of `ps`.
+        assert parse([node, "-4:7", "1:2"]) == [(handle, node), (Handle(1, 2), "")]
+    # As SQL prints a cluster_handle, and as three columns of psql.
+    assert parse(["(3,-4,7)", "3|-4|7"]) == [(handle, "3")] * 2
+    for words in (["two/1"], ["two/1:x"], ["/1:2"], ["two", "1"], ["two/", "three/1:2"], ["a:b:1:2"]):
+        with pytest.raises(typer.BadParameter):
+            parse(words)
+    for text in ("1:2", "two/1", "two/1:2:3", "/1:2", ""):
+        with pytest.raises(ValueError, match="NODE/PID:COOKIE"):
+            NodeHandle.parse(text)
+
+
 def test_handles() -> None:
-    assert parse(["1:2", "-3", "0xff", "(4,5)", "6|7"]) == [(1, 2), (-3, 255), (4, 5), (6, 7)]
-    assert parse([text_of(Handle(-3, 2**63 - 1))]) == [(-3, 2**63 - 1)]
+    found = parse(["1:2", "-3", "0xff", "(4,5)", "6|7"])
+    assert [given.handle for given in found] == [(1, 2), (-3, 255), (4, 5), (6, 7)]
+    assert {given.node for given in found} == {""}
+    assert parse([text_of(Handle(-3, 2**63 - 1))]) == [(Handle(-3, 2**63 - 1), "")]
     for words in (
         ["1"],
         ["1", "-2"],

@@ -14,8 +14,8 @@ from pg_background.cli.group import COMMANDS, load
 from ..support.fix_client import Place
 from ..support.pages import DOCS, blocks
 
-#: What is said anew each time: which SQL, which jobs are to be canceled, what is printed once.
-WITHOUT_VARIABLE = ("help", "command", "label", "all", "once", "document")
+#: What is said anew each time: which SQL and where, which jobs are to be canceled, what is printed once.
+WITHOUT_VARIABLE = ("help", "command", "label", "all", "all_nodes", "once", "document")
 
 PAGE = (DOCS / "command-line.md").read_text()
 

@@ -11,12 +11,16 @@ import pytest_asyncio
 
 from pg_background import AsyncCluster, Cluster
 
+from .fix_cli import Cli, Finished
 from .fix_db import Connection
 from .fix_server import FreshServer
 from .server import Server
 from .stand_in import stand_in, tell_addresses
 
 DATABASE = "cluster"
+
+#: What the nodes are called that are no cluster's.
+NAMES = ("one", "two", "three")
 
 
 class Nodes(list[Server]):
@@ -35,13 +39,36 @@ class Nodes(list[Server]):
 
     def by_name(self) -> dict[str, str]:
         """Return the same by names."""
-        return dict(zip(("one", "two", "three"), self.dsns(), strict=True))
+        return dict(zip(NAMES, self.dsns(), strict=True))
 
     def everywhere(self, script: str) -> None:
         """Run SQL on each."""
         for server in self:
             with server.connect(DATABASE) as conn:
                 conn.execute(script.encode())
+
+    def ports(self) -> dict[str, int]:
+        """Return where they listen, by the names of `by_name`."""
+        return {name: int(server.execute("SHOW port")) for name, server in zip(NAMES, self, strict=True)}
+
+    def states(self, label: str) -> list[list[str]]:
+        """Return for each the states of its jobs with a label."""
+        found = []
+        for server in self:
+            with server.connect(DATABASE) as conn:
+                query = "SELECT state FROM pg_background_jobs WHERE label = %s"
+                found.append([state for (state,) in conn.execute(query, [label]).fetchall()])
+        return found
+
+    def quiet(self) -> None:
+        """End all jobs, and let others be launched."""
+        for server in self:
+            with server.connect(DATABASE) as conn:
+                conn.execute("SELECT pg_background_resume_server()")
+                conn.execute(
+                    "SELECT pg_background_cancel(pid, cookie, 60000) FROM pg_background_jobs"
+                    " WHERE state IN ('queued', 'starting', 'running')"
+                )
 
     @contextmanager
     def down(self, node: int) -> Iterator[None]:
@@ -81,6 +108,42 @@ def coordinator(nodes: Nodes) -> Iterator[Connection]:
     """A session on the first node, which finds the cluster's functions."""
     with nodes.connect(options="-c search_path=elsewhere,public") as conn:
         yield conn
+
+
+class OnNodes:
+    """Runs `pg-background` on all nodes."""
+
+    def __init__(self, cli: Cli, which: list[str]) -> None:
+        """
+        Args:
+            which: the options that name them.
+        """
+        self.cli = cli
+        self.which = which
+
+    def __call__(self, command: str, *words: str, **environment: str) -> Finished:
+        """Run it inside of this process."""
+        return self.cli.inside(command, *self.which, *words, **environment)
+
+    def handles(self, *words: str) -> list[str]:
+        """Run it, and return the handles that it prints, by node."""
+        done = self(*words)
+        assert (done.code, done.errors) == (0, "")
+        return sorted(done.output.split())
+
+
+@pytest.fixture
+def bgs(cli: Cli, plain_nodes: Nodes) -> Iterator[OnNodes]:
+    """Runs the command line on servers which are called one, two and three; no job outlives the test."""
+    named = [f"--server={name}={dsn}" for name, dsn in plain_nodes.by_name().items()]
+    yield OnNodes(cli, named)
+    plain_nodes.quiet()
+
+
+@pytest.fixture
+def bgc(cli: Cli, nodes: Nodes) -> OnNodes:
+    """Runs the command line on the nodes of a cluster; a test that uses it is marked `contrib("dblink")`."""
+    return OnNodes(cli, ["--cluster", "--dbname", nodes.dsns()[1]])
 
 
 @pytest.fixture

@@ -65,12 +65,15 @@ class MadeUp:
         self.canceled: list[tuple[Handle, float]] = []
         self.polls = 0
         self.is_closed = False
+        #: of several servers: their names, and of those that do not answer why
+        self.nodes: tuple[str, ...] = ()
+        self.missing: dict[str, SourceError] = {}
 
     async def poll(self) -> Snapshot:
         self.polls += 1
         if self.trouble is not None:
             raise self.trouble
-        return Snapshot(list(self.jobs), NOW, "shop on db:5432 as app")
+        return Snapshot(list(self.jobs), NOW, "shop on db:5432 as app", self.nodes, self.missing)
 
     async def inspect(self, handle: Handle) -> Inspection:
         if self.trouble is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from textual.widget import Widget
 
+from pg_background.cluster.node_job import NodeJob
 from pg_background.top import SourceError, TopApp
 from pg_background.top.columns import layout
 from pg_background.top.jobs_table import JobsTable
@@ -322,3 +323,41 @@ async def test_many_jobs(app: TopApp, source: MadeUp) -> None:
         assert app.current == source.jobs[0]
         await pilot.press("home")
         assert app.current == source.jobs[-1]
+
+
+NODES = """\
+NODE         PID STATE▲      TIME WAIT         JOB
+db1:5432     101 running     9.0s              backfill: SELECT 1
+db2:5432     101 running     5.0s              SELECT 1"""
+
+
+async def test_several_servers(app: TopApp, source: MadeUp) -> None:
+    source.nodes = ("db1:5432", "db2:5432", "db3:5432")
+    source.missing = {"db3:5432": SourceLost("Connection refused")}
+    there = job(101, "running", 9, label="backfill", progress_pct=42)
+    source.jobs = [NodeJob.of("db1:5432", there), NodeJob.of("db2:5432", job(101, "running", 5))]
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shows(pilot, app, lambda text: "backfill" in text)
+        assert lines(app)[2:5] == NODES.splitlines()
+        assert "db3:5432 does not answer: Connection" in lines(app)[1]
+        # What concerns all jobs goes by the node, too.
+        await pilot.press("slash", *"db2", "enter")
+        await shows(pilot, app, lambda text: "1 shown" in text)
+        await pilot.press("c")
+        await shows(pilot, app, lambda text: "Cancel job 101 on db2:5432?" in text)
+        await pilot.press("n", "enter")
+        await shows(pilot, app, lambda text: "node       db2:5432" in text)
+        await pilot.press("escape", "escape", "<")
+        await shows(pilot, app, lambda text: "PID▲" in text)
+        await pilot.press("<", "r")
+        await shows(pilot, app, lambda text: "NODE▼" in text)
+        assert lines(app)[3].startswith("db2:5432")
+        source.missing = {}
+        await shows(pilot, app, lambda text: "does not answer" not in text)
+
+
+@pytest.mark.parametrize("width", [80, 120, 180, 250])
+def test_a_node_takes_no_more_room_than_there_is(width: int) -> None:
+    (first, its_room), *columns = layout(width - 1, ["n" * 60])
+    assert (first.title, its_room) == ("NODE", 20)
+    assert its_room + 1 + sum(room + 1 for _, room in columns) <= width

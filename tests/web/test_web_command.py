@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pg_background.cli.commands.servers.web import _parts_of_addresses
+from pg_background.web.targets import Target
+
 from ..support.fix_cli import Cli, OnPlace
 from ..support.fix_client import Place
+from ..support.fix_cluster import Nodes
 
 
 def test_serves_until_it_is_told_to_stop(bg: OnPlace, place: Place) -> None:
@@ -32,6 +36,35 @@ def test_serves_until_it_is_told_to_stop(bg: OnPlace, place: Place) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.contrib("dblink")
+def test_the_nodes_of_a_cluster(cli: Cli, nodes: Nodes) -> None:
+    """Each is a server of the page, called by its host and port."""
+    process = cli.start("web", "--listen", "127.0.0.1:0", "--cluster", nodes.dsns()[1])
+    assert process.stdout is not None
+    process.stdout.readline()
+    entry = process.stdout.readline().split()[-1]
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    page = opener.open(entry).read().decode()
+    for server in nodes:
+        port = server.execute("SHOW port")
+        (name,) = {*re.findall(rf"/s/([\w.-]+-{port})/jobs", page)}
+        assert opener.open(entry.partition("/enter")[0] + f"/s/{name}/jobs").status == 200
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_names_of_nodes_in_addresses() -> None:
+    for names, parts in (
+        (["db1:5432", "db2:5432"], ["db1-5432", "db2-5432"]),
+        (["::1:5432", "/run/pg:5432"], ["1-5432", "run-pg-5432"]),
+        (["a:b", "a/b", "a b"], ["a-b", "a-b-2", "a-b-3"]),
+        ([f"{'x' * 80}:1", f"{'x' * 80}:2"], ["x" * 50, f"{'x' * 50}-2"]),
+    ):
+        assert _parts_of_addresses(names) == parts
+        assert [Target(part, "").name for part in parts] == parts
 
 
 def test_passwords_only(bg: OnPlace, place: Place) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Rows that are handled together.
 SIZE = 1000
 
+#: The column that names one of several servers.
+NODE = "node"
+
 #: Numbers, OIDs, transactions, commands and money are shown to the right.
 _TO_THE_RIGHT = frozenset((20, 21, 23, 26, 28, 29, 700, 701, 790, 1700, 5069))
 
@@ -52,9 +55,9 @@ class Rows:
         # What a client without an encoding gets is what is stored.
         return "utf-8" if known == "ascii" else known
 
-    def csv(self) -> Iterator[bytes | memoryview]:
+    def csv(self, *, header: bool = True) -> Iterator[bytes | memoryview]:
         """Yield pieces of CSV, beginning with a header."""
-        return self._copy(self._query, "(FORMAT csv, HEADER)")
+        return self._copy(self._query, "(FORMAT csv, HEADER)" if header else "(FORMAT csv)")
 
     def pieces(self, *, words: bool = False) -> Iterator[bytes]:
         """Yield lines as COPY writes them, many together, each with its end.
@@ -116,8 +119,13 @@ def _messages(copy: psycopg.Copy, connection: psycopg.Connection[Any]) -> Iterat
             raise psycopg.errors.error_from_result(result, connection.info.encoding)
 
 
-def rows_of(client: Client[Any], connection: psycopg.Connection[Any], handle: Handle) -> Rows | None:
+def rows_of(
+    client: Client[Any], connection: psycopg.Connection[Any], handle: Handle, node: str = ""
+) -> Rows | None:
     """Return the rows of a job that has succeeded; None if its last statement returns none.
+
+    Args:
+        node: a first column has it, if it is not empty.
 
     Raises:
         JobLost: the server does not know the handle.
@@ -125,27 +133,32 @@ def rows_of(client: Client[Any], connection: psycopg.Connection[Any], handle: Ha
     columns = client.attach(handle).describe()
     if not columns:
         return None
-    query = _query(schema_of_extension(connection), handle, columns)
+    query = _query(schema_of_extension(connection), handle, columns, node)
     # A condition that is never true: the server tells the types, and takes nothing of the result.
     with psycopg.Cursor(connection) as cursor:
         cursor.execute(sql.SQL("SELECT * FROM ({}) AS r WHERE false").format(query))
         types = [column.type_code for column in cursor.description or ()]
-    shown = [Column(column.name, kind in _TO_THE_RIGHT) for column, kind in zip(columns, types, strict=True)]
+    names = [NODE] * bool(node) + [column.name for column in columns]
+    shown = [Column(name, kind in _TO_THE_RIGHT) for name, kind in zip(names, types, strict=True)]
     return Rows(connection, query, handle, shown, types)
 
 
-def _query(schema: str, handle: Handle, columns: Sequence[JobColumn]) -> sql.Composed:
+def _query(schema: str, handle: Handle, columns: Sequence[JobColumn], node: str) -> sql.Composed:
     """Read rows. Inside they have numbers for names, as two columns may have the same.
 
     The handle is written into it, as COPY takes no parameters. The types are without modifiers, which the
     values have obeyed already.
     """
     inner = [sql.Identifier(f"c{n}") for n in range(len(columns))]
+    named = [
+        sql.SQL("r.{} AS {}").format(name, sql.Identifier(column.name))
+        for name, column in zip(inner, columns, strict=True)
+    ]
+    if node:
+        said = sql.SQL("{}::pg_catalog.text AS {}").format(sql.Literal(node), sql.Identifier(NODE))
+        named.insert(0, said)
     return sql.SQL("SELECT {} FROM {} AS r({})").format(
-        sql.SQL(", ").join(
-            sql.SQL("r.{} AS {}").format(name, sql.Identifier(column.name))
-            for name, column in zip(inner, columns, strict=True)
-        ),
+        sql.SQL(", ").join(named),
         _result(schema, handle),
         sql.SQL(", ").join(
             sql.SQL("{} {}").format(name, sql.Identifier(*column.type_path))

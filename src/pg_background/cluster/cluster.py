@@ -51,7 +51,10 @@ class Cluster:
         self.nodes = tuple(nodes)
         self._row_factory: RowFactory[Any] = tuple_row if row_factory is None else row_factory
         self._by_name: dict[str | int, Node] = {node.name: node for node in nodes}
-        self._by_name.update({node.number: node for node in nodes if node.number is not None})
+        for node in nodes:
+            if node.number is not None:
+                # As text too, as in a handle that was written down.
+                self._by_name[node.number] = self._by_name[str(node.number)] = node
 
     @classmethod
     def connect(

@@ -52,7 +52,10 @@ class AsyncCluster:
         self.nodes = tuple(nodes)
         self._row_factory: AsyncRowFactory[Any] = tuple_row if row_factory is None else row_factory
         self._by_name: dict[str | int, AsyncNode] = {node.name: node for node in nodes}
-        self._by_name.update({node.number: node for node in nodes if node.number is not None})
+        for node in nodes:
+            if node.number is not None:
+                # As text too, as in a handle that was written down.
+                self._by_name[node.number] = self._by_name[str(node.number)] = node
 
     @classmethod
     async def connect(

@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from .node_handle import NodeHandle
+
+__all__ = [
+    "NODES",
+    "SHARDS",
+    "NodeHandle",
+    "Origin",
+    "Shard",
+    "named",
+    "no_citus",
+    "of_citus",
+    "with_patience",
+]
 
 #: What a cluster is made from: the DSN of a node of a Citus cluster, or those of all nodes, by name or not.
 Origin: TypeAlias = "str | Sequence[str] | Mapping[str, str]"
@@ -44,15 +58,6 @@ CROSS JOIN LATERAL pg_catalog.quote_ident(n.nspname) AS q(schema)
 WHERE c.oid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass::pg_catalog.oid
 ORDER BY s.shardid, s.nodename, s.nodeport
 """
-
-
-class NodeHandle(NamedTuple):
-    """What identifies a job in a cluster, in every process and for every client of the same role."""
-
-    #: its name, or its number in pg_dist_node, as SQL's cluster_handle has it
-    node: str | int
-    pid: int
-    cookie: int
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ with psycopg.connect("dbname=shop", autocommit=True) as connection:
 
 from .asking import collect
 from .checks import examine
+from .cluster import examine_cluster
 from .finding import Finding, Grade
 from .server_info import ServerInfo
 
-__all__ = ["Finding", "Grade", "ServerInfo", "collect", "examine"]
+__all__ = ["Finding", "Grade", "ServerInfo", "collect", "examine", "examine_cluster"]

@@ -10,7 +10,17 @@ from ..client.functions import call, in_schema
 from ..client.statements import identifier
 from .extension import extension_of
 from .preloading import configured
-from .server_info import USER_ROLE, Extension, Registry, ServerInfo, Setting, Sharing, Trial, is_ours
+from .server_info import (
+    CITUS_EXECUTORS,
+    USER_ROLE,
+    Extension,
+    Registry,
+    ServerInfo,
+    Setting,
+    Sharing,
+    Trial,
+    is_ours,
+)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -19,6 +29,17 @@ _NO_ANSWER = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.ObjectNotInPrerequisiteState,
     psycopg.errors.UndefinedFunction,
+)
+
+_CLUSTER_EXTENSIONS = """
+SELECT extname, extversion FROM pg_extension WHERE extname IN ('citus', 'pg_background_cluster')
+"""
+
+#: Settings of Citus that every role may read.
+_CITUS_SETTINGS = (
+    CITUS_EXECUTORS,
+    "citus.max_background_task_executors_per_node",
+    "citus.max_adaptive_executor_pool_size",
 )
 
 #: Milliseconds that the trial job may take: the start of a process on a busy machine, and much more.
@@ -53,6 +74,14 @@ def collect(connection: Connection, *, trial: bool = True) -> ServerInfo:
         )
         user_role = _first(connection, "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", USER_ROLE)
         keeper = _keeper(connection)
+        databases, used_slots, used_senders = _row(
+            connection,
+            """
+            SELECT (SELECT count(*) FROM pg_database WHERE datallowconn),
+                   (SELECT count(*) FROM pg_replication_slots), (SELECT count(*) FROM pg_stat_replication)
+            """,
+        )
+        cluster_extensions: dict[str, str] = dict(connection.execute(_CLUSTER_EXTENSIONS).fetchall())
         preload = configured(connection)
     ready = extension is not None and "pg_background.max_jobs" in settings and is_ours(extension.version)
     usable = extension is not None and extension.may_enter and extension.may_launch
@@ -67,6 +96,10 @@ def collect(connection: Connection, *, trial: bool = True) -> ServerInfo:
         available=available,
         keeper=keeper,
         user_role_logs_in=user_role,
+        cluster_extensions=cluster_extensions,
+        databases=databases,
+        used_slots=used_slots,
+        used_senders=used_senders,
         registry=_registry(connection, extension) if extension and ready else None,
         sharing=_sharing(connection, extension, settings) if extension and ready else None,
         trial=_trial(connection, extension) if trial and extension and ready and usable else None,
@@ -74,12 +107,19 @@ def collect(connection: Connection, *, trial: bool = True) -> ServerInfo:
 
 
 def _settings(connection: Connection) -> dict[str, Setting]:
-    return {
+    found = {
         name: Setting(*rest)
         for name, *rest in connection.execute(
             "SELECT name, setting, unit, source, pending_restart FROM pg_settings"
         )
     }
+    # The view leaves out what a configuration sets for a library that does not define it, and the server
+    # itself goes by that.
+    for name in _CITUS_SETTINGS:
+        value = None if name in found else _first(connection, "SELECT current_setting(%s, true)", name)
+        if value:
+            found[name] = Setting(value)
+    return found
 
 
 def _keeper(connection: Connection) -> bool | None:

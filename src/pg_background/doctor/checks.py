@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from .citus import CITUS
 from .finding import Finding, fail, identifier, ok, warn
 from .libraries import INSTALL, LIBRARIES
 from .limits import LIMITS
@@ -173,4 +174,5 @@ CHECKS: Sequence[Callable[[ServerInfo], Finding | None]] = (
     role,
     trial,
     *LIMITS,
+    *CITUS,
 )

@@ -30,8 +30,17 @@ class Finding:
     fix: str = ""
 
     def __str__(self) -> str:
+        return self.line()
+
+    def line(self, node: str = "") -> str:
+        """Return it as a line.
+
+        Args:
+            node: which of several servers it is about.
+        """
         fix = f"; fix: {self.fix}" if self.fix else ""
-        return f"{self.grade.value:<4}  {self.check}: {self.text}{fix}"
+        where = f"{node} " if node else ""
+        return f"{self.grade.value:<4}  {where}{self.check}: {self.text}{fix}"
 
 
 def ok(check: str, text: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .finding import Finding, fail, ok, warn
-from .server_info import ServerInfo
+from .server_info import CITUS_EXECUTORS, ServerInfo
 
 #: Of max_worker_processes: our keeper, logical replication's launcher, and one for parallel query.
 RESERVED_SLOTS = 3
@@ -23,7 +23,14 @@ _MB = 1024**2
 def total_workers(server: ServerInfo) -> int:
     """Return how many worker processes the whole server may have for jobs."""
     configured = server.amount("pg_background.max_total_workers")
-    return configured or max(1, server.amount("max_worker_processes") - RESERVED_SLOTS)
+    return configured or max(1, server.amount("max_worker_processes") - reserved_slots(server))
+
+
+def reserved_slots(server: ServerInfo) -> int:
+    """Return how many of max_worker_processes are not for jobs: Citus has its own, one for each database."""
+    if not server.has_citus:
+        return RESERVED_SLOTS
+    return RESERVED_SLOTS + server.databases + server.amount(CITUS_EXECUTORS)
 
 
 def slots(server: ServerInfo) -> Finding | None:
@@ -33,26 +40,30 @@ def slots(server: ServerInfo) -> Finding | None:
     present = server.amount("max_worker_processes")
     cap = total_workers(server)
     session = server.amount("pg_background.max_workers")
+    reserved = reserved_slots(server)
     text = f"jobs may take {cap} of {present} (max_worker_processes)"
     if present < 2:
         return fail(
             "worker slots",
             "max_worker_processes leaves none for jobs beside the keeper",
-            f"max_worker_processes = {session + RESERVED_SLOTS} and a restart",
+            f"max_worker_processes = {session + reserved} and a restart",
         )
-    if cap > present - RESERVED_SLOTS:
+    if cap > present - reserved:
         lower = "pg_background.max_total_workers = 0, or " if cap > 1 else ""
+        others = "parallel query and replication"
+        if server.has_citus:
+            others += f", and for the {reserved - RESERVED_SLOTS} that Citus may need, as for moves of shards"
         return warn(
             "worker slots",
-            f"{text}: too few are left for parallel query and replication",
-            f"{lower}max_worker_processes = {cap + RESERVED_SLOTS} and a restart",
+            f"{text}: too few are left for {others}",
+            f"{lower}max_worker_processes = {cap + reserved} and a restart",
         )
     if cap < session:
         capped = server.amount("pg_background.max_total_workers") > 0
         return warn(
             "worker slots",
             f"{text}, and one session alone may want {session} (pg_background.max_workers)",
-            f"max_worker_processes = {session + RESERVED_SLOTS} and a restart"
+            f"max_worker_processes = {session + reserved} and a restart"
             + (f", pg_background.max_total_workers = {session}" if capped else ""),
         )
     return ok("worker slots", text)

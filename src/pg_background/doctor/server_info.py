@@ -10,6 +10,9 @@ from .preloading import Configured
 #: The role that has the extension's functions.
 USER_ROLE = "pgbackground_role"
 
+#: How many background tasks, as shard moves, Citus runs at once.
+CITUS_EXECUTORS = "citus.max_background_task_executors"
+
 #: In bytes or milliseconds.
 _UNITS = {
     "B": 1,
@@ -122,6 +125,13 @@ class ServerInfo:
     user_role_logs_in: bool | None = None
     #: None: the role may not ask
     preload: Configured | None = None
+    #: Citus, and what pg_background has for it: their versions, as far as they are in this database
+    cluster_extensions: Mapping[str, str] = field(default_factory=dict)
+    #: those that sessions can be in
+    databases: int = 1
+    #: of max_replication_slots and max_wal_senders, how many are in use
+    used_slots: int = 0
+    used_senders: int = 0
     #: None: the role may not ask
     registry: Registry | None = None
     #: None: the role may not ask
@@ -133,6 +143,11 @@ class ServerInfo:
     def preloaded(self) -> bool:
         """Was the library loaded when the server started? Only then does the server know this setting."""
         return "pg_background.max_jobs" in self.settings
+
+    @property
+    def has_citus(self) -> bool:
+        """Is Citus loaded? Only then does the server know this setting."""
+        return CITUS_EXECUTORS in self.settings
 
     @property
     def library_version(self) -> str | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from ..watching import ServerSource, Snapshot, Source, SourceError
+from ..watching import ClusterSource, ServerSource, Snapshot, Source, SourceError
 from .app import TopApp
 
-__all__ = ["ServerSource", "Snapshot", "Source", "SourceError", "TopApp", "run"]
+__all__ = ["ClusterSource", "ServerSource", "Snapshot", "Source", "SourceError", "TopApp", "run"]
 
 
-def run(conninfo: str, interval: float) -> None:
+def run(source: Source, interval: float) -> None:
     """Show the screen until the user leaves it.
 
     Args:
-        conninfo: as libpq takes it.
-        interval: seconds between two polls of the server.
+        source: closed at its end.
+        interval: seconds between two polls.
     """
-    TopApp(ServerSource(conninfo), interval=interval).run()
+    TopApp(source, interval=interval).run()

@@ -131,7 +131,14 @@ class TopApp(Control):
         summary.show(self._snapshot, self._trouble, self._remarks(len(jobs)), width)
         table.set_class(self._trouble is not None, "-stale")
         if self._snapshot is not None:
-            table.show(jobs, self._snapshot.now, width, self._sorted_by, backwards=self._backwards)
+            table.show(
+                jobs,
+                self._snapshot.now,
+                width,
+                self._sorted_by,
+                backwards=self._backwards,
+                nodes=self._snapshot.nodes,
+            )
         table.display = bool(jobs)
         nothing.display = not jobs
         nothing.update(self._why_nothing())

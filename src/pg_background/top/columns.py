@@ -93,6 +93,9 @@ STARTED = Column(
 HELD_UP = Column("WAIT", 12, lambda job, _: display.held_up(job), lambda job, _: display.held_up(job) or None)
 JOB = Column("JOB", 0, lambda job, _: display.title(job), lambda job, _: job.label)
 
+#: As wide as the longest name, but no wider than this.
+_NODE_WIDTH = 20
+
 #: What one can't do without, and then what is most often of use, as there is room for it.
 _BY_USE = (PID, STATE, TIME, JOB, HELD_UP, PROGRESS, ROWS, STARTED, DATABASE, ROLE, SPILLED)
 _FROM_LEFT = (PID, STATE, ROLE, DATABASE, STARTED, TIME, PROGRESS, HELD_UP, ROWS, SPILLED, JOB)
@@ -109,17 +112,27 @@ _READABLE = 28
 _LEAST = 12
 
 
-def layout(width: int) -> list[tuple[Column, int]]:
-    """Return the columns for a terminal so wide, and the width of each."""
-    columns: tuple[Column, ...] = _ALL
+def layout(width: int, nodes: Sequence[str] = ()) -> list[tuple[Column, int]]:
+    """Return the columns for a terminal so wide, and the width of each.
+
+    Args:
+        nodes: the names of several servers.
+    """
+    first = [_node_column(nodes)] if nodes else []
+    columns: Sequence[Column] = [*first, *_ALL]
     if width < _WIDE:
         kept: list[Column] = []
         for column in _BY_USE:
-            if len(kept) < 4 or _taken([*kept, column]) + _READABLE <= width:
+            if len(kept) < 4 or _taken([*first, *kept, column]) + _READABLE <= width:
                 kept.append(column)
-        columns = tuple(column for column in _FROM_LEFT if column in kept)
+        columns = [*first, *(column for column in _FROM_LEFT if column in kept)]
     left = width - _taken(columns)
     return [(column, column.width or max(left, _LEAST)) for column in columns]
+
+
+def _node_column(nodes: Sequence[str]) -> Column:
+    width = min(max(map(cell_len, ("NODE", *nodes))), _NODE_WIDTH)
+    return Column("NODE", width, lambda job, _: display.node(job), lambda job, _: display.node(job))
 
 
 def _taken(columns: Sequence[Column]) -> int:

@@ -41,11 +41,11 @@ class Control(App[None]):
         if job is None:
             return
         if not display.is_live(job):
-            self.notify(f"Job {job.pid} has ended: {display.state(job)}.", markup=False)
+            self.notify(f"Job {_name(job)} has ended: {display.state(job)}.", markup=False)
             return
         handle = job.handle
         if handle is None:
-            self.notify(f"This role may not cancel job {job.pid}.", severity="warning", markup=False)
+            self.notify(f"This role may not cancel job {_name(job)}.", severity="warning", markup=False)
             return
 
         def answered(yes: bool | None) -> None:
@@ -53,7 +53,7 @@ class Control(App[None]):
                 self._end(handle, grace)
 
         subject = "\n".join(filter(None, map(visible, [display.label(job), display.sql(job)])))
-        self.push_screen(Question(question.format(job.pid), subject), answered)
+        self.push_screen(Question(question.format(_name(job)), subject), answered)
 
     @work
     async def _end(self, handle: Handle, grace: float) -> None:
@@ -63,3 +63,8 @@ class Control(App[None]):
             self.notify(str(error), title="Not canceled", severity="error", markup=False)
         else:
             self.notify(f"Job {handle.pid} was told to end.", markup=False)
+
+
+def _name(job: JobInfo) -> str:
+    node = display.node(job)
+    return f"{job.pid} on {node}" if node else str(job.pid)

@@ -20,6 +20,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from .. import display
 from ..client.model import JobInfo
 from .columns import Column, layout
 
@@ -84,12 +85,19 @@ class JobsTable(ScrollView, can_focus=True):
         return self._jobs[self._row] if self._row < len(self._jobs) else None
 
     def show(
-        self, jobs: Sequence[JobInfo], now: datetime, width: int, sorted_by: Column, *, backwards: bool
+        self,
+        jobs: Sequence[JobInfo],
+        now: datetime,
+        width: int,
+        sorted_by: Column,
+        *,
+        backwards: bool,
+        nodes: Sequence[str] = (),
     ) -> None:
-        """Show these jobs, in columns for a terminal so wide."""
+        """Show these jobs, in columns for a terminal so wide; those of several servers with their node."""
         before = self._lines_in_sight()
         place = self._keys[self._row] if self._row < len(self._keys) else None
-        self._columns = layout(width - _SCROLLBAR)
+        self._columns = layout(width - _SCROLLBAR, nodes)
         self._title = tuple(
             (_title(column, room, sorted_by, backwards=backwards), "") for column, room in self._columns
         )
@@ -190,4 +198,4 @@ def _title(column: Column, width: int, sorted_by: Column, *, backwards: bool) ->
 
 def key_of(job: JobInfo) -> str:
     """Return what tells a job from all others; those of other roles have no cookie here."""
-    return f"{job.pid}:{job.cookie}:{job.queued_at}"
+    return f"{display.node(job)}/{job.pid}:{job.cookie}:{job.queued_at}"

@@ -59,6 +59,9 @@ def _second_line(
         return Text(" connecting …")
     line = Text(" ") + counts(snapshot.jobs)
     aside = Text("  ".join(remarks), "bold yellow")
+    for node, reason in snapshot.missing.items():
+        aside.append("  " if aside else "")
+        aside.append(visible(f" {node} does not answer: {reason} "), "bold white on red")
     aside.truncate(max(width // 2, 1), overflow="ellipsis")
     line.truncate(width - aside.cell_len - 2, overflow="ellipsis", pad=True)
     return line + Text(" ") + aside

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .cluster_source import ClusterSource
 from .matching import matches
 from .server_source import ServerSource
 from .source import Snapshot, Source, SourceError, SourceLost
 
-__all__ = ["ServerSource", "Snapshot", "Source", "SourceError", "SourceLost", "matches"]
+__all__ = ["ClusterSource", "ServerSource", "Snapshot", "Source", "SourceError", "SourceLost", "matches"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..client.model import JobInfo
-from ..display import state
+from ..display import node, state
 
 
 def matches(job: JobInfo, text: str) -> bool:
     """Tell whether each word is somewhere in the job, in upper or lower case."""
     known = (
-        *(str(job.pid), job.state, state(job), job.label, job.role, job.database),
+        *(node(job), str(job.pid), job.state, state(job), job.label, job.role, job.database),
         *(
             job.sql_preview,
             job.error_message,

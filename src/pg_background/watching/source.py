@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -20,13 +20,17 @@ class SourceLost(SourceError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The jobs of a server at one moment."""
+    """The jobs of a server, or of several, at one moment."""
 
     jobs: Sequence[JobInfo]
     #: on the server's clock
     now: datetime
     #: database, host and role, for people
     place: str
+    #: the names of several servers; then each job is a `NodeJob`
+    nodes: Sequence[str] = ()
+    #: those of them of which nothing is known now, and why
+    missing: Mapping[str, SourceError] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -22,8 +22,13 @@ def for_each(
     session: psycopg.Connection[Any],
     handles: Sequence[Handle],
     act: Callable[[Job[Any]], object],
+    node: str = "",
 ) -> None:
-    """Do it for each; the exit code is that of the worst."""
+    """Do it for each; the exit code is that of the worst.
+
+    Args:
+        node: which of several servers it is.
+    """
     from psycopg import Error
 
     from ...client.errors import ConnectionLost
@@ -37,7 +42,7 @@ def for_each(
         except ConnectionLost:
             raise
         except Error as error:
-            report_sql(error)
+            report_sql(error, node)
             worst = max(worst, code_of_call(error))
     if worst:
         raise typer.Exit(worst)

@@ -32,8 +32,13 @@ def print_end(
     sink: Sink,
     client: Client[Any],
     session: psycopg.Connection[Any],
+    node: str = "",
 ) -> None:
-    """Print the rows of a job that has ended, or its error and end the command with its exit code."""
+    """Print the rows of a job that has ended, or its error and end the command with its exit code.
+
+    Args:
+        node: which of several servers it is.
+    """
     from psycopg.errors import FeatureNotSupported
 
     from ..options.access import telling_forgotten
@@ -41,14 +46,19 @@ def print_end(
     if job.last_state == "stopped":
         try:
             with telling_forgotten(session, job.handle):
-                output.write(sink, client, session, job.handle)
+                output.write(sink, client, session, job.handle, node)
         except FeatureNotSupported as refused:
             if not (refused.diag.message_primary or "").startswith("results are disabled"):
                 raise
             # It was submitted: there is only its tag.
-            output.write_tags(sink, [job.result().statusmessage or ""])
+            output.write_tags(sink, [job.result().statusmessage or ""], node)
         return
+    print_error(job, node)
+
+
+def print_error(job: Job[Any], node: str = "") -> None:
+    """Print the error of a job that has ended, if it has one, and end the command with its exit code."""
     error = job.exception()
     if error is not None:
-        report_sql(error)
+        report_sql(error, node)
         raise typer.Exit(code_of_job(error, job.last_state))

@@ -12,7 +12,7 @@ import typer
 from ...backfill.errors import BackfillError
 from ...errors import UserError
 from ...server.errors import DatabaseError, DsnError, NotRunningError, UnreachableError
-from ..output.console import drop, note, report, say
+from ..output.console import drop, note, of_node, report, say
 from ..signals import Terminated
 from .exits import Exit
 
@@ -64,6 +64,11 @@ def is_sql_error(error: object) -> bool:
     return isinstance(error, psycopg.Error)
 
 
+def is_of_server(error: Exception) -> bool:
+    """Tell an error that a server, or its absence, has caused."""
+    return isinstance(error, DatabaseError) or is_sql_error(error)
+
+
 def code_of_user_error(error: UserError) -> Exit:
     """Return the exit code for what the user can do something about."""
     if isinstance(error, (NotRunningError, UnreachableError)):
@@ -79,14 +84,22 @@ def code_of_call(error: object) -> Exit:
 
     from ...client.errors import ConnectionLost, JobLost
 
-    if isinstance(error, ConnectionLost):
-        return Exit.CONNECTION
     if isinstance(error, JobLost):
         return Exit.UNKNOWN
+    if isinstance(error, ConnectionLost) or is_of_connection(error):
+        return Exit.CONNECTION
     if isinstance(error, psycopg.ProgrammingError) and error.diag.sqlstate is None:
         # Placeholders and parameters that don't fit, found before anything was sent.
         return Exit.USAGE
     return Exit.REFUSED
+
+
+def is_of_connection(error: object) -> bool:
+    """Tell whether the connection itself has failed, or the server has ended it."""
+    import psycopg
+
+    # Without a code it is libpq's own; 57P is that the server, or the session, was ended.
+    return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith(("57P", "08"))
 
 
 def code_of_job(error: Exception, state: str) -> Exit:
@@ -109,12 +122,16 @@ def code_of_state(state: str) -> Exit:
     return {"stopped": Exit.OK, "timed_out": Exit.TIMEOUT}.get(state, Exit.FAILED)
 
 
-def report_sql(error: object) -> None:
-    """Print an error of the server with its SQLSTATE, DETAIL, HINT and CONTEXT, and the place in the SQL."""
+def report_sql(error: object, node: str = "") -> None:
+    """Print an error of the server with its SQLSTATE, DETAIL, HINT and CONTEXT, and the place in the SQL.
+
+    Args:
+        node: which of several servers it is.
+    """
     message, *others = str(error).strip().splitlines() or [type(error).__name__]
     sqlstate = getattr(error, "sqlstate", None)
     known = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-    say(("error: ", "error"), message, (known, "dim"))
+    say(("error: ", "error"), f"{of_node(node)}{message}", (known, "dim"))
     for line in others:
         name = next((field for field in _FIELDS if line.startswith(field)), None)
         start = line.find(":") + 1 if name else 0

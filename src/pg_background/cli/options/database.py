@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...server.errors import DatabaseError, DsnError, UnreachableError
-from ..output.console import note
+from ..output.console import note, of_node
 from ..page import CONNECTION
 from ..tags import tag_of
 from .given import Given
@@ -142,6 +142,14 @@ class Database:
         Raises:
             UnreachableError: it can't be opened.
         """
+        return self.connected()[1]
+
+    def connected(self) -> tuple[Database, Connection]:
+        """Likewise, and return how to connect again: with the password, if one was asked for.
+
+        Raises:
+            UnreachableError: it can't be opened.
+        """
         import psycopg
 
         from ...client.encodings import load_as_str
@@ -152,7 +160,7 @@ class Database:
         except psycopg.OperationalError as error:
             needs_password = error.pgconn is not None and error.pgconn.needs_password
             if needs_password and self.may_ask and sys.stdin.isatty() and sys.stderr.isatty():
-                return self.with_password().connect()
+                return self.with_password().connected()
             raise UnreachableError(
                 f"can't connect: {str(error).strip().removeprefix('connection is bad: ')}",
                 hint="name the server as you would for psql: a DSN, or PGHOST, PGPORT, PGUSER, PGDATABASE; "
@@ -162,7 +170,16 @@ class Database:
             # Converting, the server would refuse bytes that are no UTF-8.
             connection.execute("SET client_encoding = SQL_ASCII")
             load_as_str(connection.adapters)
-        return connection
+        return self, connection
+
+    @property
+    def patient(self) -> Database:
+        """The same, but a server that has gone without a word is noticed; for one of several."""
+        from psycopg.conninfo import make_conninfo
+
+        from ...cluster.handles import with_patience
+
+        return replace(self, dsn=make_conninfo(self.conninfo, **with_patience(self.conninfo, {})))
 
     def with_password(self) -> Database:
         """Ask for the password, once."""
@@ -176,14 +193,18 @@ class Database:
             yield client
 
     @contextmanager
-    def client_and_session(self) -> Iterator[tuple[Client[TupleRow], Connection]]:
-        """Likewise, with the session that the client uses, to ask more of it."""
+    def client_and_session(self, node: str = "") -> Iterator[tuple[Client[TupleRow], Connection]]:
+        """Likewise, with the session that the client uses, to ask more of it.
+
+        Args:
+            node: which of several servers it is, for notices.
+        """
         from ...client.client import Client
 
         with closing(self.connect()) as connection:
             # Asked here too, for an error with the exit code of a refusal.
             schema_of_extension(connection)
-            connection.add_notice_handler(_print_notice)
+            connection.add_notice_handler(notices_of(node))
             with Client(connection) as client:
                 yield client, connection
 
@@ -209,7 +230,7 @@ def _by_argument(
     return Database(dsn or dbname, host, port, username, may_ask=not no_password)
 
 
-#: For a command with arguments of its own.
+#: For a command about one server, which has arguments of its own.
 DatabaseGiven = Annotated[Database, Given(_by_options)]
 #: For a command without, which takes the DSN as its argument too.
 DatabaseArgument = Annotated[Database, Given(_by_argument)]
@@ -262,6 +283,15 @@ def schema_of_extension(connection: Connection) -> str:
     return name
 
 
-def _print_notice(notice: psycopg.errors.Diagnostic) -> None:
-    if tag_of(notice) is None:
-        note(f"{(notice.severity or 'NOTICE').lower()}: {notice.message_primary}")
+def notices_of(node: str = "") -> Callable[[psycopg.errors.Diagnostic], None]:
+    """Return what prints notices, but for those that tell tags.
+
+    Args:
+        node: which of several servers it is.
+    """
+
+    def print_notice(notice: psycopg.errors.Diagnostic) -> None:
+        if tag_of(notice) is None:
+            note(f"{(notice.severity or 'NOTICE').lower()}: {of_node(node)}{notice.message_primary}")
+
+    return print_notice

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..page import JOB
+from ..at_once import at_once
+from ..errors.codes import Codes
+from ..page import CONNECTION, JOB
 from ..signals import held
-from .database import Database
 from .given import Given
 from .handles import text_of
 from .numbers import seconds
@@ -19,6 +20,8 @@ from .params import params_of
 if TYPE_CHECKING:
     from ...client.client import Client
     from ...client.job import Job
+    from ..nodes import Node, Nodes, Opened
+    from .servers import Servers
 
 
 class _OnFull(StrEnum):
@@ -114,6 +117,15 @@ EachStatementOption = Annotated[
     ),
 ]
 
+AllNodesOption = Annotated[
+    bool,
+    typer.Option(
+        "--all-nodes",
+        help="Run a job on each of several servers; without it on those of --node, or on the least loaded.",
+        rich_help_panel=CONNECTION,
+    ),
+]
+
 
 def start(
     client: Client[Any],
@@ -148,17 +160,63 @@ def start(
     )
 
 
-def print_handle(
-    database: Database, sql: str, values: Sequence[str], options: Mapping[str, Any], **kinds: bool
+def print_handles(
+    servers: Servers,
+    sql: str,
+    values: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    all_nodes: bool,
+    **kinds: bool,
 ) -> None:
-    """Launch a job and print its handle, also when it is interrupted meanwhile: nobody else has it.
+    """Launch jobs and print their handles, also when that is interrupted meanwhile: nobody else has them.
 
     Args:
+        all_nodes: one on each node.
         kinds: what `start` takes by name; what it raises is raised.
     """
-    with (
-        database.client_and_session() as (client, session),
-        # A wait for a worker can be canceled.
-        held(session.cancel if options["on_full"] == "wait" else None),
-    ):
-        typer.echo(text_of(start(client, sql, values, options, **kinds).handle))
+    from ..nodes import opened
+
+    codes = Codes()
+    with opened(places(servers.nodes(), all_nodes=all_nodes), codes) as there:
+        failed: list[tuple[str, Exception]] = []
+        for each, job in started(there, sql, values, options, **kinds):
+            if isinstance(job, Exception):
+                failed.append((each.node.name, job))
+            else:
+                typer.echo(text_of(job.handle, each.node.name))
+        # Not before: an interruption is no error of a launch.
+        for node, error in failed:
+            codes.tell(error, node)
+    codes.leave()
+
+
+def started(
+    there: Sequence[Opened], sql: str, values: Sequence[str], options: Mapping[str, Any], **kinds: bool
+) -> Iterator[tuple[Opened, Job[Any] | Exception]]:
+    """Launch a job on each node, and yield it, or why there is none, as soon as it is known.
+
+    An interruption waits until all are known: without its handle no job could be canceled.
+    """
+
+    def hurry() -> None:
+        for each in there:
+            each.session.cancel()
+
+    # A wait for a worker can be canceled.
+    with held(hurry if options["on_full"] == "wait" else None):
+        yield from at_once(lambda each: start(each.client, sql, values, options, **kinds), there)
+
+
+def places(nodes: Nodes, *, all_nodes: bool) -> Sequence[Node]:
+    """Return where to launch a job each: all nodes, those that are named, or the least loaded.
+
+    Raises:
+        typer.BadParameter: both were said, or there is only one server, which has no name.
+        DatabaseError: none can be used.
+    """
+    if all_nodes and not nodes.are_named:
+        raise typer.BadParameter("--all-nodes needs --cluster or --server")
+    if all_nodes and nodes.are_chosen:
+        raise typer.BadParameter("--all-nodes and --node exclude each other")
+    return nodes.chosen if all_nodes or nodes.are_chosen else [nodes.least_loaded()]

@@ -40,9 +40,18 @@ def drop(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def report(error: UserError) -> None:
-    """Print what is wrong and what to do."""
-    say(("error: ", "error"), error.message)
+def of_node(name: str) -> str:
+    """Return what is put before a message about one of several servers; nothing for the only one."""
+    return f"node {name}: " if name else ""
+
+
+def report(error: UserError, node: str = "") -> None:
+    """Print what is wrong and what to do.
+
+    Args:
+        node: which of several servers it is.
+    """
+    say(("error: ", "error"), f"{of_node(node)}{error.message}")
     if error.hint:
         say(("hint: ", "hint"), error.hint)
 

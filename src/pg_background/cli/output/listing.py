@@ -1,14 +1,15 @@
-"""Jobs of the server as lines."""
+"""Jobs of a server, or of several, as lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 from ... import display
 from ...client.model import JobInfo
+from ...cluster.node_job import NodeJob
 from .formats import Format, print_rows
 from .json_rows import value_text
 from .sink import opened
@@ -21,6 +22,10 @@ _WIDE = 140
 #: What a column that is cut has at least; and what gives way before that, the first of them first.
 _LEAST = 12
 _GIVE_WAY = ("SPILLED", "ROWS", "BLOCKED BY", "PROGRESS", "%", "WAIT")
+
+#: The state of a job on a node of which no jobs are known.
+_UNREACHABLE = "unreachable"
+_RED = "\x1b[1;31m"
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -36,6 +41,7 @@ class _Column:
     is_cut: bool = False
 
 
+_NODE = _Column("NODE", lambda job, _: display.node(job), is_fixed=True)
 _HANDLE = _Column("HANDLE", lambda job, _: display.handle(job), is_fixed=True)
 _STATE = _Column("STATE", lambda job, _: display.state(job), is_fixed=True)
 _TIME = _Column(
@@ -65,31 +71,55 @@ _FEW = (
 )
 
 
-def print_jobs(jobs: Sequence[JobInfo], now: datetime, format: Format) -> None:
+@dataclass(frozen=True)
+class Listing:
+    """What there is to be listed."""
+
+    jobs: Sequence[JobInfo]
+    now: datetime
+    #: whether they are of several servers, so that each is a `NodeJob`
+    has_nodes: bool = False
+    #: the nodes that did not answer, and why; each is a line
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def print_jobs(listing: Listing, format: Format) -> None:
     """Print a line for each job; CSV and JSON have all that is known, and the handle."""
     if format is Format.TABLE:
         size = screen_size()
         with opened() as sink:
-            for line in lines_of_jobs(jobs, now, size and size[0]):
+            for line in lines_of_jobs(listing, size and size[0]):
                 # No text in it can steer the terminal, only its colours do.
                 sink.write_raw(f"{line}\n")
         return
-    objects = [as_dict(job) for job in jobs]
-    names = ["handle", *(field.name for field in fields(JobInfo))]
+    objects = [as_dict(job) for job in listing.jobs]
+    names = [*(["node"] if listing.has_nodes else []), "handle", *(each.name for each in fields(JobInfo))]
+    for node, reason in listing.missing.items():
+        # As in the view cluster_jobs.
+        known = {"node": node, "state": _UNREACHABLE, "error_message": reason}
+        objects.append({**dict.fromkeys(names), **known})
     texts = _plain if format is Format.CSV else json_text
     print_rows(
         format, [Column(name) for name in names], [[texts(job[name]) for name in names] for job in objects]
     )
 
 
-def lines_of_jobs(jobs: Sequence[JobInfo], now: datetime, room: int | None) -> list[str]:
+def lines_of_jobs(listing: Listing, room: int | None) -> list[str]:
     """Return a title and a line for each job, of the columns that have something to say.
 
     Args:
         room: of the terminal that they are for, which also gets colours; None: there is none.
     """
     columns = _FEW if room is not None and room < _WIDE else _ALL
-    texts = [[visible(column.text(job, now)) for column in columns] for job in jobs]
+    if listing.has_nodes:
+        columns = (_NODE, *columns)
+    rows = [[column.text(job, listing.now) for column in columns] for job in listing.jobs]
+    colours = [display.colour(job) for job in listing.jobs]
+    for node, reason in listing.missing.items():
+        known = {_NODE: node, _STATE: _UNREACHABLE, _ERROR: " ".join(reason.split())}
+        rows.append([known.get(column, "") for column in columns])
+        colours.append(_RED)
+    texts = [[visible(text) for text in row] for row in rows]
     kept = [n for n, column in enumerate(columns) if column.is_fixed or any(line[n] for line in texts)]
     widths = {n: max([width_of(columns[n].title), *(width_of(line[n]) for line in texts)]) for n in kept}
     if room is not None:
@@ -103,9 +133,9 @@ def lines_of_jobs(jobs: Sequence[JobInfo], now: datetime, room: int | None) -> l
                 [line[n] for n in widths],
                 shown,
                 widths.values(),
-                state=display.colour(job) if room else "",
+                state=colour if room else "",
             )
-            for job, line in zip(jobs, texts, strict=True)
+            for colour, line in zip(colours, texts, strict=True)
         ),
     ]
 
@@ -157,7 +187,10 @@ def cut(text: str, width: int) -> str:
 
 def as_dict(job: JobInfo) -> dict[str, Any]:
     """Return a job's fields by name, with its handle as text."""
-    values = {field.name: getattr(job, field.name) for field in fields(JobInfo)}
+    values = {each.name: getattr(job, each.name) for each in fields(JobInfo)}
+    if isinstance(job, NodeJob):
+        handle = job.node_handle
+        return {"node": job.node, "handle": None if handle is None else str(handle), **values}
     return {"handle": None if job.cookie is None else display.handle(job), **values}
 
 

@@ -14,7 +14,7 @@ import typer
 from ..options.given import Given
 from ..page import OUTPUT
 from ..tags import shown
-from .console import note
+from .console import note, of_node
 from .formats import CsvOption, Format, JsonLinesOption, JsonOption, chosen, write_objects
 from .pager import write_paged
 from .sink import Sink, opened
@@ -46,41 +46,77 @@ class ResultOutput:
         return opened(self.file)
 
     def write(
-        self, sink: Sink, client: Client[Any], connection: psycopg.Connection[Any], handle: Handle
+        self,
+        sink: Sink,
+        client: Client[Any],
+        connection: psycopg.Connection[Any],
+        handle: Handle,
+        node: str = "",
     ) -> None:
-        """Write the result of a job that has succeeded."""
-        from ..options.database import schema_of_extension
-        from ..reading import rows_of, without_columns
+        """Write the result of a job that has succeeded.
 
-        rows = rows_of(client, connection, handle)
+        Args:
+            node: the server, if there are several: each row is to say which.
+        """
+        from ..reading import rows_of
+
+        rows = rows_of(client, connection, handle, node)
+        if rows is None:
+            self.without_rows(sink, connection, handle, node)
+            return
         tags: list[str] = []
-        # A table comes behind the tags; beside data they are remarks.
-        with shown(connection, tags.append if self.format is Format.TABLE else note):
-            if rows is not None:
-                sink.encoding = rows.encoding
-                self._write_rows(sink, rows, tags)
-                return
+        with self._tags_told(connection, tags):
+            sink.encoding = rows.encoding
+            self._write_rows(sink, rows, tags)
+
+    def without_rows(
+        self,
+        sink: Sink,
+        connection: psycopg.Connection[Any],
+        handle: Handle,
+        node: str = "",
+        *,
+        is_all: bool = True,
+    ) -> None:
+        """Write the result of a job whose last statement has no columns.
+
+        Args:
+            node: as for `write`.
+            is_all: whether nothing else is written.
+        """
+        from ..options.database import schema_of_extension
+        from ..reading import without_columns
+
+        tags: list[str] = []
+        with self._tags_told(connection, tags):
             found = without_columns(connection, schema_of_extension(connection), handle)
         if isinstance(found, list):
-            self.write_tags(sink, found)
+            self.write_tags(sink, found, node, is_all=is_all)
         else:
             self._write_empty_rows(sink, found, tags)
 
-    def write_tags(self, sink: Sink, tags: list[str]) -> None:
-        """Write the command tags of statements without rows; they are no data."""
+    def _tags_told(
+        self, connection: psycopg.Connection[Any], tags: list[str]
+    ) -> AbstractContextManager[None]:
+        # A table comes behind the tags; beside data they are remarks.
+        return shown(connection, tags.append if self.format is Format.TABLE else note)
+
+    def write_tags(self, sink: Sink, tags: list[str], node: str = "", *, is_all: bool = True) -> None:
+        """Write the command tags of statements without rows; they are no data. See `without_rows`."""
+        shown_tags = [f"{of_node(node)}{tag}" for tag in tags]
         if self.format is Format.TABLE:
-            sink.lines(tags)
+            sink.lines(shown_tags)
             return
-        for tag in tags:
+        for tag in shown_tags:
             note(tag)
-        if self.format is Format.JSON:
+        if self.format is Format.JSON and is_all:
             sink.write("[]\n")
 
     def _write_rows(self, sink: Sink, rows: Rows, tags: list[str]) -> None:
         if self.format is Format.CSV:
-            _write_csv(sink, rows)
+            write_csv(sink, rows)
         elif self.format is Format.TABLE:
-            self._write_table(sink, rows.columns, rows.texts(), tags)
+            self.write_table(sink, rows.columns, rows.texts(), tags)
         else:
             from .json_rows import objects
 
@@ -92,7 +128,8 @@ class ResultOutput:
                 lambda between: objects(names, rows.types, pieces, encoding=rows.encoding, between=between),
             )
 
-    def _write_table(self, sink: Sink, columns: Any, texts: Any, tags: list[str]) -> None:
+    def write_table(self, sink: Sink, columns: Any, texts: Any, tags: list[str]) -> None:
+        """Write rows of texts, for people."""
         size = screen_size() if sink.is_screen else None
         lines = _behind(tags, table(columns, texts, expanded=self.expanded, room=size and size[0]))
         if size is not None and self.pages:
@@ -106,7 +143,7 @@ class ResultOutput:
         if self.format is Format.TABLE:
             # Nothing at all is what an empty string of SQL gives.
             if count or tags:
-                self._write_table(sink, columns, [()] * count, tags)
+                self.write_table(sink, columns, [()] * count, tags)
         elif self.format is not Format.CSV:
             write_objects(sink, self.format, lambda between: [between.join(["{}"] * count)] if count else [])
 
@@ -117,10 +154,11 @@ def _behind(tags: list[str], lines: Iterator[str]) -> Iterator[str]:
     yield from chain(tags, first, lines)
 
 
-def _write_csv(sink: Sink, rows: Rows) -> None:
+def write_csv(sink: Sink, rows: Rows, *, header: bool = True) -> None:
+    """Write rows as CSV."""
     some: list[bytes | memoryview] = []
     size = 0
-    for piece in rows.csv():
+    for piece in rows.csv(header=header):
         some.append(piece)
         size += len(piece)
         if size >= _PIECE:

@@ -7,29 +7,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...at_once import at_once
+from ...errors.codes import Codes
 from ...errors.each import for_each
-from ...options.database import DatabaseGiven
 from ...options.given import command
 from ...options.handles import AnyHandlesGiven, HandleCommand, text_of
 from ...options.numbers import seconds_of_grace
+from ...options.servers import NodesGiven
 from ...output.console import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ....client.client import Client
+    from ....client.job import Job
     from ....client.model import Handle
+    from ...nodes import Node
 
 
 @command(
     "cancel 4711:8612345678901234567",
     "cancel --grace 10 --label 'report %'",
     "cancel --all",
+    "cancel --cluster --node 3 --label 'report %'",
     kind=HandleCommand,
 )
 def cancel(
     handles: AnyHandlesGiven,
-    database: DatabaseGiven,
+    servers: NodesGiven,
     label: Annotated[
         str | None,
         typer.Option(
@@ -56,18 +61,37 @@ def cancel(
     """Cancel jobs: what they have done is rolled back.
 
     Those that have ended stay as they are. With --label or --all it prints the handles of the jobs that were
-    told to stop. Exit code 5 if the server does not know a handle; the others are canceled.
+    told to stop. Exit code 5 if the server does not know a handle, 3 if a node does not answer; the others
+    are canceled.
     """
     if bool(handles) + (label is not None) + all != 1:
         raise typer.BadParameter("say which jobs: by handles, by --label or by --all")
-    with database.client_and_session() as (client, session):
-        chosen = handles or _chosen(client, label)
-        for_each(client, session, chosen, lambda job: job.cancel(grace))
-        if not handles:
-            for handle in chosen:
-                typer.echo(text_of(handle))
-            if not chosen:
-                note("no job that this role may cancel " + ("is running" if all else "has such a label"))
+    codes = Codes()
+    nodes = servers.nodes()
+    where = nodes.of(handles) if handles else [(node, None) for node in nodes]
+    told = 0
+    for (node, _), answer in at_once(lambda each: _cancel(*each, label, grace), where):
+        if isinstance(answer, Exception):
+            codes.tell(answer, node.name)
+        else:
+            told += answer
+    if not handles and not told and not codes:
+        note("no job that this role may cancel " + ("is running" if all else "has such a label"))
+    codes.leave()
+
+
+def _cancel(node: Node, handles: Sequence[Handle] | None, label: str | None, grace: float) -> int:
+    """Cancel jobs on a node, and return how many they are; those that were not named are printed."""
+    with node.session() as (client, session):
+        chosen = _chosen(client, label) if handles is None else handles
+
+        def end(job: Job[Any]) -> None:
+            job.cancel(grace)
+            if handles is None:
+                typer.echo(text_of(job.handle, node.name))
+
+        for_each(client, session, chosen, end, node.name)
+    return len(chosen)
 
 
 def _chosen(client: Client[Any], label: str | None) -> Sequence[Handle]:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, get_args
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn, get_args
 
 import typer
 
-from ...options.database import DatabaseArgument, now_of
+from ...errors.exits import Exit
+from ...nodes import Node, Nodes
+from ...options.database import now_of
 from ...options.given import command
 from ...options.numbers import seconds_between
+from ...options.servers import NodesArgument
 from ...output.formats import Format, FormatGiven
 from ...output.terminal import screen_size
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from ....client.model import JobInfo
+    from ...output.listing import Listing
 
-    Poll = Callable[[], tuple[Sequence[JobInfo], datetime]]
+    Poll = Callable[[], Listing]
+
+    IsWanted = Callable[[JobInfo], bool]
 
 #: Another screen, without the cursor, and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -28,9 +33,9 @@ _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
-@command("ps", "ps --all --json", "ps --state error --state lost", "ps --watch --interval 5")
+@command("ps", "ps --all --json", "ps --state error --state lost", "ps --watch --interval 5", "ps --cluster")
 def ps(
-    database: DatabaseArgument,
+    servers: NodesArgument,
     format: FormatGiven,
     all: Annotated[
         bool,
@@ -72,23 +77,61 @@ def ps(
 ) -> None:
     """List the jobs of the server that have not ended, of all sessions and databases.
 
-    Of other roles' jobs only the processes are shown; to members of pg_read_all_stats also their SQL.
+    Of other roles' jobs only the processes are shown; to members of pg_read_all_stats also their SQL. With
+    --cluster or --server each job has its node. A node that does not answer is a line with the state
+    `unreachable`, and the exit code is 3.
     """
     from ...output.listing import print_jobs
 
     wanted = _wanted(state, all=all)
-    with database.client_and_session() as (client, session):
-
-        def poll() -> tuple[Sequence[JobInfo], datetime]:
-            return [job for job in client.jobs() if wanted(job)], now_of(session)
-
+    nodes = servers.nodes()
+    with _polls_of_many(nodes, wanted) if nodes.are_named else _polls_of_one(nodes.chosen[0], wanted) as poll:
         if watch:
             _watch(poll, format, interval)
-        else:
-            print_jobs(*poll(), format)
+        listing = poll()
+    print_jobs(listing, format)
+    if listing.missing:
+        raise typer.Exit(Exit.CONNECTION)
 
 
-def _wanted(words: Sequence[str] | None, *, all: bool) -> Callable[[JobInfo], bool]:
+@contextmanager
+def _polls_of_one(node: Node, wanted: IsWanted) -> Iterator[Poll]:
+    from ...output.listing import Listing
+
+    with node.session() as (client, session):
+        yield lambda: Listing([job for job in client.jobs() if wanted(job)], now_of(session))
+
+
+@contextmanager
+def _polls_of_many(nodes: Nodes, wanted: IsWanted) -> Iterator[Poll]:
+    """What it yields raises DatabaseError when no node answers."""
+    import asyncio
+
+    from ....server.errors import DatabaseError, UnreachableError
+    from ....watching import ClusterSource, SourceError, SourceLost
+    from ....watching.server_source import PATIENCE
+    from ...output.listing import Listing
+
+    with asyncio.Runner() as runner:
+        # A moment more than each has by itself.
+        source = ClusterSource({node.name: node.database.conninfo for node in nodes}, patience=PATIENCE + 1)
+
+        def poll() -> Listing:
+            try:
+                seen = runner.run(source.poll())
+            except SourceError as error:
+                kind = UnreachableError if isinstance(error, SourceLost) else DatabaseError
+                raise kind(f"no node answers: {error}") from error
+            missing = {name: str(reason) for name, reason in seen.missing.items()}
+            return Listing([job for job in seen.jobs if wanted(job)], seen.now, True, missing)
+
+        try:
+            yield poll
+        finally:
+            runner.run(source.close())
+
+
+def _wanted(words: Sequence[str] | None, *, all: bool) -> IsWanted:
     from ....client.model import JobState
     from ....display import is_live
 
@@ -104,19 +147,19 @@ def _wanted(words: Sequence[str] | None, *, all: bool) -> Callable[[JobInfo], bo
     return lambda job: all or is_live(job)
 
 
-def _watch(poll: Poll, format: Format, interval: float) -> None:
+def _watch(poll: Poll, format: Format, interval: float) -> NoReturn:
     from ...output.listing import lines_of_jobs, print_jobs
 
     if format is not Format.TABLE or screen_size() is None:
         while True:
-            print_jobs(*poll(), format)
+            print_jobs(poll(), format)
             time.sleep(interval)
     try:
         # in the block: an interrupt may come as soon as it is written
         sys.stdout.write(_ENTER)
         while True:
             columns, rows = screen_size() or (80, 24)
-            lines = lines_of_jobs(*poll(), columns)[:rows]
+            lines = lines_of_jobs(poll(), columns)[:rows]
             sys.stdout.write(_HOME + f"{_CLEAR_LINE}\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
             sys.stdout.flush()
             time.sleep(interval)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...options.database import DatabaseGiven, now_of
+from ...errors.codes import Codes
+from ...options.database import now_of
 from ...options.given import command
 from ...options.handles import HandleCommand, HandleGiven
+from ...options.servers import NodesGiven
 from ...output.console import note
 from ...output.formats import Format, FormatGiven, print_rows
 from ...output.sink import opened
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @command("show 4711:8612345678901234567", "show --json 4711:8612345678901234567", kind=HandleCommand)
-def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> None:
+def show(handle: HandleGiven, servers: NodesGiven, format: FormatGiven) -> None:
     """Show all that is known of a job: its state, what it waits for, its SQL, error and columns.
 
     Of a job that was read or detached the server keeps less, and only for a while: its state, and the
@@ -31,28 +33,47 @@ def show(handle: HandleGiven, database: DatabaseGiven, format: FormatGiven) -> N
     """
     from .... import display
     from ....client.errors import JobLost
+    from ....cluster.node_job import NodeJob
+
+    codes = Codes()
+    ((node, (known,)),) = servers.nodes().of([handle])
+    with codes.of(node.name):
+        with node.session() as (client, session):
+            job = _job(client, session, known)
+            try:
+                found = client.session.inspect(known)
+            except JobLost:
+                found = None
+            columns = () if display.is_live(job) else _columns(client, known)
+            now = now_of(session)
+        _print(_Shown(NodeJob.of(node.name, job) if node.name else job, found, columns, now), format)
+    codes.leave()
+
+
+class _Shown(NamedTuple):
+    job: JobInfo
+    #: None: its result was read, or it was detached
+    found: Inspection | None
+    columns: tuple[JobColumn, ...]
+    now: datetime
+
+
+def _print(shown: _Shown, format: Format) -> None:
     from ....job_fields import NAME_WIDTH
 
-    with database.client_and_session() as (client, session):
-        job = _job(client, session, handle)
-        try:
-            found = client.session.inspect(handle)
-        except JobLost:
-            found = None
-        columns = () if display.is_live(job) else _columns(client, handle)
-        now = now_of(session)
     if format is Format.TABLE:
         with opened() as sink:
-            sink.lines(f"{name:<{NAME_WIDTH}} {text}" for name, text in _lines(job, found, columns, now))
-        if found is None:
+            sink.lines(f"{name:<{NAME_WIDTH}} {text}" for name, text in _lines(shown))
+        if shown.found is None:
             note("it was read or detached: its whole SQL and its rows are gone")
         return
     from ...output.listing import as_dict, json_text
 
-    values = as_dict(job) | {
+    found = shown.found
+    values = as_dict(shown.job) | {
         "sql": None if found is None else found.sql,
         "error": None if found is None or found.error is None else asdict(found.error),
-        "columns": [{"name": column.name, "type": column.type_name} for column in columns],
+        "columns": [{"name": column.name, "type": column.type_name} for column in shown.columns],
     }
     texts = [json_text(value) for value in values.values()]
     print_rows(format, [Column(name) for name in values], [texts])
@@ -95,12 +116,11 @@ def _columns(client: Client[Any], handle: Handle) -> tuple[JobColumn, ...]:
         return ()
 
 
-def _lines(
-    job: JobInfo, found: Inspection | None, columns: tuple[JobColumn, ...], now: datetime
-) -> Iterator[tuple[str, str]]:
+def _lines(shown: _Shown) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, by name."""
     from ....job_fields import error_fields, job_fields
 
+    job, found, columns, now = shown
     yield from job_fields(job, now)
     if columns:
         yield "columns", ", ".join(f"{column.name} {column.type_name}" for column in columns)

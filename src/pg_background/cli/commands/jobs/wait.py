@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...errors.codes import Codes
 from ...errors.ending import ProgressOption
 from ...errors.exits import Exit
-from ...errors.failures import code_of_call, code_of_state, report_sql
-from ...options.database import DatabaseGiven
+from ...errors.failures import code_of_state
+from ...nodes import opened
 from ...options.given import command
 from ...options.handles import HandleCommand, HandlesGiven, going_on, text_of
 from ...options.numbers import seconds
+from ...options.servers import NodesGiven
 from ...output.console import note
 
 if TYPE_CHECKING:
-    from ....client.client import Client
     from ....client.job import Job
 
 TimeoutOption = Annotated[
@@ -38,7 +39,7 @@ TimeoutOption = Annotated[
 )
 def wait(
     handles: HandlesGiven,
-    database: DatabaseGiven,
+    servers: NodesGiven,
     timeout: TimeoutOption = None,
     any_of_them: Annotated[
         bool, typer.Option("--any", envvar="PG_BACKGROUND_WAIT_ANY", help="Only until one of them has ended.")
@@ -47,68 +48,67 @@ def wait(
 ) -> None:
     """Wait until jobs have ended, and print the handle and the state of each that has.
 
-    A job that succeeded is `done`. The exit code is that of the worst: 5 if the server does not know one of
-    them, 6 if one belongs to another role, 1 if one failed, 4 if one has not ended in time. Ctrl-C ends the
-    wait; the jobs go on.
+    A job that succeeded is `done`. The exit code is that of the worst: 3 if a node does not answer, 5 if the
+    server does not know one of them, 6 if one belongs to another role, 1 if one failed, 4 if one has not
+    ended in time. Ctrl-C ends the wait; the jobs go on.
     """
     from ...options.access import refusal
 
-    with database.client_and_session() as (client, session):
-        codes = set()
-        jobs = []
-        for handle in handles:
-            if error := refusal(session, handle):
-                report_sql(error)
-                codes.add(code_of_call(error))
-            else:
-                jobs.append(client.attach(handle))
+    codes = Codes()
+    where = servers.nodes().of(handles)
+    with opened([node for node, _ in where], codes) as there:
+        nodes: dict[Job[Any], str] = {}
+        for node, client, session in there:
+            for handle in dict(where)[node]:
+                with codes.of(node.name):
+                    if error := refusal(session, handle):
+                        raise error
+                    nodes[client.attach(handle)] = node.name
+        jobs = list(nodes)
         with going_on(handles):
-            ended = _wait(client, jobs, timeout, any_of_them=any_of_them, progress=progress)
-        codes.update(_tell(job) for job in ended)
+            ended = _wait(jobs, timeout, any_of_them=any_of_them, progress=progress)
+        for job in ended:
+            with codes.of(nodes[job]):
+                codes.add(_tell(job, nodes[job]))
     if jobs and ((not any_of_them and len(ended) < len(jobs)) or not ended):
         note(f"{len(jobs) - len(ended)} of {len(jobs)} jobs have not ended in {timeout:g} s, and go on")
         codes.add(Exit.TIMEOUT)
-    for worst in (Exit.UNKNOWN, Exit.REFUSED, Exit.FAILED, Exit.TIMEOUT):
+    for worst in (Exit.CONNECTION, Exit.UNKNOWN, Exit.REFUSED, Exit.FAILED, Exit.TIMEOUT):
         if worst in codes:
             raise typer.Exit(worst)
 
 
 def _wait(
-    client: Client[Any],
-    jobs: list[Job[Any]],
-    timeout: float | None,
-    *,
-    any_of_them: bool,
-    progress: bool,
+    jobs: list[Job[Any]], timeout: float | None, *, any_of_them: bool, progress: bool
 ) -> list[Job[Any]]:
-    """Return those that have ended."""
+    """Return those that have ended, or of which that can't be learned."""
+    from ....client.many import first_of, have_ended
+    from ....cluster.cluster import Progresses
+
     if not jobs:
         return []
     if any_of_them:
-        first = client.wait_any(jobs, timeout)
+        first = first_of(jobs, timeout)
         return [] if first is None else [first]
-    client.wait_all(jobs, timeout, progress=progress)
+    awaited: list[Any] = jobs
+    have_ended(Progresses(awaited), jobs, timeout, progress)
     return [job for job in jobs if _has_ended(job)]
 
 
 def _has_ended(job: Job[Any]) -> bool:
     """Ask once more: where time is short, the end may not have been learned."""
-    from ....client.errors import JobLost
+    from psycopg import OperationalError
 
     try:
         return job.is_over or job.done()
-    except JobLost:
+    except OperationalError:
+        # What is wrong is told for each.
         return True
 
 
-def _tell(job: Job[Any]) -> Exit:
-    from ....client.errors import JobLost
+def _tell(job: Job[Any], node: str) -> Exit:
     from ....client.model import in_words
 
-    try:
-        job.wait()
-    except JobLost as error:
-        report_sql(error)
-        return Exit.UNKNOWN
-    typer.echo(f"{text_of(job.handle)} {in_words(job.last_state)}")
+    job.wait()
+    typer.echo(f"{text_of(job.handle, node)} {in_words(job.last_state)}")
     return code_of_state(job.last_state)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from ....server.errors import DatabaseError
+from ...at_once import at_once
+from ...errors.codes import Codes
 from ...errors.exits import Exit
-from ...options.database import DatabaseArgument, schema_of_extension, session
+from ...nodes import Node
+from ...options.database import schema_of_extension, session
 from ...options.given import command
 from ...options.numbers import seconds
-from ...output.console import note, step
+from ...options.servers import NodesArgument
+from ...output.console import note, of_node, step
+
+if TYPE_CHECKING:
+    from ...options.database import Connection
 
 _REFUSED = "jobs are refused until the server is restarted, or pg-background drain --resume"
 
 
-@command("drain --timeout 300", "drain --resume")
+@command("drain --timeout 300", "drain --resume", "drain --cluster --node 3")
 def drain(
-    database: DatabaseArgument,
+    servers: NodesArgument,
     timeout: Annotated[
         float,
         typer.Option(
@@ -39,34 +49,104 @@ def drain(
 ) -> None:
     """Refuse new jobs, wait for those that run, and cancel the rest: before a restart.
 
-    Prints how many ended in which way. Exit code 0 when nothing runs any more, 1 when jobs still run. New
-    jobs are refused until the server is restarted or `--resume` is given. For superusers and members of
+    Prints how many ended in which way; with --cluster or --server for each node, all being drained at the
+    same time. Exit code 0 when nothing runs any more, 1 when jobs still run, 3 when a node does not answer.
+    New jobs are refused until the server is restarted or `--resume` is given. For superusers and members of
     pg_signal_backend, on any database that has the extension.
     """
-    import psycopg
+    codes = Codes()
+    nodes = servers.nodes().chosen
+    if resume:
+        for node, failed in at_once(_resume, nodes):
+            if failed is None:
+                note(f"{of_node(node.name)}jobs can be launched again")
+            else:
+                codes.tell(failed, node.name)
+    else:
+        _drain(nodes, round(timeout * 1000), codes)
+    codes.leave()
 
+
+def _resume(node: Node) -> None:
     from ....client.functions import call, in_schema
-    from ....client.statements import identifier
 
-    with session(database) as connection:
-        # It may be set for the role, and would end the wait.
-        connection.execute("SET statement_timeout = 0")
+    with session(node.database) as connection:
         schema = schema_of_extension(connection)
-        if resume:
-            connection.execute(in_schema(f"SELECT {call('pg_background_resume_server')}", schema))
-            note("jobs can be launched again")
-            return
-        text = f"SELECT finished, canceled, running FROM {call('pg_background_drain_server')}"
-        query = in_schema(text, identifier(schema))
-        try:
-            with step("Waiting for running jobs …"):
-                row = connection.execute(query, [round(timeout * 1000)]).fetchone()
-        except (KeyboardInterrupt, psycopg.errors.QueryCanceled):
-            note(_REFUSED)
-            raise
-    assert row is not None
-    note(_REFUSED)
-    finished, canceled, running = row
-    typer.echo(f"finished: {finished}, canceled: {canceled}, running: {running}")
-    if running:
-        raise typer.Exit(Exit.FAILED)
+        connection.execute(in_schema(f"SELECT {call('pg_background_resume_server')}", schema))
+
+
+class _Ended(NamedTuple):
+    finished: int
+    canceled: int
+    running: int
+
+
+def _drain(nodes: Sequence[Node], patience: int, codes: Codes) -> None:
+    """Drain servers, and print what has become of their jobs."""
+    drains = _Drains(patience)
+    try:
+        with step("Waiting for running jobs …"):
+            ended = dict(at_once(drains.drain, nodes))
+    except KeyboardInterrupt:
+        drains.interrupt()
+        note(_REFUSED)
+        raise
+    if drains.have_begun:
+        note(_REFUSED)
+    for node in nodes:
+        answer = ended[node]
+        before = f"{node.name}: " if node.name else ""
+        if isinstance(answer, Exception):
+            if before:
+                typer.echo(f"{before}not drained")
+            codes.tell(answer, node.name)
+            continue
+        finished, canceled, running = answer
+        typer.echo(f"{before}finished: {finished}, canceled: {canceled}, running: {running}")
+        if running:
+            codes.add(Exit.FAILED)
+
+
+class _Drains:
+    """Those that are under way."""
+
+    def __init__(self, patience: int) -> None:
+        """
+        Args:
+            patience: milliseconds that jobs may take.
+        """
+        self.have_begun = False
+        self._patience = patience
+        self._open: list[Connection] = []
+        self._is_interrupted = Event()
+
+    def drain(self, node: Node) -> _Ended:
+        """Drain a server, and return how many of its jobs have ended in which way."""
+        from psycopg.errors import QueryCanceled
+
+        from ....client.functions import call, in_schema
+        from ....client.statements import identifier
+
+        with session(node.database) as connection:
+            # It may be set for the role, and would end the wait.
+            connection.execute("SET statement_timeout = 0")
+            schema = schema_of_extension(connection)
+            text = f"SELECT finished, canceled, running FROM {call('pg_background_drain_server')}"
+            self._open.append(connection)
+            if self._is_interrupted.is_set():
+                raise DatabaseError("interrupted")
+            try:
+                row = connection.execute(in_schema(text, identifier(schema)), [self._patience]).fetchone()
+            except QueryCanceled:
+                # By somebody else, or by a time limit.
+                self.have_begun = True
+                raise
+            self.have_begun = True
+        assert row is not None
+        return _Ended(*row)
+
+    def interrupt(self) -> None:
+        """End the waits in the servers, which would cancel jobs when these have had their time."""
+        self._is_interrupted.set()
+        for _ in at_once(lambda connection: connection.cancel_safe(timeout=5), self._open):
+            pass

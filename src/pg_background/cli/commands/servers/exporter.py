@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @command(
     "exporter postgresql://monitor@localhost/postgres",
     "exporter --server shop='host=db1 user=monitor' --server bank=postgresql://monitor@db2/bank",
+    "exporter --cluster postgresql://monitor@coordinator/shop",
     "exporter --listen :10432 --passwords users.txt --certificate tls.crt --certificate-key tls.key",
     "exporter --print rules",
 )
@@ -109,7 +110,8 @@ def exporter(
     """Serve metrics of the jobs of one or many servers, for Prometheus.
 
     They are at /metrics, as text or as OpenMetrics. The role needs pg_monitor. A server that does not answer
-    has pg_background_up 0, and costs the others nothing. It goes on until it is told to end. Needs the extra
+    has pg_background_up 0, and costs the others nothing. The nodes of a cluster are looked up when it starts.
+    It goes on until it is told to end. Needs the extra
     `metrics`: pip install 'pg_background[metrics]'.
     """
     if document is not None:

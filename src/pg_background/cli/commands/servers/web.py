@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     "web",
     "web --allow-actions postgresql://app@db.example.com/shop",
     "web --server shop=host=db1,dbname=shop --server bank=postgresql://db2/bank",
+    "web --cluster postgresql://app@coordinator/shop",
 )
 def web(
     servers: ServersOrPasswordGiven,
@@ -87,7 +90,8 @@ def web(
     Who looks at it signs in as a role of the server, by its password, and sees and does what that role may.
     Whoever starts it can enter by the address that is printed, as the DSN's own role. It only shows, unless
     --allow-actions is given; it is reached from this machine alone, unless another address is given together
-    with an https --public-url. Needs Python 3.11 and the extra `web`: pip install 'pg_background[web]'.
+    with an https --public-url. The nodes of a cluster are looked up when it starts. Needs Python 3.11 and the
+    extra `web`: pip install 'pg_background[web]'.
     """
     host, port = listen
     try:
@@ -118,12 +122,25 @@ def web(
 def _targets(servers: Servers) -> list[Target]:
     from ....web.targets import Target
 
-    if not servers.several:
+    if not servers.are_named:
         return [Target("server", _with_password(servers.one).conninfo)]
+    found = servers.by_name()
+    names = _parts_of_addresses(found) if servers.is_cluster else found
     try:
-        return [Target(name, database.conninfo) for name, database in servers.by_name().items()]
+        return [Target(name, at.conninfo) for name, at in zip(names, found.values(), strict=True)]
     except ValueError as error:
         raise typer.BadParameter(f"--server: {error}") from None
+
+
+def _parts_of_addresses(nodes: Iterable[str]) -> list[str]:
+    """Return names for nodes, which are called by host and port, for the page's addresses."""
+    found: list[str] = []
+    for node in nodes:
+        base = name = re.sub(r"[^A-Za-z0-9_.-]+", "-", node).strip("-._")[:50]
+        while name in found:
+            name = f"{base}-{len(found) + 1}"
+        found.append(name)
+    return found
 
 
 def _with_password(database: Database) -> Database:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors.exits import Exit
 from ...options.backfilling import BackfillOptionsGiven
-from ...options.database import DatabaseGiven
 from ...options.given import command
+from ...options.servers import NodesGiven, Servers
 from ...options.sql_given import SqlCommand, SqlIfGiven
 from ...output.console import note
 from ...output.terminal import is_terminal, visible
@@ -20,11 +22,14 @@ from ...signals import interruptible
 if TYPE_CHECKING:
     from ....backfill.backfill import Backfill
     from ....backfill.report import BackfillReport
+    from ....client.client import Client
+    from ....cluster.cluster import Cluster
 
 
 @command(
     'backfill --table orders "UPDATE orders SET total = net + tax WHERE {range} AND total IS NULL"',
     'backfill --table log --jobs 4 --target-seconds 0.5 --max-lag 64MB --yes "DELETE FROM log WHERE {range}"',
+    'backfill --cluster --table events "UPDATE events SET seen = true WHERE {range}"',
     "backfill --name orders --stop",
     "backfill --name orders --resume --max-rows-per-second 5000",
     kind=SqlCommand,
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 def backfill(
     sql: SqlIfGiven,
     options: BackfillOptionsGiven,
-    database: DatabaseGiven,
+    servers: NodesGiven,
     table: Annotated[
         str | None,
         typer.Option(
@@ -113,7 +118,8 @@ def backfill(
     """Run a statement over a big table, in small jobs that commit by themselves.
 
     {range} in the statement stands for the rows of a job. The plan is shown first. Ctrl-C stops it, and
-    --resume goes on, also on another machine. Exit code 1 if something is left or has failed.
+    --resume goes on, also on another machine. With --cluster the table is a distributed one, and jobs run
+    where its shards are. Exit code 1 if something is left or has failed.
     """
     asked = [word for word in (resume, stop, report, forget) if word]
     if len(asked) > 1:
@@ -124,8 +130,8 @@ def backfill(
         raise typer.BadParameter("give a statement and its --table, or the --name of one that was begun")
     if asked and name is None and table is None:
         raise typer.BadParameter("say which: by --name")
-    with interruptible(), database.client() as client:
-        fill = client.backfill(
+    with interruptible(), _origin(servers) as origin:
+        fill = origin.backfill(
             sql,
             None if asked else table,
             name=name or table,
@@ -144,6 +150,22 @@ def backfill(
         else:
             _show_plan(fill, dry_run=dry_run, yes=yes)
             _run(fill, as_json=as_json, begun=False)
+
+
+@contextmanager
+def _origin(servers: Servers) -> Iterator[Client[Any] | Cluster]:
+    """Connect to the server, or to all nodes of the cluster, for the block."""
+    nodes = servers.nodes()
+    if not servers.is_cluster:
+        if len(nodes.chosen) > 1:
+            raise typer.BadParameter("a table is on one server: say by --node on which of them")
+        with nodes.chosen[0].database.client() as client:
+            yield client
+        return
+    if nodes.are_chosen:
+        raise typer.BadParameter("over the shards of a table all nodes are needed: leave out --node")
+    with nodes.cluster() as cluster:
+        yield cluster
 
 
 def _show_plan(fill: Backfill, *, dry_run: bool, yes: bool) -> None:

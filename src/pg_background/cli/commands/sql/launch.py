@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...options.database import DatabaseGiven
 from ...options.given import command
-from ...options.launching import EachStatementOption, LaunchGiven, print_handle
+from ...options.launching import AllNodesOption, EachStatementOption, LaunchGiven, print_handles
 from ...options.params import ParamsGiven
+from ...options.servers import NodesGiven
 from ...options.sql_given import SqlCommand, SqlGiven
 
 
@@ -16,13 +16,14 @@ from ...options.sql_given import SqlCommand, SqlGiven
 def launch(
     sql: SqlGiven,
     param: ParamsGiven,
-    database: DatabaseGiven,
+    servers: NodesGiven,
     launch: LaunchGiven,
     each_statement: EachStatementOption = False,
+    all_nodes: AllNodesOption = False,
 ) -> None:
     """Start a job and print its handle, which `result` and the other commands take.
 
     Its rows are kept until `result` reads them, but no longer than pg_background.result_retention after
     this command and the job have ended.
     """
-    print_handle(database, sql, param, launch, each_statement=each_statement)
+    print_handles(servers, sql, param, launch, all_nodes=all_nodes, each_statement=each_statement)
