@@ -82,7 +82,7 @@ def test_our_workflows() -> None:
     [
         (planted(command="echo ${{ matrx.pg }}"), 'undefined variable "matrx"'),
         (planted().replace("runs-on", "run-on"), 'unexpected key "run-on"'),
-        (planted().replace("group: planted", "grup: planted"), 'unexpected key "grup"'),
+        (planted().replace("group: planted", "groups: planted"), 'unexpected key "groups"'),
         (planted().replace("permissions: {}", "permissions: {content: read}"), "unknown permission scope"),
         (
             planted().replace("    name: one", "    name: one\n    needs: two"),
