@@ -24,7 +24,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick instructions lint wheels source deb rpm images clean
+.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick instructions lint wheels sdist source sbom deb rpm images clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,8 @@ lint: $(BIN)/.with-dev ## Run the linters, the type checkers and the spelling ch
 	@$(BIN)/python -m tools.check_layers
 	@$(BIN)/python -m tools.check_contract
 	@$(BIN)/python -m tools.mutate --check
+	@$(BIN)/python -m tools.actionlint
+	@$(BIN)/zizmor --offline --quiet --pedantic --strict-collection --config .github/zizmor.yml .github
 	@$(BIN)/codespell
 
 # For which major versions of PostgreSQL the wheel has compiled libraries.
@@ -110,6 +112,12 @@ wheels: $(BIN)/.with-server ## Build the wheels: one with compiled libraries (WH
 
 source: $(BIN)/.with-server ## Make the source release, which PGXS builds without Python, in dist/source
 	@$(BIN)/python -m tools.source_release
+
+sdist: $(BIN)/.with-release ## Make the archive of sources for pip, in dist
+	@$(BIN)/python -m build --sdist
+
+sbom: $(BIN)/.with-release ## List what comes with the package, of the wheels in dist, in dist/sbom
+	@$(BIN)/python -m tools.sbom
 
 deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here, in dist/deb
 	@$(BIN)/python -m tools.deb
@@ -143,4 +151,9 @@ $(BIN)/.with-dev: $(BIN)/.with-server
 $(BIN)/.with-docs: $(BIN)/.with-server
 	@echo "Installing what makes the documentation …"
 	@$(INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(BIN)/.with-release: $(BIN)/.with-server
+	@echo "Installing what makes a release …"
+	@$(INSTALL) --editable '.[release]'
 	@touch $@

