@@ -83,7 +83,7 @@ def _wait(
 ) -> list[Job[Any]]:
     """Return those that have ended, or of which that can't be learned."""
     from ....client.many import first_of, have_ended
-    from ....cluster.cluster import Progresses
+    from ....cluster.outcomes import Progresses
 
     if not jobs:
         return []

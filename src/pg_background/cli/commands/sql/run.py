@@ -98,7 +98,7 @@ def _wait(jobs: Sequence[_JobThere], *, progress: bool) -> dict[Any, Exception]:
     from psycopg import Error
 
     from ....client.many import have_ended
-    from ....cluster.cluster import Progresses
+    from ....cluster.outcomes import Progresses
 
     if len(jobs) == 1:
         try:
