@@ -24,7 +24,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick instructions lint wheels source deb rpm images clean
+.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick bench-install instructions lint wheels source deb rpm images clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench: $(BIN)/.with-dev build ## Measure everything against what it is to be com
 
 bench-quick: $(BIN)/.with-dev build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
+
+bench-install: $(BIN)/.with-server ## Install in each way, from an empty Debian to a job's rows, as root (ONLY=wheel)
+	@$(BIN)/python -m benchmarks.installing --only '$(ONLY)'
 
 # 1: what is counted becomes the baseline of such a machine.
 STORE ?=

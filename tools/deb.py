@@ -67,6 +67,8 @@ def unpack(folder: Path) -> Path:
 
 def make(folder: Path) -> list[Path]:
     """Build in that folder, which has to be empty; return the packages."""
+    # The server that the packages are tried on runs as another user.
+    folder.chmod(0o755)
     tree = unpack(folder)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(source_release.date())}
     # A checkout of Python's is in none of it.

@@ -335,6 +335,11 @@ class Cluster:
             with self.log_path.open(errors="replace") as log:
                 log.seek(log_size)
                 said = log.read()
+            if 'could not translate host name "localhost"' in said:
+                raise StartError(
+                    '"localhost" has no address on this machine',
+                    hint="add a line to /etc/hosts: 127.0.0.1 localhost",
+                )
             if "could not create any TCP/IP sockets" in said:
                 raise ports.in_use(port)
             raise StartError(
