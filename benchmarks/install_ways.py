@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tools import images, pgxs, rpm, server_image, servers, source_release, wheels
@@ -69,10 +70,29 @@ echo 42
 """
 
 
-def _wheels(folder: Path) -> None:
+@cache
+def _wheel() -> Path:
     libraries = ROOT / "build" / "libraries"
     platform = wheels.collect([14, 15, 16, 17, 18], libraries)
-    wheels.make_wheel(folder / "dist", libraries, platform)
+    return wheels.make_wheel(_kept("wheel"), libraries, platform)
+
+
+@cache
+def _package() -> Path:
+    return server_image.package_for(MAJOR, _kept("deb"))
+
+
+def _kept(name: str) -> Path:
+    """Return an empty folder for what several ways bring."""
+    folder = ROOT / "build" / "installing" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _wheels(folder: Path) -> None:
+    (folder / "dist").mkdir()
+    shutil.copy(_wheel(), folder / "dist")
 
 
 def _source(folder: Path) -> None:
@@ -81,8 +101,7 @@ def _source(folder: Path) -> None:
 
 
 def _deb(folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as work:
-        shutil.copy(server_image.package_for(MAJOR, Path(work)), folder)
+    shutil.copy(_package(), folder)
 
 
 def _rpm(folder: Path) -> None:
@@ -95,8 +114,7 @@ def _volume(folder: Path) -> None:
 
 
 def _server_image(folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as work:
-        server_image.make(server_image.package_for(MAJOR, Path(work)), MAJOR, folder / "image")
+    server_image.make(_package(), MAJOR, folder / "image")
 
 
 def _checkout(folder: Path) -> None:

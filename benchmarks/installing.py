@@ -6,6 +6,7 @@ Prints the table of docs/install.md: how long each took, what it downloaded and 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -148,6 +149,7 @@ def main() -> None:
     print("| way | there before: time, on disk | to a job's rows | downloaded | on disk |")
     print("|---|---|---|---|---|", flush=True)
     failed = False
+    loads = []
     for way in ways():
         if only not in way.title:
             continue
@@ -159,6 +161,9 @@ def main() -> None:
         except AssertionError as error:
             failed = True
             print(f"{way.title} failed: {error}", file=sys.stderr)
+        loads.append(os.getloadavg()[0])
+    if loads:
+        print(f"\n{os.cpu_count()} processors, which {min(loads):.0f} to {max(loads):.0f} processes wanted.")
     sys.exit(failed)
 
 

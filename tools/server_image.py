@@ -1,4 +1,4 @@
-"""Build the image of a server, a Debian with its PostgreSQL and our package: `python -m tools.server_image`."""
+"""Build the image of a server, Debian with its PostgreSQL and our package: `python -m tools.server_image`."""
 
 from __future__ import annotations
 
