@@ -120,8 +120,9 @@ deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian
 rpm: $(BIN)/.with-server ## Build an rpm for one PostgreSQL (PG=18, or PG_CONFIG=/path/to/pg_config), in dist/rpm
 	@$(BIN)/python -m tools.rpm $(PG) --pg-config '$(PG_CONFIG)'
 
-images: $(BIN)/.with-server ## Build the image of the extension as a volume for servers (PG=18), in dist/images
+images: $(BIN)/.with-server ## Build the image of the extension as a volume for servers (PG=18), and that of a server, in dist/images
 	@$(BIN)/python -m tools.images $(PG)
+	@$(BIN)/python -m tools.server_image
 
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

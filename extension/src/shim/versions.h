@@ -2,8 +2,8 @@
  * Every test of the server's version. They give old servers the newest API, so that the
  * Cython parts are written for one server only.
  */
-#if PG_VERSION_NUM < 140000
-#error "pg_background needs PostgreSQL 14 or newer"
+#if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 200000
+#error "this release of pg_background is for PostgreSQL 14 to 19"
 #endif
 
 #if PG_VERSION_NUM >= 190000
