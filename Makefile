@@ -114,8 +114,11 @@ wheels: $(BIN)/.with-server ## Build the wheels: one with compiled libraries (WH
 source: $(BIN)/.with-server ## Make the source release, which PGXS builds without Python, in dist/source
 	@$(BIN)/python -m tools.source_release
 
-deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here, in dist/deb
-	@$(BIN)/python -m tools.deb
+# For other versions than Debian's own, as root: DEB_PG='14 15 16 17 18'
+DEB_PG ?=
+
+deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here (or DEB_PG='14 15 16 17 18'), in dist/deb
+	@$(BIN)/python -m tools.deb $(DEB_PG)
 
 rpm: $(BIN)/.with-server ## Build an rpm for one PostgreSQL (PG=18, or PG_CONFIG=/path/to/pg_config), in dist/rpm
 	@$(BIN)/python -m tools.rpm $(PG) --pg-config '$(PG_CONFIG)'

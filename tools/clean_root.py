@@ -24,7 +24,7 @@ PROGRAMS = {"debootstrap": "debootstrap", "unshare": "util-linux", "chroot": "co
 _ENTER = [
     *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
     *("sh", "-c"),
-    'mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"',
+    'mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec "$@"',
 ]
 
 
@@ -40,6 +40,14 @@ class CleanRoot:
 
     def run(self, *command: str, environment: Mapping[str, str] | None = None) -> str:
         """Run a program in it, and return what it printed; what it has started ends with it.
+
+        Raises:
+            AssertionError: it failed.
+        """
+        return self.beside("chroot", str(self.path), *command, environment=environment)
+
+    def beside(self, *command: str, environment: Mapping[str, str] | None = None) -> str:
+        """Run a program that enters it by itself, as `run` does one in it.
 
         Raises:
             AssertionError: it failed.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from pg_background.server import Build, TemporaryServer
 from tests.support.programs import program
-from tools import clean_root, deb
+from tools import clean_root, deb, servers
 
 # Debian's own PostgreSQL is what they are for.
 pytestmark = [pytest.mark.slow, pytest.mark.pg("== 15"), pytest.mark.timeout(1800)]
@@ -24,6 +27,19 @@ def folder(open_tmp_path: Path) -> Path:
     folder = open_tmp_path / "deb"
     folder.mkdir()
     deb.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def other_packages(open_tmp_path: Path) -> Path:
+    """Packages for servers that are not Debian's own."""
+    for name, package in deb.PROGRAMS.items():
+        program(name, package=package)
+    if os.geteuid() != 0:
+        pytest.skip("only root can put other servers where Debian's would be")
+    folder = open_tmp_path / "deb-others"
+    folder.mkdir()
+    deb.make(folder, [14, 16, 17, 18])
     return folder
 
 
@@ -65,6 +81,44 @@ def test_same_to_the_bit(folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert again
     for package in folder.glob("*.deb"):
         assert package.read_bytes() == again[package.name].read_bytes()
+
+
+def test_autopkgtest(folder: Path, root: clean_root.CleanRoot) -> None:
+    """The release's own tests, on the package as it is installed: as Debian runs them for each new PostgreSQL."""
+    program("autopkgtest", package="autopkgtest")
+    root.run("apt-get", "-qq", "update")
+    (package,) = packages(folder)
+    (source,) = folder.glob("*.dsc")
+    said = root.beside("autopkgtest", str(package), str(source), "--", "chroot", str(root.path))
+    assert re.search(r"^installcheck +PASS$", said, flags=re.MULTILINE), said
+
+
+@pytest.mark.parametrize("major", [14, 16, 17, 18])
+def test_for_another_server(major: int, other_packages: Path, open_tmp_path: Path) -> None:
+    """One that Debian does not have is built by the same rules, and serves that server."""
+    (package,) = (
+        path
+        for path in packages(other_packages)
+        if path.name.startswith(f"postgresql-{major}-pg-background_")
+    )
+    files = open_tmp_path / f"package-{major}"
+    subprocess.run(["dpkg", "-x", package, files], check=True)
+    extension = files / f"usr/share/postgresql/{major}/extension"
+    build = Build(
+        library=files / f"usr/lib/postgresql/{major}/lib/pg_background.so",
+        controls=tuple(sorted(extension.glob("*.control"))),
+        scripts=tuple(sorted(extension.glob("*.sql"))),
+    )
+    with (
+        TemporaryServer(pg_config=servers.find(major).pg_config, extension=build) as server,
+        psycopg.connect(server.dsn()) as conn,
+    ):
+        got = conn.execute("SELECT * FROM pg_background_run_query('SELECT 6 * 7') AS (answer int)").fetchall()
+    assert got == [(42,)]
+
+
+def test_lintian_says_nothing_of_those_for_other_servers(other_packages: Path) -> None:
+    deb.check(other_packages)
 
 
 def test_in_a_clean_root(folder: Path, root: clean_root.CleanRoot) -> None:
