@@ -84,7 +84,7 @@ def test_same_to_the_bit(folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_autopkgtest(folder: Path, root: clean_root.CleanRoot) -> None:
-    """The release's own tests, on the package as it is installed: as Debian runs them for each new PostgreSQL."""
+    """The release's own tests, on the package as it is installed, as Debian runs them."""
     program("autopkgtest", package="autopkgtest")
     root.run("apt-get", "-qq", "update")
     (package,) = packages(folder)
