@@ -141,13 +141,15 @@ def _folder() -> Iterator[Path]:
 
 
 def main() -> None:
-    """Measure, and print each line as soon as it is known."""
+    """Measure, and print the table at the end."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", default="", help="ways whose title has this word")
     only = parser.parse_args().only
     require({**clean_root.PROGRAMS, **deb.PROGRAMS, **rpm.PROGRAMS, **images.PROGRAMS})
-    print("| way | there before: time, on disk | to a job's rows | downloaded | on disk |")
-    print("|---|---|---|---|---|", flush=True)
+    table = [
+        "| way | there before: time, on disk | to a job's rows | downloaded | on disk |",
+        "|---|---|---|---|---|",
+    ]
     failed = False
     loads = []
     for way in ways():
@@ -155,13 +157,16 @@ def main() -> None:
             continue
         try:
             with _folder() as folder:
-                print(row(way, *measure(way, folder)), flush=True)
+                table.append(row(way, *measure(way, folder)))
+            # Known at once: what makes the packages says a lot meanwhile.
+            print(table[-1], file=sys.stderr, flush=True)
         except clean_root.NotHereError as error:
             sys.exit(f"error: {error}")
         except AssertionError as error:
             failed = True
             print(f"{way.title} failed: {error}", file=sys.stderr)
         loads.append(os.getloadavg()[0])
+    print(*table, sep="\n")
     if loads:
         print(f"\n{os.cpu_count()} processors, which {min(loads):.0f} to {max(loads):.0f} processes wanted.")
     sys.exit(failed)
