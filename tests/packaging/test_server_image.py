@@ -41,9 +41,9 @@ def image(major: int, open_tmp_path: Path, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def root(image: Path, open_tmp_path: Path) -> CleanRoot:
+def root(image: Path, open_tmp_path: Path, request: pytest.FixtureRequest) -> CleanRoot:
     """A container's file system."""
-    return CleanRoot(unpack(image, open_tmp_path / "container"))
+    return CleanRoot(unpack(image, open_tmp_path / request.node.name))
 
 
 def configured(image: Path) -> dict[str, object]:
