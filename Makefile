@@ -24,7 +24,7 @@ BIN := .venv/bin
 PARALLEL = $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist worksteal)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick instructions lint wheels sdist source sbom deb rpm images clean
+.PHONY: help build demo docs pictures test test-reliability soak coverage bench bench-quick bench-install instructions lint wheels sdist source sbom deb rpm images clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench: $(BIN)/.with-dev build ## Measure everything against what it is to be com
 bench-quick: $(BIN)/.with-dev build ## Measure launch, result and wait, in about a minute (PG=18)
 	@$(BIN)/python -m benchmarks.quick $(if $(PG_CONFIG),--pg-config '$(PG_CONFIG)',--pg $(PG))
 
+bench-install: $(BIN)/.with-server ## Install in each way, from an empty Debian to a job's rows, as root (ONLY=wheel)
+	@$(BIN)/python -m benchmarks.installing --only '$(ONLY)'
+
 # 1: what is counted becomes the baseline of such a machine.
 STORE ?=
 
@@ -119,14 +122,18 @@ sdist: $(BIN)/.with-release ## Make the archive of sources for pip, in dist
 sbom: $(BIN)/.with-release ## List what comes with the package, of the wheels in dist, in dist/sbom
 	@$(BIN)/python -m tools.sbom
 
-deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here, in dist/deb
-	@$(BIN)/python -m tools.deb
+# For other versions than Debian's own, as root: DEB_PG='14 15 16 17 18'
+DEB_PG ?=
+
+deb: $(BIN)/.with-server ## Build Debian packages for the PostgreSQL that Debian has here (or DEB_PG='14 15 16 17 18'), in dist/deb
+	@$(BIN)/python -m tools.deb $(DEB_PG)
 
 rpm: $(BIN)/.with-server ## Build an rpm for one PostgreSQL (PG=18, or PG_CONFIG=/path/to/pg_config), in dist/rpm
 	@$(BIN)/python -m tools.rpm $(PG) --pg-config '$(PG_CONFIG)'
 
-images: $(BIN)/.with-server ## Build the image of the extension as a volume for servers (PG=18), in dist/images
+images: $(BIN)/.with-server ## Build the image of the extension as a volume for servers (PG=18), and that of a server, in dist/images
 	@$(BIN)/python -m tools.images $(PG)
+	@$(BIN)/python -m tools.server_image
 
 clean: ## Delete what was built, and .venv
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

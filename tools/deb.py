@@ -1,7 +1,8 @@
 """Build Debian packages of the source release: `python -m tools.deb`.
 
-One for each PostgreSQL whose headers are installed as Debian's packages. `DEBFULLNAME` and `DEBEMAIL` say who
-answers for them.
+One for each PostgreSQL whose headers are installed as Debian's packages, or for those named, `python -m
+tools.deb 14 16`: these are fetched, and the packages are for who has packages of them from elsewhere, as from
+PostgreSQL's own archive. `DEBFULLNAME` and `DEBEMAIL` say who answers for them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import subprocess
 from email.utils import formatdate
 from pathlib import Path
 
-from . import source_release
+from pg_background.server import ServerError
+
+from . import deb_servers, source_release
 from .needs import require
 from .release_tree import ROOT, version
 
@@ -50,7 +53,7 @@ def changelog(when: int) -> str:
 
 
 def unpack(folder: Path) -> Path:
-    """Put the release and what makes packages of it into a folder; return where it is built."""
+    """Put the release and what makes packages of it into a folder; return where they are built."""
     archive, _ = source_release.make(folder)
     upstream = debian_version().rpartition("-")[0]
     shutil.move(archive, folder / f"pg-background_{upstream}.orig.tar.gz")
@@ -61,18 +64,31 @@ def unpack(folder: Path) -> Path:
     control = debian / "control.in"
     control.write_text(control.read_text().replace("MAINTAINER", maintainer()))
     (debian / "changelog").write_text(changelog(source_release.date()))
-    subprocess.run(["pg_buildext", "updatecontrol"], cwd=tree, check=True)
     return tree
 
 
-def make(folder: Path) -> list[Path]:
-    """Build in that folder, which has to be empty; return the packages."""
+def make(folder: Path, majors: list[int] | None = None) -> list[Path]:
+    """Build in that folder, which has to be empty; return the packages.
+
+    Args:
+        majors: versions of PostgreSQL, by default those that Debian has here. On these alone the packages are
+            tried while they are built: others' programs are not where Debian's tools run a server.
+    """
+    # The server that the packages are tried on runs as another user.
+    folder.chmod(0o755)
     tree = unpack(folder)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(source_release.date())}
     # A checkout of Python's is in none of it.
     for name in ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
-    subprocess.run(["dpkg-buildpackage", "-us", "-uc"], cwd=tree, env=environment, check=True)
+    inside: list[str] = []
+    if majors:
+        offered = folder / "servers"
+        inside = deb_servers.offering(majors, offered)
+        environment["PG_SUPPORTED_VERSIONS"] = "\n".join(map(str, majors))
+        environment["DEB_BUILD_OPTIONS"] = f"{environment.get('DEB_BUILD_OPTIONS', '')} nocheck"
+    subprocess.run([*inside, "pg_buildext", "updatecontrol"], cwd=tree, env=environment, check=True)
+    subprocess.run([*inside, "dpkg-buildpackage", "-us", "-uc"], cwd=tree, env=environment, check=True)
     return sorted(folder.glob("*.deb"))
 
 
@@ -94,7 +110,9 @@ def check(folder: Path) -> None:
 
 def main() -> None:
     """Build them into dist/deb, and print what was built."""
-    argparse.ArgumentParser(description=__doc__, allow_abbrev=False).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("majors", nargs="*", type=int, help="versions of PostgreSQL, by default Debian's own")
+    majors = parser.parse_args().majors
     require(PROGRAMS)
     folder = ROOT / "build" / "deb"
     shutil.rmtree(folder, ignore_errors=True)
@@ -102,8 +120,10 @@ def main() -> None:
     dist = ROOT / "dist" / "deb"
     dist.mkdir(parents=True, exist_ok=True)
     try:
-        packages = make(folder)
+        packages = make(folder, majors)
         check(folder)
+    except ServerError as error:
+        raise SystemExit(f"error: {error}") from None
     except subprocess.CalledProcessError as error:
         raise SystemExit(f"error: {error.cmd[0]} failed") from None
     for package in packages:

@@ -6,11 +6,13 @@ It has no system and no server in it, but `/lib` and `/share/extension`, to whic
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pg_background.server import Build, ServerError
 from pg_background.server.installation import FIRST_WITH_EXTENSION_PATH
@@ -19,6 +21,7 @@ from . import pgxs, servers, source_release
 from .needs import require
 from .release_tree import ROOT, version
 
+FILES = ROOT / "packaging" / "images"
 PROGRAMS = {"buildah": "buildah", "skopeo": "skopeo"}
 
 
@@ -39,23 +42,29 @@ def context(build: Build, folder: Path) -> None:
 def make(build: Build, major: int, target: Path) -> None:
     """Build the image, and write it as a folder in OCI's layout."""
     with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "context"
+        context(build, folder)
+        write(folder, FILES / "Containerfile.extension", target, f"{version()[0]}-{major}")
+
+
+def write(context: Path, containerfile: Path, target: Path, tag: str, **arguments: str) -> None:
+    """Build an image of a folder, and write it as a folder in OCI's layout."""
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        context(build, folder / "context")
         # Its own storage, and no other programs' file systems: so it needs no rights but to make files.
         buildah = [
             *("buildah", "--storage-driver", "vfs"),
             *("--root", str(folder / "storage"), "--runroot", str(folder / "run")),
         ]
-        tag = f"{version()[0]}-{major}"
         image = f"localhost/pg_background:{tag}"
+        given = [part for item in arguments.items() for part in ("--build-arg", "=".join(item))]
         subprocess.run(
             [
                 *(*buildah, "bud", "--quiet", "--isolation", "chroot", "--format", "oci"),
-                *("--timestamp", str(source_release.date())),
+                *("--timestamp", str(source_release.date()), *given),
                 *("--label", f"org.opencontainers.image.version={version()[0]}"),
                 *("--label", "org.opencontainers.image.licenses=PostgreSQL"),
-                *("--file", str(ROOT / "packaging" / "images" / "Containerfile.extension")),
-                *("--tag", image, str(folder / "context")),
+                *("--file", str(containerfile), "--tag", image, str(context)),
             ],
             stdout=subprocess.DEVNULL,
             check=True,
@@ -63,6 +72,17 @@ def make(build: Build, major: int, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([*buildah, "push", "--quiet", image, f"oci:{target}:{tag}"], check=True)
+
+
+def layers(image: Path) -> list[Path]:
+    """Return the archives of which an image in OCI's layout is made, the lowest first."""
+
+    def read(digest: str) -> Any:
+        return json.loads((image / "blobs" / digest.replace(":", "/")).read_text())
+
+    index = json.loads((image / "index.json").read_text())
+    manifest = read(index["manifests"][0]["digest"])
+    return [image / "blobs" / layer["digest"].replace(":", "/") for layer in manifest["layers"]]
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pg_background.server import Installation, InstallationError, ServerError
 
 from .assert_build import AssertBuild
+from .newer_debian import NewerDebian
 from .npm import NpmServer
 from .sources import DebianPackage, Embedded, Source, Wheel
 
@@ -44,6 +45,7 @@ SOURCES: Mapping[str, Sequence[Source]] = {
         ),
     ),
     "18": (Embedded(),),
+    "19": (NewerDebian(),),
 }
 
 

@@ -305,10 +305,10 @@ drop_call_snapshot(void)
 static inline void
 reset_replication_origin(void)
 {
-	if (replorigin_session_origin == InvalidRepOriginId)
+	if (replication_origin == InvalidReplOriginId)
 		return;
 	replorigin_session_reset();
-	replorigin_session_origin = InvalidRepOriginId;
+	replication_origin = InvalidReplOriginId;
 }
 
 /* As SQL names it, whatever the search_path. */

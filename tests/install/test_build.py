@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +14,7 @@ import pytest
 
 from pg_background.server import Build, BuildError, Installation, InstallationError, build, toolchain
 from pg_background.server.building import default_folder, sources
+from pg_background.server.installation import NEWEST_MAJOR, OLDEST_MAJOR
 
 
 def test_the_library_needs_no_python(extension: Build) -> None:
@@ -98,6 +100,39 @@ def test_toolchain_runs_without_the_package(tmp_path: Path) -> None:
     )
     assert without.returncode == 1
     assert without.stderr.startswith("error: there is no C compiler\nhint: ")
+
+
+def pg_config_of(version: str, folder: Path) -> Path:
+    """A pg_config that says so."""
+    path = folder / "pg_config"
+    path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "PostgreSQL {version}" || echo /nowhere\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("version", "what"), [("13.22", "is too old"), ("20beta1", "is newer than")])
+def test_unknown_major(version: str, what: str, tmp_path: Path) -> None:
+    with pytest.raises(InstallationError, match=f"^PostgreSQL {version} {what}") as caught:
+        Installation.from_pg_config(pg_config_of(version, tmp_path))
+    assert re.search(r"14 or newer|14 to 19", caught.value.hint)
+
+
+@pytest.mark.parametrize("version", [139999, 140000, 199999, 200000])
+def test_versions_that_the_shim_takes(version: int, tmp_path: Path) -> None:
+    """Another major version ends the build with a sentence, not with pages of the compiler's."""
+    lines = (sources() / "src/shim/versions.h").read_text()
+    guard = re.search(r"^#if [^\n]*\n#error[^\n]*\n#endif$", lines, flags=re.MULTILINE)
+    assert guard is not None
+    done = subprocess.run(
+        ["cc", "-E", f"-DPG_VERSION_NUM={version}", "-"],
+        input=guard[0],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    taken = OLDEST_MAJOR <= version // 10000 <= NEWEST_MAJOR
+    assert (done.returncode == 0) == taken
+    assert taken or "is for PostgreSQL 14 to 19" in done.stderr
 
 
 def test_pg_config_of_something_else() -> None:

@@ -32,7 +32,7 @@ def show(conn: Connection, setting: str) -> str:
         ("DateStyle", "German, DMY"),
         ("IntervalStyle", "iso_8601"),
         ("extra_float_digits", "-3"),
-        ("standard_conforming_strings", "off"),
+        pytest.param("standard_conforming_strings", "off", marks=pytest.mark.pg("< 19")),
         ("bytea_output", "escape"),
         ("lc_numeric", "C.UTF-8"),
         ("default_transaction_isolation", "repeatable read"),

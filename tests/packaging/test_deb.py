@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from tests.packaging import clean_root
+from pg_background.server import Build, TemporaryServer
 from tests.support.programs import program
-from tools import deb
+from tools import clean_root, deb, servers
 
 # Debian's own PostgreSQL is what they are for.
 pytestmark = [pytest.mark.slow, pytest.mark.pg("== 15"), pytest.mark.timeout(1800)]
@@ -29,17 +30,26 @@ def folder(open_tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def other_packages(open_tmp_path: Path) -> Path:
+    """Packages for servers that are not Debian's own."""
+    for name, package in deb.PROGRAMS.items():
+        program(name, package=package)
+    if os.geteuid() != 0:
+        pytest.skip("only root can put other servers where Debian's would be")
+    folder = open_tmp_path / "deb-others"
+    folder.mkdir()
+    deb.make(folder, [14, 16, 17, 18])
+    return folder
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[clean_root.CleanRoot]:
+def root(tmp_path: Path) -> clean_root.CleanRoot:
     """A clean Debian."""
-    root = clean_root.make(tmp_path / "root")
-    subprocess.run(["mount", "--bind", "/dev", root.path / "dev"], check=True)
     try:
-        root.run("mount", "-t", "proc", "proc", "/proc")
-        yield root
-    finally:
-        for name in ("proc", "dev"):
-            subprocess.run(["umount", "--lazy", root.path / name], check=False)
+        return clean_root.make(tmp_path / "root")
+    except clean_root.NotHereError as error:
+        pytest.skip(str(error))
 
 
 def packages(folder: Path) -> list[Path]:
@@ -73,6 +83,44 @@ def test_same_to_the_bit(folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
         assert package.read_bytes() == again[package.name].read_bytes()
 
 
+def test_autopkgtest(folder: Path, root: clean_root.CleanRoot) -> None:
+    """The release's own tests, on the package as it is installed, as Debian runs them."""
+    program("autopkgtest", package="autopkgtest")
+    root.run("apt-get", "-qq", "update")
+    (package,) = packages(folder)
+    (source,) = folder.glob("*.dsc")
+    said = root.beside("autopkgtest", str(package), str(source), "--", "chroot", str(root.path))
+    assert re.search(r"^installcheck +PASS$", said, flags=re.MULTILINE), said
+
+
+@pytest.mark.parametrize("major", [14, 16, 17, 18])
+def test_for_another_server(major: int, other_packages: Path, open_tmp_path: Path) -> None:
+    """One that Debian does not have is built by the same rules, and serves that server."""
+    (package,) = (
+        path
+        for path in packages(other_packages)
+        if path.name.startswith(f"postgresql-{major}-pg-background_")
+    )
+    files = open_tmp_path / f"package-{major}"
+    subprocess.run(["dpkg", "-x", package, files], check=True)
+    extension = files / f"usr/share/postgresql/{major}/extension"
+    build = Build(
+        library=files / f"usr/lib/postgresql/{major}/lib/pg_background.so",
+        controls=tuple(sorted(extension.glob("*.control"))),
+        scripts=tuple(sorted(extension.glob("*.sql"))),
+    )
+    with (
+        TemporaryServer(pg_config=servers.find(major).pg_config, extension=build) as server,
+        psycopg.connect(server.dsn()) as conn,
+    ):
+        got = conn.execute("SELECT * FROM pg_background_run_query('SELECT 6 * 7') AS (answer int)").fetchall()
+    assert got == [(42,)]
+
+
+def test_lintian_says_nothing_of_those_for_other_servers(other_packages: Path) -> None:
+    deb.check(other_packages)
+
+
 def test_in_a_clean_root(folder: Path, root: clean_root.CleanRoot) -> None:
     """Installed by apt, with a job, and purged."""
     (package,) = packages(folder)
@@ -81,20 +129,12 @@ def test_in_a_clean_root(folder: Path, root: clean_root.CleanRoot) -> None:
     root.run("apt-get", "-qq", "-y", "--no-install-recommends", "install", "postgresql-15")
     before = root.files()
     root.run("apt-get", "-qq", "-y", "--no-install-recommends", "install", f"/tmp/{package.name}")
-    root.run(
-        "sh",
-        "-c",
-        "echo \"shared_preload_libraries = 'pg_background'\" >/etc/postgresql/15/main/conf.d/pgbg.conf",
+    said = root.script(
+        "echo \"shared_preload_libraries = 'pg_background'\" >/etc/postgresql/15/main/conf.d/pgbg.conf\n"
+        "pg_ctlcluster 15 main start\n"
+        "su postgres -c \"psql -X -A -t -c 'CREATE EXTENSION pg_background_cluster CASCADE' -c "
+        '\\"SELECT * FROM pg_background_run_query(\'SELECT 6 * 7\') AS (answer int)\\""\n'
     )
-    root.run("pg_ctlcluster", "15", "main", "start")
-    try:
-        said = root.run(
-            *("su", "postgres", "-c"),
-            "psql -X -A -t -c 'CREATE EXTENSION pg_background_cluster CASCADE' -c "
-            "\"SELECT * FROM pg_background_run_query('SELECT 6 * 7') AS (answer int)\"",
-        )
-    finally:
-        root.run("pg_ctlcluster", "15", "main", "stop", "-m", "immediate")
     assert said.splitlines()[-1] == "42"
     (root.path / "etc/postgresql/15/main/conf.d/pgbg.conf").unlink()
     root.run("apt-get", "-qq", "-y", "purge", package.name.partition("_")[0])

@@ -16,6 +16,7 @@ from pg_background.server import (
     DataDirectoryError,
     Installation,
     NotRunningError,
+    StartError,
     Status,
     prepare,
 )
@@ -124,6 +125,13 @@ def test_uninitialised_directory_does_not_start(
     cluster.provide(prepare(installation, extension, cluster.os_user, store=open_tmp_path / "runtime"))
     with pytest.raises(DataDirectoryError, match="no cluster yet"):
         cluster.start()
+
+
+def test_a_name_without_an_address(cluster: Cluster) -> None:
+    """As localhost has none in a bare root: the port is not to blame."""
+    with pytest.raises(StartError, match=r'"nowhere\.invalid" has no address') as caught:
+        cluster.start(port=any_free(), settings={"listen_addresses": "nowhere.invalid"})
+    assert "/etc/hosts" in caught.value.hint
 
 
 def test_runtime_leaves_the_installation_alone(

@@ -142,6 +142,7 @@ cdef extern from "shim.h" nogil:
     TupleDesc CreateTupleDescCopy(TupleDesc tupdesc)
     void TupleDescInitEntry(TupleDesc desc, int16_t attributeNumber, const char *attributeName, Oid oidtypeid,
                             int32_t typmod, int attdim)
+    void TupleDescFinalize(TupleDesc desc)
     TupleDesc BlessTupleDesc(TupleDesc tupdesc)
     char get_typtype(Oid typid)
     void parse_type(const char *text, Oid *type, int32_t *typmod)

@@ -43,7 +43,7 @@ cdef extern from "shim.h" nogil:
     ctypedef struct DomainCheck:
         Oid oid
         cbool is_valid
-    cbool has_constraints "DomainHasConstraints"(Oid domain)
+    cbool has_constraints(Oid domain)
     int domain_checks(Oid domain, DomainCheck **checks)
 
     # Expressions

@@ -2,6 +2,78 @@
  * Every test of the server's version. They give old servers the newest API, so that the
  * Cython parts are written for one server only.
  */
+#if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 200000
+#error "this release of pg_background is for PostgreSQL 14 to 19"
+#endif
+
+#if PG_VERSION_NUM >= 190000
+/* backslashes in strings are what the standard says they are, and nobody is warned of them */
+static bool escape_string_warning = false;
+
+/*
+ * Handlers are told who sent the signal, too, which only the server's own want to know: ours are called with the number.
+ * One may interrupt another.
+ */
+typedef void (*signal_handler) (int signo);
+static signal_handler signal_handlers[NSIG];
+static const pg_signal_info *signal_info = &(const pg_signal_info) {0};
+
+static void
+call_signal_handler(SIGNAL_ARGS)
+{
+	const pg_signal_info *interrupted = signal_info;
+
+	signal_info = pg_siginfo;
+	signal_handlers[postgres_signal_arg] (postgres_signal_arg);
+	signal_info = interrupted;
+}
+
+static inline void
+set_signal_handler(int signo, signal_handler handler)
+{
+	signal_handlers[signo] = handler;
+	pqsignal(signo, call_signal_handler);
+}
+
+#define BY_NUMBER(handler) \
+	static inline void handler##_by_number(int signo) { handler(signo, signal_info); }
+BY_NUMBER(die)
+BY_NUMBER(SignalHandlerForConfigReload)
+BY_NUMBER(SignalHandlerForShutdownRequest)
+BY_NUMBER(procsignal_sigusr1_handler)
+#undef pqsignal
+#define pqsignal(signo, handler) set_signal_handler(signo, handler)
+#define die die_by_number
+#define SignalHandlerForConfigReload SignalHandlerForConfigReload_by_number
+#define SignalHandlerForShutdownRequest SignalHandlerForShutdownRequest_by_number
+#define procsignal_sigusr1_handler procsignal_sigusr1_handler_by_number
+
+#define replication_origin replorigin_xact_state.origin
+#define has_constraints(domain) DomainHasConstraints(domain, NULL)
+#else
+#define replication_origin replorigin_session_origin
+#define InvalidReplOriginId InvalidRepOriginId
+#define has_constraints(domain) DomainHasConstraints(domain)
+#define TupleDescFinalize(desc) ((void) (desc))
+
+#define PROGRESS_COMMAND_REPACK PROGRESS_COMMAND_CLUSTER
+#define PROGRESS_REPACK_COMMAND PROGRESS_CLUSTER_COMMAND
+#define REPACK_COMMAND_CLUSTER PROGRESS_CLUSTER_COMMAND_CLUSTER
+#define REPACK_COMMAND_VACUUMFULL PROGRESS_CLUSTER_COMMAND_VACUUM_FULL
+#define PROGRESS_REPACK_PHASE PROGRESS_CLUSTER_PHASE
+#define PROGRESS_REPACK_TOTAL_HEAP_BLKS PROGRESS_CLUSTER_TOTAL_HEAP_BLKS
+#define PROGRESS_REPACK_HEAP_BLKS_SCANNED PROGRESS_CLUSTER_HEAP_BLKS_SCANNED
+#define PROGRESS_REPACK_PHASE_SEQ_SCAN_HEAP PROGRESS_CLUSTER_PHASE_SEQ_SCAN_HEAP
+#define PROGRESS_REPACK_PHASE_INDEX_SCAN_HEAP PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP
+#define PROGRESS_REPACK_PHASE_SORT_TUPLES PROGRESS_CLUSTER_PHASE_SORT_TUPLES
+#define PROGRESS_REPACK_PHASE_WRITE_NEW_HEAP PROGRESS_CLUSTER_PHASE_WRITE_NEW_HEAP
+#define PROGRESS_REPACK_PHASE_SWAP_REL_FILES PROGRESS_CLUSTER_PHASE_SWAP_REL_FILES
+#define PROGRESS_REPACK_PHASE_REBUILD_INDEX PROGRESS_CLUSTER_PHASE_REBUILD_INDEX
+#define PROGRESS_REPACK_PHASE_FINAL_CLEANUP PROGRESS_CLUSTER_PHASE_FINAL_CLEANUP
+/* a phase that there is not */
+#define PROGRESS_REPACK_PHASE_CATCH_UP (-1)
+#endif
+
 #if PG_VERSION_NUM >= 180000
 #define portal_run(p, dest, alt, qc) PortalRun(p, FETCH_ALL, true, dest, alt, qc)
 #define form_minimal_tuple(desc, values, nulls) heap_form_minimal_tuple(desc, values, nulls, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -336,6 +337,11 @@ class Cluster:
                 log.seek(log_size)
                 said = log.read()
             if "could not create any TCP/IP sockets" in said:
+                if nameless := re.search(r'could not translate host name "(.+?)"', said):
+                    raise StartError(
+                        f'"{nameless[1]}" has no address on this machine',
+                        hint="/etc/hosts should have a line: 127.0.0.1 localhost",
+                    )
                 raise ports.in_use(port)
             raise StartError(
                 "the server did not start:\n" + "\n".join(said.splitlines()[-15:]),

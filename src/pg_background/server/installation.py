@@ -14,6 +14,9 @@ from .errors import InstallationError
 #: The oldest major version that the extension supports.
 OLDEST_MAJOR = 14
 
+#: The newest that it is tested on; `shim/versions.h` has it too.
+NEWEST_MAJOR = 19
+
 #: The first major version that can be led to an extension outside of its own folders.
 FIRST_WITH_EXTENSION_PATH = 18
 
@@ -61,6 +64,11 @@ class Installation:
             raise InstallationError(
                 f"PostgreSQL {version} is too old",
                 hint=f"pg_background needs PostgreSQL {OLDEST_MAJOR} or newer",
+            )
+        if major > NEWEST_MAJOR:
+            raise InstallationError(
+                f"PostgreSQL {version} is newer than this release of pg_background",
+                hint=f"it supports {OLDEST_MAJOR} to {NEWEST_MAJOR}: look for a newer one",
             )
         return cls(
             version=version,

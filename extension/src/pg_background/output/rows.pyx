@@ -98,6 +98,7 @@ cdef void rows_start(DestReceiver *self, int operation, TupleDesc desc) noexcept
         else:
             rows.has_shapes = True
             TupleDescInitEntry(rows.desc, <int16_t>(i + 1), NULL, rows.shapes[i].wire, typmod_of(rows.shapes[i]), 0)
+    TupleDescFinalize(rows.desc)
     rows.batch = <char *>palloc(BATCH_BYTES)
     rows.row_context = create_context(job_context, "pg_background row")
     send_columns(desc)

@@ -363,4 +363,5 @@ cdef TupleDesc fields_desc(Shape *shape, bint as_target) noexcept nogil:
             TupleDescInitEntry(desc, <int16_t>(i + 1), part.name, part.target, part.target_typmod, 0)
         else:
             TupleDescInitEntry(desc, <int16_t>(i + 1), NULL, part.wire, -1, 0)
+    TupleDescFinalize(desc)
     return desc

@@ -202,6 +202,7 @@ cdef TupleDesc sent_descriptor(SentColumn *sent, int count) noexcept nogil:
     cdef int i
     for i in range(count):
         TupleDescInitEntry(desc, <int16_t>(i + 1), NULL, sent[i].wire.wire_type, sent[i].wire.typmod, 0)
+    TupleDescFinalize(desc)
     return desc
 
 

@@ -23,6 +23,7 @@ cdef void plan_json(Reading *reading, SentColumn *sent, int count) noexcept nogi
             typmod = taken.shape.target_typmod
             conversion.needed |= taken.shape.is_changed
         TupleDescInitEntry(row, <int16_t>(i + 1), name_here(sent[i].wire.name, reading.job.encoding), type, typmod, 0)
+    TupleDescFinalize(row)
     conversion.wanted = BlessTupleDesc(row)
     make_room_for_row(conversion)
     if not conversion.needed:

@@ -47,20 +47,28 @@ cdef const char *index_phase(int64_t phase) noexcept nogil:
     return "initializing" if phase == 0 else "waiting for other sessions"
 
 
-cdef const char *cluster_phase(int64_t phase) noexcept nogil:
-    if phase == PROGRESS_CLUSTER_PHASE_SEQ_SCAN_HEAP:
+cdef const char *repack_command(int64_t command) noexcept nogil:
+    if command == REPACK_COMMAND_VACUUMFULL:
+        return "VACUUM FULL"
+    return "CLUSTER" if command == REPACK_COMMAND_CLUSTER else "REPACK"
+
+
+cdef const char *repack_phase(int64_t phase) noexcept nogil:
+    if phase == PROGRESS_REPACK_PHASE_SEQ_SCAN_HEAP:
         return "seq scanning heap"
-    if phase == PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP:
+    if phase == PROGRESS_REPACK_PHASE_INDEX_SCAN_HEAP:
         return "index scanning heap"
-    if phase == PROGRESS_CLUSTER_PHASE_SORT_TUPLES:
+    if phase == PROGRESS_REPACK_PHASE_SORT_TUPLES:
         return "sorting tuples"
-    if phase == PROGRESS_CLUSTER_PHASE_WRITE_NEW_HEAP:
+    if phase == PROGRESS_REPACK_PHASE_WRITE_NEW_HEAP:
         return "writing new heap"
-    if phase == PROGRESS_CLUSTER_PHASE_SWAP_REL_FILES:
+    if phase == PROGRESS_REPACK_PHASE_CATCH_UP:
+        return "catch-up"
+    if phase == PROGRESS_REPACK_PHASE_SWAP_REL_FILES:
         return "swapping relation files"
-    if phase == PROGRESS_CLUSTER_PHASE_REBUILD_INDEX:
+    if phase == PROGRESS_REPACK_PHASE_REBUILD_INDEX:
         return "rebuilding index"
-    if phase == PROGRESS_CLUSTER_PHASE_FINAL_CLEANUP:
+    if phase == PROGRESS_REPACK_PHASE_FINAL_CLEANUP:
         return "performing final cleanup"
     return "initializing"
 
@@ -92,10 +100,10 @@ cdef int32_t command_share(int command, int64_t *p, const char **name, const cha
         name[0] = "CREATE INDEX"
         phase[0] = index_phase(p[PROGRESS_CREATEIDX_PHASE])
         return index_share(p)
-    if command == PROGRESS_COMMAND_CLUSTER:
-        name[0] = "VACUUM FULL" if p[PROGRESS_CLUSTER_COMMAND] == PROGRESS_CLUSTER_COMMAND_VACUUM_FULL else "CLUSTER"
-        phase[0] = cluster_phase(p[PROGRESS_CLUSTER_PHASE])
-        return share(p[PROGRESS_CLUSTER_HEAP_BLKS_SCANNED], p[PROGRESS_CLUSTER_TOTAL_HEAP_BLKS])
+    if command == PROGRESS_COMMAND_REPACK:
+        name[0] = repack_command(p[PROGRESS_REPACK_COMMAND])
+        phase[0] = repack_phase(p[PROGRESS_REPACK_PHASE])
+        return share(p[PROGRESS_REPACK_HEAP_BLKS_SCANNED], p[PROGRESS_REPACK_TOTAL_HEAP_BLKS])
     if command == PROGRESS_COMMAND_COPY:
         name[0] = "COPY"
         phase[0] = psprintf(b"%lld rows", <long long>p[PROGRESS_COPY_TUPLES_PROCESSED])
