@@ -178,6 +178,7 @@ def test_a_ceiling_of_rows(client: Client[Any], conn: Connection) -> None:
     once(conn)
 
 
+@pytest.mark.usefixtures("conn")
 def test_rows_that_are_not_changed_are_free(client: Client[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A range is counted with all its rows when it begins, and in the end with those that it has changed."""
     ends: list[tuple[int, int]] = []

@@ -193,6 +193,7 @@ async def test_a_ceiling_of_rows(aclient: AsyncClient[Any], conn: Connection) ->
     once(conn)
 
 
+@pytest.mark.usefixtures("conn")
 async def test_rows_that_are_not_changed_are_free(
     aclient: AsyncClient[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

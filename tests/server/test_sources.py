@@ -177,7 +177,7 @@ def test_failures_say_what_was_run_and_what_came(tmp_path: Path) -> None:
 
 
 def test_every_server_has_a_major() -> None:
-    assert list(servers.SOURCES) == ["14", "15", "15-assert", "16", "17", "18"]
+    assert list(servers.SOURCES) == ["14", "15", "15-assert", "16", "17", "18", "19"]
 
 
 def test_build_without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
