@@ -50,7 +50,7 @@ def under_load(
 
 
 def cancels_all(watcher: Connection) -> bool:
-    """Cancel the jobs whose launch was cut off, and of which nobody knows; one may end and be forgotten meanwhile."""
+    """Cancel the jobs whose launch was cut off, of which nobody knows; one may be forgotten meanwhile."""
     try:
         watcher.execute(
             "SELECT count(pg_background_cancel(pid, cookie)) FROM pg_background_jobs "
