@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pty
+from functools import partial
 
 import pytest
 
@@ -16,7 +15,7 @@ from pg_background.watching import SourceLost
 from ..support.fix_cluster import Nodes, OnNodes
 from ..support.jobs import FOREVER
 from ..support.screens import confirmed, shows
-from ..support.waiting import wait_until
+from ..support.terminal_top import leaves_top
 
 
 async def test_jobs_of_all_nodes(plain_nodes: Nodes, cluster: Cluster) -> None:
@@ -98,25 +97,4 @@ async def test_a_job_that_is_on_no_node(plain_nodes: Nodes, cluster: Cluster) ->
 
 
 def test_command_on_a_terminal(bgs: OnNodes) -> None:
-    leader, follower = pty.openpty()
-    process = bgs.cli.start("top", *bgs.which, "--interval", "0.2", terminal=follower, TERM="xterm-256color")
-    os.close(follower)
-    seen = bytearray()
-
-    def shown(text: str) -> bool:
-        seen.extend(os.read(leader, 65536))
-        return text in seen.decode(errors="ignore")
-
-    # Textual takes its time to load on a busy machine.
-    wait_until(lambda: shown("3 nodes: one, two, three"), deadline=60, what="the screen")
-    os.write(leader, b"q")
-
-    def over() -> bool:
-        try:
-            return not os.read(leader, 65536)
-        except OSError:
-            return True
-
-    wait_until(over)
-    os.close(leader)
-    assert process.wait(30) == 0
+    leaves_top(partial(bgs.cli.start, "top", *bgs.which, "--interval", "0.2"), "3 nodes: one, two, three")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from ..support.fix_client import Place
 from ..support.fix_db import Connection
 from ..support.jobs import FOREVER
 from ..support.screens import confirmed, shows
-from ..support.waiting import wait_until, wait_until_sql
+from ..support.terminal_top import leaves_top
+from ..support.waiting import wait_until_sql
 
 
 async def test_jobs_live(place: Place, client: Client, side: Connection) -> None:
@@ -67,28 +67,7 @@ async def test_connection_that_is_ended(place: Place, side: Connection) -> None:
 
 
 def test_command_on_a_terminal(bg: OnPlace) -> None:
-    leader, follower = pty.openpty()
-    process = bg.start("top", "--interval", "0.2", terminal=follower, TERM="xterm-256color")
-    os.close(follower)
-    seen = bytearray()
-
-    def shown(text: str) -> bool:
-        seen.extend(os.read(leader, 65536))
-        return text in seen.decode(errors="ignore")
-
-    # Textual takes its time to load on a busy machine.
-    wait_until(lambda: shown("clients on "), deadline=60, what="the screen")
-    os.write(leader, b"q")
-
-    def over() -> bool:
-        try:
-            return not os.read(leader, 65536)
-        except OSError:
-            return True
-
-    wait_until(over)
-    os.close(leader)
-    assert process.wait(30) == 0
+    leaves_top(partial(bg.start, "top", "--interval", "0.2"), "clients on ")
 
 
 def test_no_such_server(bg: OnPlace) -> None:
