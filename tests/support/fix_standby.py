@@ -104,7 +104,7 @@ def make_pair(fresh_cluster: FreshServer, open_tmp_path: Path) -> Iterator[MakeP
             *("--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
         )
         cluster.log_path.unlink()
-        standby = Server(cluster, primary.settings)
+        standby = Server(cluster, primary.settings, primary.checker)
         made.append(standby)
         standby.start()
         pair = Pair(primary, standby)

@@ -40,7 +40,7 @@ class Server:
             settings: configuration that `restart()` comes back to.
             checker: looks at what the server does with memory.
         """
-        self._checker = checker or Checker()
+        self.checker = checker or Checker()
         self.cluster = cluster
         self.log = ServerLog(cluster.log_path)
         self._settings = settings
@@ -74,7 +74,7 @@ class Server:
         texts = {name: str(value) for name, value in {**self._settings, **(settings or {})}.items()}
         for attempt in range(5):
             try:
-                with self._checker.starting():
+                with self.checker.starting():
                     self.cluster.start(port=ports.any_free(), settings=texts)
                 return
             except PortInUseError:
