@@ -155,8 +155,7 @@ class Nodes:
 
 def _load(node: Node) -> float:
     with node.database.client() as client:
-        load = client.session.load()
-    return load.jobs / max(load.capacity, 1)
+        return client.session.load().used
 
 
 class Opened(NamedTuple):

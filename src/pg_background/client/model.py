@@ -200,6 +200,16 @@ class Load:
     #: how many it runs at once, at most
     capacity: int
 
+    @property
+    def of_a_job(self) -> float:
+        """What one job is of all that it runs at once."""
+        return 1 / max(self.capacity, 1)
+
+    @property
+    def used(self) -> float:
+        """The jobs that have not ended, as a share of those that it runs at once."""
+        return self.jobs * self.of_a_job
+
 
 @dataclass(frozen=True)
 class Stats:

@@ -66,6 +66,6 @@ class Node:
             self.error = error
             return False
         self.error = None
-        self._share = 1 / max(found.capacity, 1)
-        self.load = found.jobs * self._share
+        self._share = found.of_a_job
+        self.load = found.used
         return True
