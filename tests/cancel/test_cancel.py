@@ -24,6 +24,7 @@ from ..support.jobs import (
     wait_until_asleep,
 )
 from ..support.registry import registry
+from ..support.workers import launch_in, wait_until_idle
 
 
 def assert_canceled(conn: Connection, handle: Handle, columns: str = "value text") -> None:
@@ -78,6 +79,7 @@ def test_before_it_began(conn: Connection) -> None:
     conn.execute("CREATE TABLE made (a int)")
     worker = launch(conn, "SELECT 1")
     assert result(conn, worker, "a int") == [(1,)]
+    wait_until_idle(conn, worker.pid)
     # A stopped worker is given the job but can't begin it.
     os.kill(worker.pid, signal.SIGSTOP)
     try:
@@ -119,8 +121,7 @@ def test_after_an_error_nothing_changes(conn: Connection) -> None:
 def test_after_the_end_the_next_job_of_the_worker_is_left_alone(conn: Connection) -> None:
     first = launch(conn, "SELECT 1")
     wait(conn, first)
-    second = launch(conn, FOREVER)
-    assert second.pid == first.pid
+    second = launch_in(conn, first.pid, FOREVER)
     wait_until_asleep(conn, second.pid)
     cancel(conn, first)
     cancel(conn, first, 1)
@@ -197,8 +198,7 @@ def test_the_next_job_on_the_same_worker(conn: Connection) -> None:
     wait_until_asleep(conn, handle.pid)
     cancel(conn, handle)
     assert_canceled(conn, handle)
-    following = launch(conn, "SELECT count(*) FROM generate_series(1, 10000)")
-    assert following.pid == handle.pid
+    following = launch_in(conn, handle.pid, "SELECT count(*) FROM generate_series(1, 10000)")
     assert result(conn, following, "n bigint") == [(10000,)]
 
 

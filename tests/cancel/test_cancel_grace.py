@@ -22,7 +22,7 @@ from ..support.jobs import (
     wait_until_gone,
 )
 from ..support.server import Server
-from ..support.workers import SWALLOWS_CANCELS, launch_counting
+from ..support.workers import SWALLOWS_CANCELS, launch_counting, launch_in
 
 
 def test_swallowed_cancel_ends_the_process_at_its_next_statement(conn: Connection, server: Server) -> None:
@@ -99,7 +99,7 @@ def test_grace_leaves_a_warm_worker_that_obeyed(conn: Connection) -> None:
     handle = launch(conn, FOREVER)
     wait_until_asleep(conn, handle.pid)
     cancel(conn, handle, 60000)
-    assert launch(conn, "SELECT 1").pid == handle.pid
+    launch_in(conn, handle.pid, "SELECT 1")
 
 
 def test_a_process_that_does_not_answer_is_told_in_a_warning(conn: Connection) -> None:
@@ -156,8 +156,7 @@ def test_swallowing_survives_no_terminate(conn: Connection) -> None:
 def test_stale_handle_of_a_reused_worker(conn: Connection) -> None:
     first = launch(conn, "SELECT 1")
     assert result(conn, first, "a int") == [(1,)]
-    second = launch(conn, FOREVER)
-    assert second.pid == first.pid
+    second = launch_in(conn, first.pid, FOREVER)
     with pytest.raises(e.UndefinedObject):
         cancel(conn, first, 1)
     with pytest.raises(e.ObjectNotInPrerequisiteState):

@@ -27,6 +27,7 @@ from ..support.jobs import (
 )
 from ..support.registry import registry
 from ..support.waiting import wait_until
+from ..support.workers import launch_in
 
 
 @pytest.fixture
@@ -130,8 +131,7 @@ def test_nothing_of_a_job_stays(conn: Connection) -> None:
         "SELECT (SELECT count(*) FROM pg_prepared_statements) + (SELECT count(*) FROM pg_cursors)"
         " + (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())"
     )
-    second = launch(conn, left)
-    assert second.pid == first.pid
+    second = launch_in(conn, first.pid, left)
     assert result(conn, second, "n int8") == [(0,)]
 
 

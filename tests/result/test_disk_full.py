@@ -16,6 +16,7 @@ from ..support.jobs import Handle, closed_gate, detach, launch, result, run, sta
 from ..support.registry import registry, wait_until_quiet
 from ..support.server import Server
 from ..support.tablespaces import make_tablespace
+from ..support.workers import launch_in
 
 #: Processes of the server can make no file larger than this, as if the disk were full. Those of the WAL,
 #: of 16 MB, are smaller.
@@ -60,8 +61,7 @@ def test_job_whose_output_does_not_fit(session: Connection) -> None:
     assert error.diag.message_primary == "could not write to temporary file: File too large"
     assert_nothing_is_left(session)
     # The same worker.
-    again = launch(session, MUCH)
-    assert again.pid == handle.pid
+    again = launch_in(session, handle.pid, MUCH)
     assert wait(session, again)
     assert len(result(session, again)) == 1000
     assert_nothing_is_left(session)

@@ -12,7 +12,7 @@ from ..support.calls import query, value
 from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.jobs import Handle, launch, result, wait
 from ..support.server import Server
-from ..support.workers import only_worker
+from ..support.workers import only_worker, wait_until_idle
 
 #: Who launches, all in sessions of one login: itself, by SET ROLE, or in functions of these owners.
 WHO = ("user", "group", "definer", "super definer", "own definer")
@@ -69,6 +69,7 @@ def test_each_has_processes_of_its_own(
     after = ended(conn, launchers.launch(second, "SELECT 1"))
     assert after.pid != left.pid
     # One of the same identity is reused.
+    wait_until_idle(conn, after.pid)
     assert ended(conn, launchers.launch(second, "SELECT 1")).pid == after.pid
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from ..support.calls import Failure, failure, query, result_failure
 from ..support.fix_db import Connect, Connection, MakeRole
-from ..support.jobs import Gate, Handle, closed_gate, launch, result, start, wait
+from ..support.jobs import Gate, closed_gate, launch, result, start, wait
 from ..support.server import Server
+from ..support.workers import wait_until_idle
 
 #: So that a queued job waits for the worker of the one before it.
 ONE_AT_A_TIME = "SET pg_background.max_workers = 1"
@@ -160,7 +161,8 @@ def test_a_job_with_its_rights_runs_on_the_same_worker(
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         launch(session, "SELECT 1")
     query(conn, f'GRANT CONNECT ON DATABASE "{names["db"]}" TO {names["login"]}, {names["group"]}')
-    after: Handle = launch(session, "SELECT 1")
+    wait_until_idle(conn, first.pid)
+    after = launch(session, "SELECT 1")
     assert after.pid == first.pid
     assert result(conn, after, "a int") == [(1,)]
 

@@ -59,6 +59,14 @@ def wait_until_idle(conn: Connection, pid: int) -> None:
     wait_until(lambda: pid in pids(conn, only_idle=True), what=f"worker {pid} idle")
 
 
+def launch_in(conn: Connection, pid: int, sql: str) -> Handle:
+    """Launch a job in a worker that is or will be idle; one that is long about its reset would not get it."""
+    wait_until_idle(conn, pid)
+    handle = launch(conn, sql)
+    assert handle.pid == pid
+    return handle
+
+
 @contextmanager
 def only_worker(server: Server) -> Iterator[None]:
     """Let the server have one worker: jobs that sessions opened in the block launch all run in that one."""

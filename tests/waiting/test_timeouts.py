@@ -8,7 +8,7 @@ from psycopg import errors as e
 from ..support.fix_db import Connect, Connection
 from ..support.jobs import FOREVER, launch, launch_within, result, run, state, submit, wait, wait_until_gone
 from ..support.server import Server
-from ..support.workers import only_worker
+from ..support.workers import launch_in, only_worker
 
 COUNTERS = "SELECT workers_failed, workers_canceled, workers_timed_out FROM pg_background_stats()"
 MESSAGE = r"canceling background job due to pg_background\.worker_timeout"
@@ -139,4 +139,4 @@ def test_idle_timeouts_do_not_end_workers(conn: Connection) -> None:
     conn.execute("SET idle_session_timeout = 0")
     handle = launch(conn, "SELECT pg_sleep(0.1), 1")
     assert result(conn, handle, "v text, a int") == [("", 1)]
-    assert launch(conn, "SELECT 1").pid == handle.pid
+    launch_in(conn, handle.pid, "SELECT 1")
