@@ -1,6 +1,8 @@
-"""What the pages on audit logs and index builds show is what happens."""
+"""What the tutorial, the pages on audit logs and index builds, and the explanations show is what happens."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,18 @@ from ..support.pages import DOCS, blocks, run_sql
 from ..support.server import Server
 from ..support.waiting import wait_until
 from .test_docs import blocks_of, printed_by, run
+from .test_docs_command_line import run_examples
 from .test_docs_guides import sql_of
+
+
+def test_tutorial(server: Server, db: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From one end to the other, each part on what those before it have made."""
+    page = (DOCS / "tutorial.md").read_text()
+    run_sql(sql_of("tutorial.md"), server, db)
+    run_examples(page, server.dsn(db), tmp_path)
+    for code in blocks_of("tutorial.md"):
+        run(code, {"dsn": server.dsn(db)})
+        assert capsys.readouterr().out.splitlines() == printed_by(code)
 
 
 @pytest.mark.in_public
@@ -29,7 +42,9 @@ def test_index_builds(server: Server, db: str, capsys: pytest.CaptureFixture[str
 
 
 def test_how_far_an_index_build_is(connect: Connect) -> None:
-    (look,) = (block for block in blocks((DOCS / "index-builds.md").read_text(), "sql") if "progress_msg" in block)
+    (look,) = (
+        block for block in blocks((DOCS / "index-builds.md").read_text(), "sql") if "progress_msg" in block
+    )
     with connect() as conn, connect() as writer:
         query(conn, "CREATE TABLE orders AS SELECT generate_series(1, 10) AS id")
         query(writer, "BEGIN; INSERT INTO orders VALUES (0)")
