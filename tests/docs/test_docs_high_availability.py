@@ -9,6 +9,8 @@ import pytest
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
+from pg_background.server import ServerError
+
 from ..support.calls import result_failure
 from ..support.fix_cli import Cli
 from ..support.fix_server import FreshServer
@@ -73,6 +75,16 @@ def test_doctor_on_each(pair: Pair, cli: Cli) -> None:
     for server in pair:
         done = cli.inside("doctor", server.dsn())
         assert done.code == 0, done.output
+
+
+@pytest.mark.crashes
+def test_a_standby_with_fewer_worker_processes(fresh_pair: MakePair) -> None:
+    standby = fresh_pair({"max_worker_processes": 20}).standby
+    standby.cluster.stop("fast")
+    fewer = {name: str(value) for name, value in standby.settings.items()} | {"max_worker_processes": "19"}
+    with pytest.raises(ServerError):
+        standby.cluster.start(settings=fewer)
+    assert "insufficient parameter settings" in standby.cluster.log_path.read_text()
 
 
 def test_settings_that_the_page_names(pair: Pair) -> None:
