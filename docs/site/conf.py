@@ -32,7 +32,6 @@ include_patterns = [
     "CODE_OF_CONDUCT.md",
     "SECURITY.md",
     "examples/README.md",
-    "benchmarks/README.md",
     "monitoring/README.md",
     "tests/README.md",
     "tests/**/README.md",

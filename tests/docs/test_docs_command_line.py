@@ -20,27 +20,32 @@ WITHOUT_VARIABLE = ("help", "command", "label", "all", "all_nodes", "once", "doc
 PAGE = (DOCS / "command-line.md").read_text()
 
 
-def examples() -> list[tuple[str, str]]:
+def examples(page: str) -> list[tuple[str, str]]:
     """Return each line after a dollar, with what it is to print."""
     found = []
-    for block in blocks(PAGE, "console"):
+    for block in blocks(page, "console"):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, _, output = example.partition("\n")
             found.append((line, output))
+    assert found
     return found
 
 
-def test_examples(place: Place, tmp_path: Path) -> None:
-    """In one shell, as a reader would type them."""
-    expected = "".join(f"$ {line}\n{output}" for line, output in examples())
-    script = "\n".join(f"echo {_quoted('$ ' + line)}; {line}" for line, _ in examples())
+def run_examples(page: str, dsn: str, folder: Path) -> None:
+    """Run those of a page in one shell, as a reader would type them.
+
+    Raises:
+        AssertionError: they print something else than the page says.
+    """
+    expected = "".join(f"$ {line}\n{output}" for line, output in examples(page))
+    script = "\n".join(f"echo {_quoted('$ ' + line)}; {line}" for line, _ in examples(page))
     done = subprocess.run(
         ["bash", "-c", f"exec 2>&1\n{script}"],
-        cwd=tmp_path,
+        cwd=folder,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PG_BACKGROUND_DSN": place.dsn(),
+            "PG_BACKGROUND_DSN": dsn,
         },
         stdout=subprocess.PIPE,
         text=True,
@@ -49,6 +54,10 @@ def test_examples(place: Place, tmp_path: Path) -> None:
     # A pid is another one each time.
     printed = re.sub(r"\b(pid|PID) -?\d+", r"\1 …", done.stdout)
     assert printed == expected
+
+
+def test_examples(place: Place, tmp_path: Path) -> None:
+    run_examples(PAGE, place.dsn(), tmp_path)
 
 
 def test_every_exit_code() -> None:

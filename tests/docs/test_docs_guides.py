@@ -76,6 +76,9 @@ def test_messages_are_those_of_the_sources() -> None:
 
 
 def test_the_list_of_pages_is_whole() -> None:
-    listed = set(re.findall(r"\]\(([a-z-]+\.md)\)", (DOCS / "README.md").read_text()))
+    listed = set(re.findall(r"\]\(((?:explanation/)?[a-z-]+\.md)\)", (DOCS / "README.md").read_text()))
+    pages = {
+        str(path.relative_to(DOCS)) for folder in ("", "explanation") for path in (DOCS / folder).glob("*.md")
+    }
     # index.md is the first page of the site, as README.md is that of the folder.
-    assert listed == {path.name for path in DOCS.glob("*.md")} - {"README.md", "index.md"}
+    assert listed == pages - {"README.md", "index.md"}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pg_background.server import Build, Installation
 from pg_background.server.building import EXTENSIONS
 from tests.support.fix_server import FreshServer
+from tests.support.pages import DOCS, blocks
 from tests.support.programs import program
 from tools import images, pgxs
 
@@ -76,3 +79,39 @@ def test_a_job(image: Path, fresh_server: FreshServer, open_tmp_path: Path) -> N
     with fresh_server(extension=build).connect() as session:
         got = session.execute("SELECT * FROM pg_background_run_query('SELECT 42') AS (answer int)").fetchall()
     assert got == [(42,)]
+
+
+@pytest.mark.in_public
+def test_what_cloudnativepg_makes_of_the_page(
+    image: Path, fresh_server: FreshServer, open_tmp_path: Path
+) -> None:
+    """What the operator would lead PostgreSQL to, in such places as it has, with the settings of the page."""
+    page = (DOCS / "kubernetes.md").read_text()
+    resources = yaml.safe_load_all("".join(blocks(page, "yaml")))
+    cluster, database = (resource["spec"] for resource in resources)
+    (mounted,) = cluster["postgresql"]["extensions"]
+    assert mounted["image"]["reference"].split(":")[1] in page.split("skopeo copy")[1].split("\n")[0]
+    volume = open_tmp_path / "extensions" / mounted["name"]
+    volume.mkdir(parents=True)
+    unpack(image, volume)
+    settings = {
+        "extension_control_path": f"$system:{volume}/share",
+        "dynamic_library_path": f"$libdir:{volume}/lib",
+        "shared_preload_libraries": ",".join(cluster["postgresql"]["shared_preload_libraries"]),
+        **cluster["postgresql"]["parameters"],
+    }
+    server = fresh_server(settings)
+    for name, value in settings.items():
+        assert server.execute(f"SHOW {name}") == value
+    (schema,), (extension,) = database["schemas"], database["extensions"]
+    server.psql(
+        f"CREATE ROLE app LOGIN; CREATE DATABASE {database['name']} OWNER {database['owner']};\n"
+        f"\\connect {database['name']}\n"
+        f"CREATE SCHEMA {schema['name']} AUTHORIZATION CURRENT_USER;"
+        f"CREATE EXTENSION {extension['name']} SCHEMA {extension['schema']};"
+    )
+    server.psql("".join(blocks(page, "sql")), database["name"])
+    (job,) = re.findall(r'-- app -c "(SELECT state .*)"$', page, re.MULTILINE)
+    assert server.psql(f"SET ROLE app; {job}", database["name"]) == "stopped\n"
+    (drain,) = re.findall(r'-- app -c "(SELECT \* .*)"$', page, re.MULTILINE)
+    assert server.psql(drain, database["name"]) == "0|0|0\n"

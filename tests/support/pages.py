@@ -33,16 +33,31 @@ CREATE EVENT TRIGGER hold_index_build ON ddl_command_start
   WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION hold_index_build();
 """
 
+#: What comes after the script may build indexes without such a wait.
+_LET_INDEX_BUILDS_GO = "DROP EVENT TRIGGER hold_index_build; DROP FUNCTION hold_index_build();"
+
+#: A script goes on after an error that it promises, which is then one line.
+_EXPECT_ERRORS = "\\set ON_ERROR_STOP off\n\\set VERBOSITY terse\n"
+
 
 def run_sql(script: str, server: Server, dbname: str) -> None:
     """Run SQL in psql.
 
     Raises:
-        AssertionError: it prints something else than its lines `-- → …` say.
+        AssertionError: it prints something else than its lines `-- → …` and `-- ERROR: …` say.
     """
+    promised = re.findall(r"^-- (?:→ |(?=ERROR: ))(.*)$", script, re.MULTILINE)
     if "INDEX CONCURRENTLY" in script and "CALL pg_background_await" in script:
-        script = _HOLD_INDEX_BUILDS + script
-    promised = re.findall(r"^-- → (.*)$", script, re.MULTILINE)
+        script = f"{_HOLD_INDEX_BUILDS}{script}\n{_LET_INDEX_BUILDS_GO}"
+    if any(line.startswith("ERROR: ") for line in promised):
+        script = _EXPECT_ERRORS + script
     # An empty line is what a void function prints.
-    printed = [line for line in server.psql(script, dbname).splitlines() if line]
+    printed = [_as_on_pages(line) for line in server.psql(script, dbname).splitlines() if line]
     assert printed == promised, f"{printed} is printed, not {promised}"
+
+
+def _as_on_pages(line: str) -> str:
+    """Return a line of psql's as pages show it: a process has another number each time."""
+    if not line.startswith("ERROR:  "):
+        return line
+    return re.sub(r"\bPID \d+", "PID …", line.replace("ERROR:  ", "ERROR: ", 1))
