@@ -39,7 +39,7 @@ def other_packages(open_tmp_path: Path) -> Path:
         pytest.skip("only root can put other servers where Debian's would be")
     folder = open_tmp_path / "deb-others"
     folder.mkdir()
-    deb.make(folder, [14, 16, 17, 18])
+    deb.make(folder, [servers.find(major) for major in (14, 16, 17, 18)])
     return folder
 
 
