@@ -79,8 +79,8 @@ def make(folder: Path, installations: Sequence[Installation] = ()) -> list[Path]
     folder.chmod(0o755)
     tree = unpack(folder)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(source_release.date())}
-    # A checkout of Python's is in none of it.
-    for name in ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+    # What a checkout's Python and Makefile say is for none of it: an empty PG_CONFIG would name no server.
+    for name in ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PG_CONFIG"):
         environment.pop(name, None)
     inside: list[str] = []
     if installations:
