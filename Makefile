@@ -14,7 +14,8 @@ JOBS ?= 4
 CHECK ?=
 # 1: the extension is in a schema of its own, among look-alikes of what it uses.
 SCHEMA ?=
-# What builds the extension: meson, or pgxs, as for those who have a source release.
+# How servers get the extension: meson builds it; pgxs does as for a source release; wheel, deb, rpm, image (from 18
+# on) and server-image (Debian's own PostgreSQL) build that package and take its files.
 BUILD ?= meson
 PYTHON ?= python3
 

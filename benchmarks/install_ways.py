@@ -76,7 +76,7 @@ echo 42
 @cache
 def _wheel() -> Path:
     libraries = ROOT / "build" / "libraries"
-    platform = wheels.collect([14, 15, 16, 17, 18], libraries)
+    platform = wheels.collect(map(servers.find, range(14, 19)), libraries)
     return wheels.make_wheel(_kept("wheel"), libraries, platform)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 
-from pg_background.server import Installation, ServerError, build
+from pg_background.server import Installation, ServerError
 
-from . import pgxs
+from . import ways
 from .servers import find
 
 
@@ -17,16 +18,18 @@ def main() -> None:
     parser.add_argument("name", help="version of PostgreSQL, as 18 or 15-assert; fetched if need be")
     parser.add_argument("--pg-config", default="", help="use this server instead")
     parser.add_argument(
-        "--by", choices=("meson", "pgxs"), default="meson", help="pgxs, as for source releases"
+        "--by", choices=ways.NAMES, default="meson", help="as a source release or a package brings it"
     )
     arguments = parser.parse_args()
     try:
         installation = (
             Installation.from_pg_config(arguments.pg_config) if arguments.pg_config else find(arguments.name)
         )
-        built = build(installation) if arguments.by == "meson" else pgxs.build(installation)
+        built = ways.go(arguments.by, installation).build
     except ServerError as error:
         sys.exit(f"error: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {error.cmd[0]} failed")
     print(f"{built.library} for PostgreSQL {installation.version}")
 
 

@@ -11,12 +11,13 @@ import argparse
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from email.utils import formatdate
 from pathlib import Path
 
-from pg_background.server import ServerError
+from pg_background.server import Installation, ServerError
 
-from . import deb_servers, source_release
+from . import deb_servers, servers, source_release
 from .needs import require
 from .release_tree import ROOT, version
 
@@ -67,29 +68,41 @@ def unpack(folder: Path) -> Path:
     return tree
 
 
-def make(folder: Path, majors: list[int] | None = None) -> list[Path]:
+def make(folder: Path, installations: Sequence[Installation] = ()) -> list[Path]:
     """Build in that folder, which has to be empty; return the packages.
 
     Args:
-        majors: versions of PostgreSQL, by default those that Debian has here. On these alone the packages are
+        installations: of PostgreSQL, by default those that Debian has here. On these alone the packages are
             tried while they are built: others' programs are not where Debian's tools run a server.
     """
     # The server that the packages are tried on runs as another user.
     folder.chmod(0o755)
     tree = unpack(folder)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(source_release.date())}
-    # A checkout of Python's is in none of it.
-    for name in ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+    # What a checkout's Python and Makefile say is for none of it: an empty PG_CONFIG would name no server.
+    for name in ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PG_CONFIG"):
         environment.pop(name, None)
     inside: list[str] = []
-    if majors:
-        offered = folder / "servers"
-        inside = deb_servers.offering(majors, offered)
-        environment["PG_SUPPORTED_VERSIONS"] = "\n".join(map(str, majors))
+    if installations:
+        environment["PG_SUPPORTED_VERSIONS"] = "\n".join(str(found.major) for found in installations)
+    if not all(map(deb_servers.is_own, installations)):
+        inside = deb_servers.offering(installations, folder / "servers")
         environment["DEB_BUILD_OPTIONS"] = f"{environment.get('DEB_BUILD_OPTIONS', '')} nocheck"
     subprocess.run([*inside, "pg_buildext", "updatecontrol"], cwd=tree, env=environment, check=True)
     subprocess.run([*inside, "dpkg-buildpackage", "-us", "-uc"], cwd=tree, env=environment, check=True)
     return sorted(folder.glob("*.deb"))
+
+
+def of_major(major: int, packages: list[Path]) -> Path:
+    """Return which of the packages is for this PostgreSQL.
+
+    Raises:
+        SystemExit: none is.
+    """
+    found = [path for path in packages if path.name.startswith(f"postgresql-{major}-pg-background_")]
+    if not found:
+        raise SystemExit(f"error: no package was built for PostgreSQL {major}")
+    return found[0]
 
 
 def check(folder: Path) -> None:
@@ -120,7 +133,7 @@ def main() -> None:
     dist = ROOT / "dist" / "deb"
     dist.mkdir(parents=True, exist_ok=True)
     try:
-        packages = make(folder, majors)
+        packages = make(folder, [servers.find(major) for major in majors])
         check(folder)
     except ServerError as error:
         raise SystemExit(f"error: {error}") from None

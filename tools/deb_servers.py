@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from . import servers
+from pg_background.server import Installation
 
 #: Where `pg_buildext` looks for a server of each major version.
 _PLACE = Path("/usr/lib/postgresql")
@@ -25,7 +26,7 @@ esac
 # What is there stays: the mounts are seen by this command alone, and gone with it.
 _ENTER = """
 for server in "$0"/*; do
-    if [ -e "/usr/lib/postgresql/${server##*/}" ]; then
+    if [ ! -e "$server/bin/pg_config" ]; then
         mount --bind "/usr/lib/postgresql/${server##*/}" "$server"
     fi
 done
@@ -34,7 +35,12 @@ exec "$@"
 """
 
 
-def offering(majors: list[int], folder: Path) -> list[str]:
+def is_own(installation: Installation) -> bool:
+    """Tell whether a server is where Debian's packages have theirs."""
+    return installation.pg_config == _pg_config(installation)
+
+
+def offering(installations: Sequence[Installation], folder: Path) -> list[str]:
     """Return what to put before a command so that it finds these servers; root may run it.
 
     Args:
@@ -42,16 +48,19 @@ def offering(majors: list[int], folder: Path) -> list[str]:
 
     Raises:
         SystemExit: root alone may do so.
-        ServerError: one of them can't be had.
     """
     if os.geteuid() != 0:
         raise SystemExit("error: only root can build packages for servers that are not Debian's own")
-    for major in majors:
-        own = _PLACE / str(major) / "bin" / "pg_config"
-        place = folder / str(major) / "bin" / "pg_config"
+    for installation in installations:
+        place = folder / _pg_config(installation).relative_to(_PLACE)
         place.parent.mkdir(parents=True)
-        if not own.exists():
-            found = shlex.quote(str(servers.find(major).pg_config))
-            place.write_text(_PG_CONFIG.format(major=major, pg_config=found))
+        # Else its own place is mounted there.
+        if not is_own(installation):
+            found = shlex.quote(str(installation.pg_config))
+            place.write_text(_PG_CONFIG.format(major=installation.major, pg_config=found))
             place.chmod(0o755)
     return ["unshare", "--mount", "sh", "-euc", _ENTER, str(folder)]
+
+
+def _pg_config(installation: Installation) -> Path:
+    return _PLACE / str(installation.major) / "bin" / "pg_config"

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,13 @@ def layers(image: Path) -> list[Path]:
     index = json.loads((image / "index.json").read_text())
     manifest = read(index["manifests"][0]["digest"])
     return [image / "blobs" / layer["digest"].replace(":", "/") for layer in manifest["layers"]]
+
+
+def unpack(image: Path, folder: Path) -> None:
+    """Do what a mount of an image in OCI's layout does."""
+    for layer in layers(image):
+        with tarfile.open(layer) as archive:
+            archive.extractall(folder, filter="tar")
 
 
 def main() -> None:

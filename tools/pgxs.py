@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import subprocess
 from pathlib import Path
 
 from pg_background.server import Build, BuildError, Installation
 from pg_background.server.building import EXTENSIONS
-from pg_background.server.lock import hold_lock
 
+from .kept import kept
 from .release_tree import PGXS, ROOT, lay_out
 
 
@@ -22,16 +20,12 @@ def build(installation: Installation) -> Build:
         BuildError: make failed.
     """
     installation.require_headers()
-    inputs = _inputs(installation)
-    key = hashlib.sha256(bytes(installation.pg_config)).hexdigest()[:8]
-    folder = ROOT / "build" / f"pgxs{installation.major}-{key}"
-    stamp = folder / ".inputs"
-    with hold_lock(folder):
-        if not (stamp.exists() and stamp.read_text() == inputs):
-            shutil.rmtree(folder, ignore_errors=True)
-            lay_out(folder, documents=False)
-            make(folder, installation)
-            stamp.write_text(inputs)
+
+    def fill(folder: Path) -> None:
+        lay_out(folder, documents=False)
+        make(folder, installation)
+
+    folder = kept("pgxs", installation, (ROOT / "extension", PGXS), fill)
     return Build(
         library=folder / "pg_background.so",
         controls=tuple(folder / f"{name}.control" for name in EXTENSIONS),
@@ -56,14 +50,3 @@ def make(folder: Path, installation: Installation, *arguments: str) -> str:
     if done.returncode != 0:
         raise BuildError(f"make failed for PostgreSQL {installation.version}:\n{done.stdout.rstrip()}")
     return done.stdout
-
-
-def _inputs(installation: Installation) -> str:
-    whole = hashlib.sha256(repr(installation).encode())
-    for folder in (ROOT / "extension", PGXS):
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                content = path.read_bytes()
-                whole.update(f"{path.relative_to(ROOT)}:{len(content)}:".encode())
-                whole.update(content)
-    return whole.hexdigest()

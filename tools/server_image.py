@@ -30,10 +30,7 @@ rm -rf /tmp/*.deb /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /var/lib/post
 
 def package_for(major: int, folder: Path) -> Path:
     """Build the Debian packages in an empty folder, and return the one for this major version."""
-    found = [path for path in deb.make(folder) if path.name.startswith(f"postgresql-{major}-pg-background_")]
-    if not found:
-        raise SystemExit(f"error: no package was built for PostgreSQL {major}")
-    return found[0]
+    return deb.of_major(major, deb.make(folder))
 
 
 def context(package: Path, folder: Path) -> None:

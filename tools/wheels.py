@@ -11,9 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from pg_background.server import ServerError, build
+from pg_background.server import Installation, ServerError, build
 from pg_background.server.abi import Abi
 from pg_background.server.elf import Elf
 
@@ -29,14 +30,14 @@ PLATFORM = "PG_BACKGROUND_WHEEL_PLATFORM"
 OLDEST_GLIBC = (2, 17)
 
 
-def collect(majors: list[int], folder: Path) -> str:
+def collect(installations: Iterable[Installation], folder: Path) -> str:
     """Build the libraries, put them into a folder as the package wants it, and return the platform's tag."""
     shutil.rmtree(folder, ignore_errors=True)
     shared = folder / "share" / "extension"
     shared.mkdir(parents=True)
     found = []
-    for major in majors:
-        installation = servers.find(major)
+    for installation in installations:
+        major = installation.major
         built = build(installation)
         for path in (*built.controls, *built.scripts):
             shutil.copyfile(path, shared / path.name)
@@ -99,7 +100,7 @@ def main() -> None:
     libraries = ROOT / "build" / "libraries"
     dist = ROOT / "dist"
     try:
-        platform = collect(majors, libraries)
+        platform = collect(map(servers.find, majors), libraries)
     except ServerError as error:
         sys.exit(f"error: {error}")
     for wheel in (make_wheel(dist, libraries, platform), make_wheel(dist)):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pg_background.server import Build, Cluster, Installation, Runtime
+from pg_background.server import Cluster, Installation, Runtime
 from pg_background.server.building import EXTENSIONS
 from pg_background.server.temporary import FAST_SETTINGS
 from tools import wheels
@@ -67,10 +67,10 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def wheel(extension: Build, open_tmp_path: Path) -> Path:
+def wheel(installation: Installation, open_tmp_path: Path) -> Path:
     """The wheel with the library of one major version."""
     folder = open_tmp_path / "wheel"
-    platform = wheels.collect([18], folder / "libraries")
+    platform = wheels.collect([installation], folder / "libraries")
     return wheels.make_wheel(folder, folder / "libraries", platform)
 
 

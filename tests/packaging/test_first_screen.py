@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.pg("== 18"), pytest.mark.timeout(180
 def wheel(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The one with libraries, for the server that it brings."""
     libraries = tmp_path_factory.mktemp("libraries")
-    platform = wheels.collect([installation.major], libraries)
+    platform = wheels.collect([installation], libraries)
     return wheels.make_wheel(tmp_path_factory.mktemp("dist"), libraries, platform)
 
 

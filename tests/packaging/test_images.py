@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +38,9 @@ def inspect(image: Path, *options: str) -> dict[str, Any]:
     return found
 
 
-def unpack(image: Path, folder: Path) -> None:
-    """Do what a mount of it does."""
-    for layer in inspect(image)["Layers"]:
-        with tarfile.open(image / "blobs" / layer.replace(":", "/")) as archive:
-            archive.extractall(folder, filter="tar")
-
-
 def test_layout(image: Path, tmp_path: Path) -> None:
     """As CloudNativePG wants it: the volume's root has `lib` and `share/extension`, and no system."""
-    unpack(image, tmp_path)
+    images.unpack(image, tmp_path)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {"lib/pg_background.so", "licenses/LICENSE"} <= files
     assert {f"share/extension/{name}.control" for name in EXTENSIONS} <= files
@@ -69,7 +61,7 @@ def test_labels(image: Path) -> None:
 def test_a_job(image: Path, fresh_server: FreshServer, open_tmp_path: Path) -> None:
     folder = open_tmp_path / "volume"
     folder.mkdir()
-    unpack(image, folder)
+    images.unpack(image, folder)
     shared = folder / "share" / "extension"
     build = Build(
         library=folder / "lib" / "pg_background.so",

@@ -82,6 +82,23 @@ def test_no_python_no_warning(tree: Path, tmp_path: Path, installation: Installa
     assert "Python.h" not in read
 
 
+def test_no_pg_config_is_the_first_in_path(tree: Path, installation: Installation, tmp_path: Path) -> None:
+    """Also where the environment has the variable, but nothing in it."""
+    first = tmp_path / "pg_config"
+    first.write_text(f'#!/bin/sh\nexec "{installation.pg_config}" "$@"\n')
+    first.chmod(0o755)
+    for given in ({}, {"PG_CONFIG": ""}):
+        environment = {name: value for name, value in os.environ.items() if name != "PG_CONFIG"} | given
+        said = subprocess.run(
+            ["make", "-C", tree, "--dry-run", "pg_background.o"],
+            env={**environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert f"-I{installation.includedir_server}" in said
+
+
 def test_make_install(built: Build, installation: Installation, tmp_path: Path) -> None:
     """Exactly what it takes: no bitcode, no folder of documents."""
     pgxs.make(built.library.parent, installation, "install", f"DESTDIR={tmp_path}")

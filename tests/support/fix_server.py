@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 
 from pg_background.server import Build, Cluster, Installation, ServerError, build, prepare
-from tools import pgxs, servers
+from tools import servers, ways
 
 from .checkers import Checker
 from .fix_crash import watch
@@ -60,9 +60,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--build",
-        choices=("meson", "pgxs"),
+        choices=ways.NAMES,
         default=os.environ.get("BUILD") or "meson",
-        help="what builds the extension: pgxs is for source releases [env BUILD, default meson]",
+        help="the way in which servers get the extension: pgxs is that of a source release, the others but"
+        " meson are those of packages [env BUILD, default meson]",
     )
 
 
@@ -117,11 +118,12 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 @pytest.fixture(scope="session")
 def extension(request: pytest.FixtureRequest, installation: Installation, checker: Checker) -> Build:
     """The extension, built for it."""
-    if request.config.getoption("--build") == "meson":
-        return build(installation, options=checker.build_options)
-    if checker.build_options:
-        raise pytest.UsageError("what looks at memory needs another build than that of PGXS")
-    return pgxs.build(installation)
+    way = request.config.getoption("--build")
+    if checker.build_options is None:
+        return ways.go(way, installation).build
+    if way != "meson":
+        raise pytest.UsageError(f"what looks at memory needs another build than that of BUILD={way}")
+    return build(installation, options=checker.build_options)
 
 
 @pytest.fixture(scope="session")
