@@ -13,7 +13,8 @@ from ..support.jobs import launch, wait
 from ..support.stand_in import address
 from ..support.waiting import wait_until
 
-pytestmark = pytest.mark.contrib("dblink")
+# A ring that is not found is waited for without end.
+pytestmark = [pytest.mark.contrib("dblink"), pytest.mark.timeout(180)]
 
 WAIT = "SELECT pg_background_wait({0.pid}, {0.cookie})"
 

@@ -17,6 +17,9 @@ from ..support.server import Server
 from ..support.stand_in import stand_in
 from ..support.waiting import wait_until, wait_until_equal
 
+# A ring that is not found is waited for without end.
+pytestmark = pytest.mark.timeout(180)
+
 WAYS = {
     "wait": "SELECT pg_background_wait({0.pid}, {0.cookie})",
     "result": "SELECT * FROM pg_background_result({0.pid}, {0.cookie}) AS (value text)",

@@ -79,7 +79,7 @@ def ps(
 
     Of other roles' jobs only the processes are shown; to members of pg_read_all_stats also their SQL. With
     --cluster or --server each job has its node. A node that does not answer is a line with the state
-    `unreachable`, and the exit code is 3.
+    `unreachable`, and the exit code is 3; it is 6 if all that are missing have refused.
     """
     from ...output.listing import print_jobs
 
@@ -91,7 +91,7 @@ def ps(
         listing = poll()
     print_jobs(listing, format)
     if listing.missing:
-        raise typer.Exit(Exit.CONNECTION)
+        raise typer.Exit(Exit.REFUSED if listing.are_refused else Exit.CONNECTION)
 
 
 @contextmanager
@@ -110,8 +110,10 @@ def _polls_of_many(nodes: Nodes, wanted: IsWanted) -> Iterator[Poll]:
     from ....server.errors import DatabaseError, UnreachableError
     from ....watching import ClusterSource, SourceError, SourceLost
     from ....watching.server_source import PATIENCE
+    from ...ended import silence
     from ...output.listing import Listing
 
+    silence()
     with asyncio.Runner() as runner:
         # A moment more than each has by itself.
         source = ClusterSource({node.name: node.database.conninfo for node in nodes}, patience=PATIENCE + 1)
@@ -123,7 +125,8 @@ def _polls_of_many(nodes: Nodes, wanted: IsWanted) -> Iterator[Poll]:
                 kind = UnreachableError if isinstance(error, SourceLost) else DatabaseError
                 raise kind(f"no node answers: {error}") from error
             missing = {name: str(reason) for name, reason in seen.missing.items()}
-            return Listing([job for job in seen.jobs if wanted(job)], seen.now, True, missing)
+            refused = not any(isinstance(reason, SourceLost) for reason in seen.missing.values())
+            return Listing([job for job in seen.jobs if wanted(job)], seen.now, True, missing, refused)
 
         try:
             yield poll
