@@ -1,4 +1,4 @@
-"""The command line where a server says nothing any more while its connections stay, as a machine that swaps."""
+"""The command line where a server says nothing any more, while its machine keeps the connections."""
 
 from __future__ import annotations
 

@@ -297,7 +297,7 @@ def test_canceled_while_it_looks(node: Connection, session: Connection) -> None:
 
 @pytest.mark.parametrize(("limit", "said"), [(0, "user request"), (600, "statement timeout")])
 def test_canceled_while_it_cancels_itself(scene: Scene, limit: int, said: str) -> None:
-    """Between the moment when a look's time is up and its end somebody else cancels, too: that is not lost."""
+    """Between the time when a look is to end and its end somebody else cancels, too: that is not lost."""
     stand_in([scene.server], scene.watcher.info.dbname)
     handle = launch(scene.launcher, "SELECT pg_sleep(3600)")
     query(scene.waiter, f"BEGIN; SET LOCAL deadlock_timeout = '20ms'; {HOLD}")
