@@ -85,7 +85,11 @@ def ps(
 
     wanted = _wanted(state, all=all)
     nodes = servers.nodes()
-    with _polls_of_many(nodes, wanted) if nodes.are_named else _polls_of_one(nodes.chosen[0], wanted) as poll:
+    with (
+        _polls_of_many(nodes, wanted, again=watch)
+        if nodes.are_named
+        else _polls_of_one(nodes.chosen[0], wanted)
+    ) as poll:
         if watch:
             _watch(poll, format, interval)
         listing = poll()
@@ -103,12 +107,17 @@ def _polls_of_one(node: Node, wanted: IsWanted) -> Iterator[Poll]:
 
 
 @contextmanager
-def _polls_of_many(nodes: Nodes, wanted: IsWanted) -> Iterator[Poll]:
-    """What it yields raises DatabaseError when no node answers."""
+def _polls_of_many(nodes: Nodes, wanted: IsWanted, *, again: bool) -> Iterator[Poll]:
+    """What it yields raises DatabaseError when no node answers.
+
+    Args:
+        again: another poll will follow, which takes what one that is slow has answered meanwhile.
+    """
     import asyncio
 
     from ....server.errors import DatabaseError, UnreachableError
     from ....watching import ClusterSource, SourceError, SourceLost
+    from ....watching.cluster_source import PATIENCE as PATIENCE_BETWEEN
     from ....watching.server_source import PATIENCE
     from ...ended import silence
     from ...output.listing import Listing
@@ -116,7 +125,8 @@ def _polls_of_many(nodes: Nodes, wanted: IsWanted) -> Iterator[Poll]:
     silence()
     with asyncio.Runner() as runner:
         # A moment more than each has by itself.
-        source = ClusterSource({node.name: node.database.conninfo for node in nodes}, patience=PATIENCE + 1)
+        patience = PATIENCE_BETWEEN if again else PATIENCE + 1
+        source = ClusterSource({node.name: node.database.conninfo for node in nodes}, patience=patience)
 
         def poll() -> Listing:
             try:
