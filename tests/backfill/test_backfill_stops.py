@@ -85,6 +85,13 @@ def test_interrupted(client: Client[Any], conn: Connection, connect: Connect) ->
         " AND state IN ('queued', 'starting', 'running')",
         expected=0,
     )
+    # What is detached is listed no more, and goes on.
+    wait_until_sql(
+        conn,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'pg_background' AND wait_event_type = 'Lock'",
+        expected=0,
+    )
     blocker.rollback()
     report = client.backfill(name="t").report()
     assert report.state == "stopped"

@@ -87,6 +87,13 @@ async def test_interrupted(aclient: AsyncClient[Any], conn: Connection, connect:
         " AND state IN ('queued', 'starting', 'running')",
         expected=0,
     )
+    # What is detached is listed no more, and goes on.
+    wait_until_sql(
+        conn,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'pg_background' AND wait_event_type = 'Lock'",
+        expected=0,
+    )
     blocker.rollback()
     report = await aclient.backfill(name="t").report()
     assert report.state == "stopped"
