@@ -71,6 +71,7 @@ include "pg_background/views/usage.pyx"                     # what roles and dat
 
 # waiting: until a job has ended
 include "pg_background/waiting/deadlock_queue.pyx"          # what a queued job waits for
+include "pg_background/waiting/look_ends.pyx"               # how a look at the nodes of a cluster ends in time
 include "pg_background/waiting/cluster_waits.pyx"           # what waits for what on the nodes of a cluster
 include "pg_background/waiting/deadlock.pyx"                # waits that can never end
 include "pg_background/waiting/deadlock_check.pyx"          # when to look for them

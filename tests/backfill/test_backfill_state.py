@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -121,6 +122,32 @@ def test_retries_begin_anew(client: Client[Any], conn: Connection, connect: Conn
     assert [error.tries for error in (fill.run()).errors] == [1]
     report = fill.resume(progress=lambda now: blocker.rollback() if now.retries else None)
     assert (report.is_complete, report.retries) == (True, 2)
+    once(conn)
+
+
+def test_a_range_in_the_hands_of_another(client: Client[Any], conn: Connection, connect: Connect) -> None:
+    """It is not given up, and nobody waits for it while there are others."""
+    conn.execute("ALTER TABLE t ADD CHECK (times < 1 OR k > 100)")
+    fill = client.backfill(COUNT, "t", batch_size=100, jobs=1, on_error="stop", lock_timeout=0.05, retries=0)
+    assert [error.number for error in (fill.run()).errors] == [1]
+    # As a process that died leaves it, whose job still runs.
+    ranges = "pg_background_backfill_range"
+    conn.execute(f"UPDATE {ranges} SET state = 'open'; ALTER TABLE t DROP CONSTRAINT t_check".encode())
+    other = connect(autocommit=False)
+    other.execute(f"SELECT FROM {ranges} FOR UPDATE".encode())
+
+    def release() -> None:
+        with suppress(AssertionError):
+            wait_until_sql(conn, f"SELECT count(*) FROM {ranges} WHERE state = 'done'", expected=9)
+            done.append(True)
+        other.rollback()
+
+    done: list[bool] = []
+    thread = Thread(target=release)
+    thread.start()
+    report = fill.resume()
+    thread.join()
+    assert (done, report.is_complete, report.ranges_failed) == ([True], True, 0)
     once(conn)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -120,6 +121,34 @@ async def test_retries_begin_anew(aclient: AsyncClient[Any], conn: Connection, c
     assert [error.tries for error in (await fill.run()).errors] == [1]
     report = await fill.resume(progress=lambda now: blocker.rollback() if now.retries else None)
     assert (report.is_complete, report.retries) == (True, 2)
+    once(conn)
+
+
+async def test_a_range_in_the_hands_of_another(
+    aclient: AsyncClient[Any], conn: Connection, connect: Connect
+) -> None:
+    """It is not given up, and nobody waits for it while there are others."""
+    conn.execute("ALTER TABLE t ADD CHECK (times < 1 OR k > 100)")
+    fill = aclient.backfill(COUNT, "t", batch_size=100, jobs=1, on_error="stop", lock_timeout=0.05, retries=0)
+    assert [error.number for error in (await fill.run()).errors] == [1]
+    # As a process that died leaves it, whose job still runs.
+    ranges = "pg_background_backfill_range"
+    conn.execute(f"UPDATE {ranges} SET state = 'open'; ALTER TABLE t DROP CONSTRAINT t_check".encode())
+    other = connect(autocommit=False)
+    other.execute(f"SELECT FROM {ranges} FOR UPDATE".encode())
+
+    def release() -> None:
+        with suppress(AssertionError):
+            wait_until_sql(conn, f"SELECT count(*) FROM {ranges} WHERE state = 'done'", expected=9)
+            done.append(True)
+        other.rollback()
+
+    done: list[bool] = []
+    thread = Thread(target=release)
+    thread.start()
+    report = await fill.resume()
+    thread.join()
+    assert (done, report.is_complete, report.ranges_failed) == ([True], True, 0)
     once(conn)
 
 

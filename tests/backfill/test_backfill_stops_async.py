@@ -68,14 +68,20 @@ async def test_stopped_by_another(
 async def test_interrupted(aclient: AsyncClient[Any], conn: Connection, connect: Connect) -> None:
     """What runs is rolled back; the state says that nobody works at it."""
     blocker = connect(autocommit=False)
+    held_up = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'pg_background' AND wait_event_type = 'Lock'"
+    )
 
     class Told(BaseException):
         pass
 
     def interrupt(progress: Any) -> None:
-        # The next ranges wait for a lock when it comes.
-        blocker.execute("SELECT FROM t WHERE k > 300 FOR UPDATE")
-        if progress.ranges_done == 2:
+        if progress.ranges_done == 1:
+            blocker.execute("SELECT FROM t WHERE k BETWEEN 301 AND 400 FOR UPDATE")
+        if progress.ranges_done == 4:
+            # The fourth range, as another has overtaken it.
+            wait_until_sql(conn, held_up, expected=1)
             raise Told
 
     with pytest.raises(Told):
@@ -87,6 +93,8 @@ async def test_interrupted(aclient: AsyncClient[Any], conn: Connection, connect:
         " AND state IN ('queued', 'starting', 'running')",
         expected=0,
     )
+    # What is detached is listed no more, and goes on.
+    wait_until_sql(conn, held_up, expected=0)
     blocker.rollback()
     report = await aclient.backfill(name="t").report()
     assert report.state == "stopped"

@@ -84,6 +84,25 @@ def test_exit_codes(cli: Cli, address: dict[str, str]) -> None:
     assert '"template1" does not have the extension' in done.errors
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--dbname", "postgresql://app:open%zzsesame@localhost/shop"),
+        ("--dbname", "postgresql://app:open sesame@localhost/shop"),
+        ("--dbname", "postgresql://app:opensesame@[::1/shop"),
+        ("--dbname", "password=open sesame dbname=shop"),
+        ("--server", "my node=postgresql://app:opensesame@localhost/shop"),
+        ("--server", "postgresql://app:opensesame@localhost/shop?application_name=x"),
+        ("--server", "a=dbname=x", "--server", "a=postgresql://app:opensesame@localhost/shop"),
+    ],
+)
+def test_passwords_are_not_repeated(cli: Cli, words: tuple[str, ...]) -> None:
+    """Not even of what is written wrong: errors go to logs."""
+    done = cli.inside("launch", *words, "SELECT 1")
+    assert (done.code, done.output) == (2, "")
+    assert "sesame" not in done.errors
+
+
 def test_completion(cli: Cli) -> None:
     done = cli("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert done.returncode == 0

@@ -134,6 +134,14 @@ def test_submit(client: AnyClient, side: Connection) -> None:
     assert (attached.result()).statusmessage == "SELECT 1"
 
 
+def test_a_submit_with_an_error_of_its_own(client: AnyClient) -> None:
+    """Its SQLSTATE is known, though psycopg has no class for it."""
+    job = client.submit("DO $$ BEGIN RAISE EXCEPTION 'own' USING ERRCODE = 'XY123'; END $$")
+    with pytest.raises(psycopg.Error, match="own") as caught:
+        job.result()
+    assert caught.value.sqlstate == "XY123"
+
+
 def test_a_cancelled_submit(client: AnyClient) -> None:
     job = client.submit(FOREVER)
     job.cancel()

@@ -133,6 +133,14 @@ async def test_submit(aclient: AnyClient, side: Connection) -> None:
     assert (await attached.result()).statusmessage == "SELECT 1"
 
 
+async def test_a_submit_with_an_error_of_its_own(aclient: AnyClient) -> None:
+    """Its SQLSTATE is known, though psycopg has no class for it."""
+    job = await aclient.submit("DO $$ BEGIN RAISE EXCEPTION 'own' USING ERRCODE = 'XY123'; END $$")
+    with pytest.raises(psycopg.Error, match="own") as caught:
+        await job.result()
+    assert caught.value.sqlstate == "XY123"
+
+
 async def test_a_cancelled_submit(aclient: AnyClient) -> None:
     job = await aclient.submit(FOREVER)
     await job.cancel()

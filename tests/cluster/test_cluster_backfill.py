@@ -60,7 +60,7 @@ def move(nodes: Nodes, number: int, before: int, after: int) -> None:
     """Move a shard, as Citus does: its rows are copied, and the metadata of all nodes changes."""
     with nodes.connect(before) as old, nodes.connect(after) as new:
         rows = old.execute(f"SELECT id, times FROM events_{number}".encode()).fetchall()
-        new.execute(f"CREATE TABLE events_{number} (LIKE events)".encode())
+        new.execute(f"CREATE TABLE events_{number} (LIKE events INCLUDING CONSTRAINTS)".encode())
         with new.cursor() as cursor:
             cursor.executemany(f"INSERT INTO events_{number} VALUES (%s, %s)".encode(), rows)
         new.execute(SHARD.format(number).encode())
@@ -145,6 +145,25 @@ def test_stopped_moved_there_and_back(nodes: Nodes) -> None:
         assert report.ranges_done >= half
         move(nodes, 102, 3, 2)
         report = cluster.backfill(name="events", batch_size=100).resume()
+        assert (report.is_complete, report.rows) == (True, 1200)
+        assert times(nodes) == {1: [(1, 600)], 2: [(1, 300)], 3: [(1, 300)]}
+
+
+def test_what_has_failed_moved_there_and_back(nodes: Nodes) -> None:
+    """It is taken along, and not left behind for when the shard is back."""
+    nodes.everywhere("ALTER TABLE events ADD CHECK (times < 1 OR id <> 102150)")
+    with Cluster.connect(nodes.dsns()[0]) as cluster:
+        report = cluster.backfill(COUNT, "events", batch_size=100).run()
+        assert [error.part for error in report.errors] == ["102"]
+        move(nodes, 102, 2, 3)
+        report = cluster.backfill(name="events").resume()
+        assert [error.part for error in report.errors] == ["102"]
+        move(nodes, 102, 3, 2)
+        nodes.everywhere("ALTER TABLE events DROP CONSTRAINT events_check")
+        # What was moved has one of its own, too.
+        with nodes.connect(2) as conn:
+            conn.execute("ALTER TABLE events_102 DROP CONSTRAINT events_check")
+        report = cluster.backfill(name="events").resume()
         assert (report.is_complete, report.rows) == (True, 1200)
         assert times(nodes) == {1: [(1, 600)], 2: [(1, 300)], 3: [(1, 300)]}
 

@@ -13,7 +13,8 @@ from ..support.jobs import launch, wait
 from ..support.stand_in import address
 from ..support.waiting import wait_until
 
-pytestmark = pytest.mark.contrib("dblink")
+# A ring that is not found is waited for without end.
+pytestmark = [pytest.mark.contrib("dblink"), pytest.mark.timeout(180)]
 
 WAIT = "SELECT pg_background_wait({0.pid}, {0.cookie})"
 
@@ -234,3 +235,34 @@ def test_with_a_node_down(nodes: Nodes, sessions: Sessions) -> None:
         assert wait(mine.conn, handle) is True
         # who has read where the nodes are keeps that from being written anew
         mine.rollback()
+
+
+def test_a_node_that_has_the_extension_elsewhere(nodes: Nodes, sessions: Sessions) -> None:
+    """What has the place of its function there may be anybody's, and is not run."""
+    evil = """
+        ALTER EXTENSION pg_background SET SCHEMA moved;
+        CREATE FUNCTION public.pg_background_job_waits(
+          OUT waiter int8, OUT worker_pid int4, OUT needs_all bool) RETURNS SETOF record LANGUAGE sql AS
+          'INSERT INTO public.ran DEFAULT VALUES RETURNING 1::int8, 1, true';
+    """
+    mine, third = sessions(1), sessions(3)
+    mine.lock(2, 1)
+    third.lock(2, 2)
+    handle = launch(mine.conn, taking(nodes, 2, 2))
+    wait_until_it_waits(nodes, 2, 2)
+    with nodes.connect(3) as conn, nodes.connect() as here:
+        query(conn, "CREATE SCHEMA moved; CREATE TABLE public.ran ()")
+        try:
+            query(conn, evil)
+            before = value(here, "SELECT last_value FROM stand_in.looks")
+            assert wait(mine.conn, handle, 2000) is False
+            assert value(here, "SELECT last_value FROM stand_in.looks") > before
+            assert query(conn, "SELECT FROM public.ran") == []
+        finally:
+            query(conn, "DROP FUNCTION IF EXISTS public.pg_background_job_waits()")
+            query(
+                conn,
+                "ALTER EXTENSION pg_background SET SCHEMA public; DROP TABLE public.ran; DROP SCHEMA moved",
+            )
+    third.rollback()
+    assert wait(mine.conn, handle) is True

@@ -5,6 +5,8 @@ One node answers here, so no module is needed; what it claims to wait is what th
 
 from __future__ import annotations
 
+from time import monotonic
+
 import psycopg
 import pytest
 from psycopg import errors as e
@@ -13,9 +15,13 @@ from ..support import lookalikes
 from ..support.calls import at_the_same_time, failure, query, value
 from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.jobs import Handle, cancel, closed_gate, launch, start, state, wait
+from ..support.points import Scene
 from ..support.server import Server
 from ..support.stand_in import stand_in
 from ..support.waiting import wait_until, wait_until_equal
+
+# A ring that is not found is waited for without end.
+pytestmark = pytest.mark.timeout(180)
 
 WAYS = {
     "wait": "SELECT pg_background_wait({0.pid}, {0.cookie})",
@@ -141,6 +147,30 @@ def test_what_is_no_deadlock(
     assert value(session, "SHOW client_min_messages") == "debug5"
 
 
+@pytest.mark.parametrize("pid", [-3, -(2**62), 0, 7, 2**31 - 1])
+def test_what_is_no_process(node: Connection, session: Connection, pid: int) -> None:
+    """Global pids are above all pids, and queued jobs are no matter of other nodes."""
+    handle = sleeping(session)
+    claim(node, gpid(handle.pid), pid)
+    claim(node, pid, gpid(session.info.backend_pid))
+    assert wait(session, handle, 300) is False
+    assert looks(node) > 0
+    cancel(node, handle)
+
+
+def test_nothing_is_locked_by_it(node: Connection, session: Connection) -> None:
+    """A session that only waits is not in the way of whoever changes the cluster."""
+    handle = sleeping(session)
+    assert wait(session, handle, 300) is False
+    assert looks(node) > 0
+    # but for the stand-in's sequence, whose lock no subtransaction gives back
+    locked = """
+        SELECT DISTINCT relation::regclass::text FROM pg_locks
+        WHERE pid = %s AND locktype = 'relation' AND relation <> 'stand_in.looks'::regclass"""
+    assert query(node, locked, session.info.backend_pid) == [("pg_dist_node",)]
+    cancel(node, handle)
+
+
 def test_what_only_one_look_has_found(node: Connection, session: Connection) -> None:
     handle = sleeping(session)
     claim(node, gpid(handle.pid), gpid(session.info.backend_pid), first_look=1, last_look=1)
@@ -263,6 +293,53 @@ def test_canceled_while_it_looks(node: Connection, session: Connection) -> None:
     session.rollback()
     assert state(session, handle) == "running"
     cancel(node, handle)
+
+
+@pytest.mark.parametrize(("limit", "said"), [(0, "user request"), (600, "statement timeout")])
+def test_canceled_while_it_cancels_itself(scene: Scene, limit: int, said: str) -> None:
+    """Between the time when a look is to end and its end somebody else cancels, too: that is not lost."""
+    stand_in([scene.server], scene.watcher.info.dbname)
+    handle = launch(scene.launcher, "SELECT pg_sleep(3600)")
+    query(scene.waiter, f"BEGIN; SET LOCAL deadlock_timeout = '20ms'; {HOLD}")
+    query(scene.waiter, f"SET LOCAL statement_timeout = {limit}")
+    with scene.calls() as caller:
+        with scene.point("look_before_end") as point:
+            waiting = caller(wait, scene.waiter, handle, 300)
+            pid = point.reached()
+            # What it waits for is what a look may take: the wait's own limit.
+            end = monotonic() + 0.9
+            wait_until(lambda: monotonic() > end)
+            if not limit:
+                query(scene.watcher, "SELECT pg_cancel_backend(%s)", pid)
+        told = waiting.failure()
+        assert (told.sqlstate, told.message) == ("57014", f"canceling statement due to {said}")
+    query(scene.waiter, "ROLLBACK")
+    cancel(scene.watcher, handle)
+    assert wait(scene.waiter, handle) is True
+
+
+def test_a_job_that_has_survived_a_cancel(node: Connection, session: Connection) -> None:
+    """What a look of it cancels later is the look alone."""
+    inner = launch(node, "SELECT pg_sleep(3600)")
+    claim(node, 1, 2, delay="1h")
+    query(session, "SET LOCAL deadlock_timeout = '20ms'")
+    survives = f"""
+        DO $job$ BEGIN
+          BEGIN
+            PERFORM pg_sleep(3600);
+          EXCEPTION WHEN query_canceled THEN
+            {HOLD};
+            PERFORM pg_background_wait({inner.pid}, {inner.cookie}, 300);
+          END;
+        END $job$"""
+    outer = launch(session, survives)
+    wait_until(
+        lambda: value(node, "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s", outer.pid)
+    )
+    query(node, "SELECT pg_cancel_backend(%s)", outer.pid)
+    assert wait(node, outer) is True
+    assert (looks(node), state(session, outer)) == (1, "stopped")
+    cancel(node, inner)
 
 
 def test_a_job_that_waits_is_canceled_while_it_looks(node: Connection, session: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +16,7 @@ from pg_background import AsyncCluster, Cluster
 from .fix_cli import Cli, Finished
 from .fix_db import Connection
 from .fix_server import FreshServer
+from .processes import children
 from .server import Server
 from .stand_in import stand_in, tell_addresses
 
@@ -69,6 +72,21 @@ class Nodes(list[Server]):
                     "SELECT pg_background_cancel(pid, cookie, 60000) FROM pg_background_jobs"
                     " WHERE state IN ('queued', 'starting', 'running')"
                 )
+
+    @contextmanager
+    def frozen(self, node: int) -> Iterator[None]:
+        """Let a node's server say nothing for the block, while its connections stay."""
+        postmaster = self[node - 1].pid
+        # First, as it makes the others.
+        os.kill(postmaster, signal.SIGSTOP)
+        processes = [*children(postmaster), postmaster]
+        try:
+            for pid in processes:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def down(self, node: int) -> Iterator[None]:

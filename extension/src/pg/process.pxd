@@ -36,6 +36,18 @@ cdef extern from "shim.h" nogil:
     enum:
         SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2
     int kill(pid_t pid, int sig)
+    ctypedef struct siginfo_t:
+        pass
+    ctypedef struct sigaction_t "struct sigaction":
+        void (*sa_handler)(int) noexcept nogil
+        void (*sa_sigaction)(int, siginfo_t *, void *) noexcept nogil
+        int sa_flags
+        # ...
+    enum:
+        SA_SIGINFO
+    void (*SIG_IGN)(int) noexcept nogil
+    void (*SIG_DFL)(int) noexcept nogil
+    int sigaction(int signo, const sigaction_t *action, sigaction_t *before)
     void *pqsignal(int signo, void (*func)(int) noexcept nogil)
     void die(int sig)
     void SignalHandlerForConfigReload(int sig)

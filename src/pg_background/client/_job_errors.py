@@ -46,7 +46,11 @@ def error_of(outcome: Outcome, fields: ErrorFields) -> psycopg.Error:
     lines += [f"DETAIL:  {fields.detail}"] if fields.detail else []
     lines += [f"HINT:  {fields.hint}"] if fields.hint else []
     kind: type[psycopg.Error] = _BECOMES.get(outcome.state or "") or _class_of(fields.sqlstate)
-    return kind("\n".join(lines))
+    error = kind("\n".join(lines))
+    if fields.sqlstate is not None:
+        # Of those that are not the server's own psycopg's classes know nothing.
+        error.sqlstate = fields.sqlstate
+    return error
 
 
 def _class_of(sqlstate: str | None) -> type[psycopg.Error]:

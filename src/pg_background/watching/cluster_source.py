@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 
 from ..client.model import Handle, Inspection, JobInfo
 from ..cluster.node_job import NodeJob
@@ -84,8 +83,8 @@ class ClusterSource:
         """See `Source`."""
         for task in self._asked.values():
             task.cancel()
-            with suppress(asyncio.CancelledError, SourceError):
-                await task
+        # At the same time: of each it may take seconds to learn that it does not answer.
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
         for source in self._sources.values():
             await source.close()
 

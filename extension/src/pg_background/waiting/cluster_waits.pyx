@@ -25,18 +25,6 @@ cdef struct ClusterWaits:
     bint was_followed           # a search has come to one of them
 
 
-cdef int look_timeout               # 0: none is registered yet
-cdef volatile int look_ran_out
-
-
-cdef void on_look_timeout() noexcept nogil:
-    """Handler. A cancel that is pending already is another's, and stays one."""
-    global look_ran_out
-    if not QueryCancelPending:
-        look_ran_out = 1
-        request_statement_cancel()
-
-
 cdef const char *place_query() noexcept nogil:
     """The global pids of this session and, without its pid, of a process of this node."""
     return (b"SELECT pg_catalog.citus_backend_gpid(), pg_catalog.citus_calculate_gpid(n.nodeid, 0) "
@@ -50,15 +38,25 @@ cdef const char *locks_query() noexcept nogil:
 
 
 cdef const char *jobs_query() noexcept nogil:
-    """A node that does not answer, or not to this user, has none."""
-    return (b"SELECT w.waiter, pg_catalog.citus_calculate_gpid(r.nodeid, w.worker_pid), true, w.needs_all "
-            b"FROM pg_catalog.run_command_on_all_nodes(("
-            b"SELECT pg_catalog.format('SELECT COALESCE(pg_catalog.json_agg(w), ''[]''::pg_catalog.json) "
-            b"FROM %I.pg_background_job_waits() AS w', n.nspname) "
-            b"FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace "
-            b"WHERE e.extname = 'pg_background')) AS r "
+    """A node that does not answer, or not to this user, has none. Where the extension is in another schema on one of
+    them, none is asked: a function of that name may be anybody's there."""
+    return (b"WITH here AS (SELECT n.nspname FROM pg_catalog.pg_extension AS e "
+            b"JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_background') "
+            b"SELECT w.waiter, pg_catalog.citus_calculate_gpid(r.nodeid, w.worker_pid), true, w.needs_all "
+            b"FROM (SELECT pg_catalog.format('SELECT COALESCE(pg_catalog.json_agg(w), ''[]''::pg_catalog.json) "
+            b"FROM %I.pg_background_job_waits() AS w', h.nspname) FROM here AS h WHERE NOT EXISTS ("
+            b"SELECT FROM pg_catalog.run_command_on_all_nodes('SELECT n.nspname FROM pg_catalog.pg_extension AS e "
+            b"JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace "
+            b"WHERE e.extname OPERATOR(pg_catalog.=) ''pg_background''::pg_catalog.name') AS s "
+            b"WHERE s.success AND s.result IS DISTINCT FROM h.nspname::text) OFFSET 0) AS c(command) "
+            b"CROSS JOIN LATERAL pg_catalog.run_command_on_all_nodes(c.command) AS r "
             b"CROSS JOIN LATERAL pg_catalog.json_to_recordset(CASE WHEN r.success THEN r.result::json ELSE '[]' END) "
             b"AS w(waiter int8, worker_pid int4, needs_all bool)")
+
+
+cdef inline bint is_elsewhere(int64_t pid) noexcept nogil:
+    """Whether it is a global pid, of a process on another node."""
+    return pid > <int64_t>0x7fffffff
 
 
 cdef inline int64_t found_int(uint64_t row, int number) noexcept nogil:
@@ -88,6 +86,7 @@ cdef bint find_place(ClusterWaits *waits) noexcept nogil:
 cdef void keep_waits(ClusterWaits *waits, const char *query) noexcept nogil:
     """Of a query's rows: waiter, whom it waits for, whether for a job, whether for all."""
     cdef ClusterWait *larger
+    cdef ClusterWait *wait
     cdef uint64_t row
     if SPI_execute(query, True, 0) != SPI_OK_SELECT:
         return
@@ -97,11 +96,14 @@ cdef void keep_waits(ClusterWaits *waits, const char *query) noexcept nogil:
         memcpy(larger, waits.waits, sizeof(ClusterWait) * waits.count)
     waits.waits = larger
     for row in range(SPI_processed):
-        larger[waits.count].waiter = found_int(row, 1)
-        larger[waits.count].waited_for = found_int(row, 2)
-        larger[waits.count].is_for_job = found_bool(row, 3)
-        larger[waits.count].needs_all = found_bool(row, 4)
-        waits.count += 1
+        wait = &larger[waits.count]
+        wait.waiter = found_int(row, 1)
+        wait.waited_for = found_int(row, 2)
+        wait.is_for_job = found_bool(row, 3)
+        wait.needs_all = found_bool(row, 4)
+        # all other numbers are pids of this node, or what stands for its queued jobs
+        if is_elsewhere(wait.waiter) and is_elsewhere(wait.waited_for):
+            waits.count += 1
 
 
 cdef void ask_nodes(void *arg) noexcept nogil:
@@ -116,56 +118,33 @@ cdef void ask_nodes(void *arg) noexcept nogil:
     elif find_place(waits):
         keep_waits(waits, locks_query())
     SPI_finish()
-
-
-cdef bint is_canceled(ErrorData *error, bint had_timeout) noexcept nogil:
-    """Whether a look has met a cancel that is not its own: also one that came while its own was pending, as far as
-    that can be known."""
-    if had_timeout and not get_timeout_active(STATEMENT_TIMEOUT):
-        return True
-    if running_cookie != 0 and cancel_seen:
-        return True
-    return error != NULL and error.sqlerrcode == ERRCODE_QUERY_CANCELED and not look_ran_out
+    debug_point("look_before_end")
 
 
 cdef bint look_at_nodes(ClusterWaits *waits, TimestampTz deadline) noexcept nogil:
     """Ask for the waits for locks, or for jobs; False when that has failed, or was not done by the deadline."""
-    global look_timeout, look_ran_out, QueryCancelPending
     cdef MemoryContext context = CurrentMemoryContext
     cdef ResourceOwner owner = CurrentResourceOwner
-    cdef bint had_timeout = get_timeout_active(STATEMENT_TIMEOUT)
+    cdef bint is_canceled
     cdef ErrorData *error
-    if look_timeout == 0:
-        look_timeout = RegisterTimeout(USER_TIMEOUT, on_look_timeout)
-    look_ran_out = 0
     BeginInternalSubTransaction(NULL)
     MemoryContextSwitchTo(context)
-    enable_timeout_at(look_timeout, deadline)
+    begin_look(deadline)
     error = catch_error(ask_nodes, waits, False)
-    disable_timeout(look_timeout, False)
-    if look_ran_out and not is_canceled(error, had_timeout):
-        # what the handler asked for after all was done
-        QueryCancelPending = 0
-    if error == NULL:
-        ReleaseCurrentSubTransaction()
-    else:
-        RollbackAndReleaseCurrentSubTransaction()
+    is_canceled = end_look(error)
+    # also of what has succeeded nothing is to be kept: neither its locks
+    RollbackAndReleaseCurrentSubTransaction()
     MemoryContextSwitchTo(context)
     set_resource_owner(owner)
-    if error == NULL:
-        return True
-    if is_canceled(error, had_timeout):
+    if is_canceled and error != NULL and error.sqlerrcode == ERRCODE_QUERY_CANCELED:
         ReThrowError(error)
-    report(DEBUG1, b"could not look what waits on other nodes: %s", error.message)
-    return False
+    CHECK_FOR_INTERRUPTS()
+    if error != NULL:
+        report(DEBUG1, b"could not look what waits on other nodes: %s", error.message)
+    return error == NULL
 
 
 # ---- as the search for deadlocks sees it
-
-cdef inline bint is_elsewhere(int64_t pid) noexcept nogil:
-    """Whether it is a global pid, of a process on another node."""
-    return pid > <int64_t>0x7fffffff
-
 
 cdef int64_t global_pid_of(ClusterWaits *waits, int64_t pid) noexcept nogil:
     if pid == MyProcPid:

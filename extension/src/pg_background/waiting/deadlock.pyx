@@ -199,6 +199,8 @@ cdef void build_graph(WaitGraph *graph, ClusterWaits *cluster) noexcept nogil:
     graph.cluster = cluster
     waiter_of_pid(graph, MyProcPid)
     while at < graph.count:
+        # in a cluster they may be very many
+        CHECK_FOR_INTERRUPTS()
         waiter = graph.waiters[at]
         waiter.first = graph.edge_count
         if waiter.pid < 0:
@@ -230,6 +232,7 @@ cdef void spread_freedom(WaitGraph *graph) noexcept nogil:
     cdef int i
     graph.waiters[0].would_be_free = True
     while changed:
+        CHECK_FOR_INTERRUPTS()
         changed = False
         for i in range(graph.count):
             waiter = &graph.waiters[i]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -132,7 +133,7 @@ class Database:
             return make_conninfo(given, client_encoding="UTF8")
         except psycopg.ProgrammingError as error:
             raise DsnError(
-                f"this is not a DSN: {str(error).strip()}",
+                f"this is not a DSN: {_without_secrets(str(error).strip(), self.dsn)}",
                 hint="write it as postgresql://user@host:5432/database, or as 'host=… dbname=…'",
             ) from error
 
@@ -200,12 +201,14 @@ class Database:
             node: which of several servers it is, for notices.
         """
         from ...client.client import Client
+        from ..ended import ended
 
         with closing(self.connect()) as connection:
             # Asked here too, for an error with the exit code of a refusal.
             schema_of_extension(connection)
             connection.add_notice_handler(notices_of(node))
-            with Client(connection) as client:
+            client = Client(connection)
+            with ended(client, connection):
                 yield client, connection
 
 
@@ -255,6 +258,13 @@ def session(database: Database) -> Iterator[Connection]:
         raise kind(f"{primary}{known}", hint=error.diag.message_hint or "") from error
     finally:
         connection.close()
+
+
+def _without_secrets(text: str, dsn: str) -> str:
+    """Return what libpq says of a DSN, without the parts that it repeats where there may be a password."""
+    if re.search(r"password|://[^/]*[:@]", dsn):
+        return re.sub(r'".{2,}"', "…", text, flags=re.DOTALL)
+    return text
 
 
 def now_of(connection: Connection) -> datetime:

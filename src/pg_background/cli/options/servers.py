@@ -118,10 +118,15 @@ class Servers:
         found: dict[str, Database] = {}
         for word in self.several:
             name, equals, text = word.partition("=")
-            if not equals or not text or not _NAME.fullmatch(name):
-                raise typer.BadParameter(f"--server {word}: write NAME=DSN")
+            if not equals or not text or "://" in name:
+                # Not what was written: it may have a password.
+                raise typer.BadParameter("--server: write NAME=DSN")
+            if not _NAME.fullmatch(name):
+                raise typer.BadParameter(
+                    f"--server {name}=…: write NAME=DSN, the name in letters, digits and _ . : -"
+                )
             if name in found:
-                raise typer.BadParameter(f"--server {word}: there is another {name}")
+                raise typer.BadParameter(f"--server {name}=…: there is another {name}")
             found[name] = replace(self.one, dsn=text, may_ask=False)
             # Now, and not when it is connected to: it can't become right.
             _ = found[name].conninfo

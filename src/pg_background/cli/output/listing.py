@@ -81,6 +81,8 @@ class Listing:
     has_nodes: bool = False
     #: the nodes that did not answer, and why; each is a line
     missing: Mapping[str, str] = field(default_factory=dict)
+    #: whether all of them have answered, and refused
+    are_refused: bool = False
 
 
 def print_jobs(listing: Listing, format: Format) -> None:

@@ -79,19 +79,23 @@ def ps(
 
     Of other roles' jobs only the processes are shown; to members of pg_read_all_stats also their SQL. With
     --cluster or --server each job has its node. A node that does not answer is a line with the state
-    `unreachable`, and the exit code is 3.
+    `unreachable`, and the exit code is 3; it is 6 if all that are missing have refused.
     """
     from ...output.listing import print_jobs
 
     wanted = _wanted(state, all=all)
     nodes = servers.nodes()
-    with _polls_of_many(nodes, wanted) if nodes.are_named else _polls_of_one(nodes.chosen[0], wanted) as poll:
+    with (
+        _polls_of_many(nodes, wanted, again=watch)
+        if nodes.are_named
+        else _polls_of_one(nodes.chosen[0], wanted)
+    ) as poll:
         if watch:
             _watch(poll, format, interval)
         listing = poll()
     print_jobs(listing, format)
     if listing.missing:
-        raise typer.Exit(Exit.CONNECTION)
+        raise typer.Exit(Exit.REFUSED if listing.are_refused else Exit.CONNECTION)
 
 
 @contextmanager
@@ -103,18 +107,26 @@ def _polls_of_one(node: Node, wanted: IsWanted) -> Iterator[Poll]:
 
 
 @contextmanager
-def _polls_of_many(nodes: Nodes, wanted: IsWanted) -> Iterator[Poll]:
-    """What it yields raises DatabaseError when no node answers."""
+def _polls_of_many(nodes: Nodes, wanted: IsWanted, *, again: bool) -> Iterator[Poll]:
+    """What it yields raises DatabaseError when no node answers.
+
+    Args:
+        again: another poll will follow, which takes what one that is slow has answered meanwhile.
+    """
     import asyncio
 
     from ....server.errors import DatabaseError, UnreachableError
     from ....watching import ClusterSource, SourceError, SourceLost
+    from ....watching.cluster_source import PATIENCE as PATIENCE_BETWEEN
     from ....watching.server_source import PATIENCE
+    from ...ended import silence
     from ...output.listing import Listing
 
+    silence()
     with asyncio.Runner() as runner:
         # A moment more than each has by itself.
-        source = ClusterSource({node.name: node.database.conninfo for node in nodes}, patience=PATIENCE + 1)
+        patience = PATIENCE_BETWEEN if again else PATIENCE + 1
+        source = ClusterSource({node.name: node.database.conninfo for node in nodes}, patience=patience)
 
         def poll() -> Listing:
             try:
@@ -123,7 +135,8 @@ def _polls_of_many(nodes: Nodes, wanted: IsWanted) -> Iterator[Poll]:
                 kind = UnreachableError if isinstance(error, SourceLost) else DatabaseError
                 raise kind(f"no node answers: {error}") from error
             missing = {name: str(reason) for name, reason in seen.missing.items()}
-            return Listing([job for job in seen.jobs if wanted(job)], seen.now, True, missing)
+            refused = not any(isinstance(reason, SourceLost) for reason in seen.missing.values())
+            return Listing([job for job in seen.jobs if wanted(job)], seen.now, True, missing, refused)
 
         try:
             yield poll

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...at_once import at_once
 from ...errors.codes import Codes
 from ...errors.ending import ProgressOption
 from ...errors.exits import Exit
@@ -19,6 +20,9 @@ from ...output.console import note
 
 if TYPE_CHECKING:
     from ....client.job import Job
+
+#: Seconds that a server has to answer when the time is up.
+PATIENCE = 2
 
 TimeoutOption = Annotated[
     float | None,
@@ -92,18 +96,11 @@ def _wait(
         return [] if first is None else [first]
     awaited: list[Any] = jobs
     have_ended(Progresses(awaited), jobs, timeout, progress)
-    return [job for job in jobs if _has_ended(job)]
-
-
-def _has_ended(job: Job[Any]) -> bool:
-    """Ask once more: where time is short, the end may not have been learned."""
-    from psycopg import OperationalError
-
-    try:
-        return job.is_over or job.done()
-    except OperationalError:
-        # What is wrong is told for each.
-        return True
+    # Asked once more: where time is short, the end may not have been learned. Servers that don't answer do
+    # not make the wait longer, and what is wrong with others is told for each.
+    asked = at_once(lambda job: job.done(), [job for job in jobs if not job.is_over], patience=PATIENCE)
+    unknown = [job for job, answer in asked if answer is False or isinstance(answer, TimeoutError)]
+    return [job for job in jobs if job not in unknown]
 
 
 def _tell(job: Job[Any], node: str) -> Exit:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from ....client.job import Job
     from ...output.sink import Sink
 
-#: How long to wait for the end of a job that was told to end, in seconds.
+#: How long to wait for the end of a job that was told to end, in seconds; and for a server to be told.
 PATIENCE = 5
+PATIENCE_WITH_SERVERS = 10
 
 
 @command(
@@ -75,10 +76,7 @@ def run(
                 jobs.sort(key=lambda one: nodes.index(one.at.node))
                 broken = _wait(jobs, progress=progress)
             except KeyboardInterrupt:
-                for _ in at_once(
-                    lambda one: _cancel(one.job, one.at.node.name, each_statement=each_statement), jobs
-                ):
-                    pass
+                _cancel_all(jobs, each_statement=each_statement)
                 raise
             _print(jobs, broken, output, sink, codes, each_statement=each_statement)
     codes.leave()
@@ -149,25 +147,34 @@ def _print(
         write_many(output, sink, succeeded, codes)
 
 
+def _cancel_all(jobs: Sequence[_JobThere], *, each_statement: bool) -> None:
+    """End all of them, and say what became of each."""
+    from psycopg import Error
+
+    def cancel(one: _JobThere) -> None:
+        _cancel(one.job, one.at.node.name, each_statement=each_statement)
+
+    for one, failed in at_once(cancel, jobs, patience=PATIENCE_WITH_SERVERS):
+        if isinstance(failed, (Error, TimeoutError)):
+            note(f"can't cancel job {one.handle}, which may go on: {str(failed).strip()}")
+        elif failed is not None:
+            raise failed
+
+
 def _cancel(job: Job[Any], node: str = "", *, each_statement: bool) -> None:
     """End the job of which nobody wants to see the end, and say what became of it."""
-    import psycopg
-
     from ....client.model import in_words
 
     handle = text_of(job.handle, node)
-    try:
-        job.cancel()
-        ended = job.wait(PATIENCE)
-        if ended and job.last_state == "canceled":
-            note(f"canceled job {handle} in the server")
-            if each_statement:
-                note(what_is_committed(job.exception(), job.last_state))
-            else:
-                job.detach()
-        elif ended:
-            note(f"job {handle} had ended before it could be canceled ({in_words(job.last_state)})")
+    job.cancel()
+    ended = job.wait(PATIENCE)
+    if ended and job.last_state == "canceled":
+        note(f"canceled job {handle} in the server")
+        if each_statement:
+            note(what_is_committed(job.exception(), job.last_state))
         else:
-            note(f"told job {handle} to cancel; it still runs: pg-background wait {handle}")
-    except psycopg.Error as error:
-        note(f"can't cancel job {handle}: {str(error).strip()}")
+            job.detach()
+    elif ended:
+        note(f"job {handle} had ended before it could be canceled ({in_words(job.last_state)})")
+    else:
+        note(f"told job {handle} to cancel; it still runs: pg-background wait {handle}")
