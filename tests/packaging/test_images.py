@@ -85,7 +85,7 @@ def test_what_cloudnativepg_makes_of_the_page(
     assert mounted["image"]["reference"].split(":")[1] in page.split("skopeo copy")[1].split("\n")[0]
     volume = open_tmp_path / "extensions" / mounted["name"]
     volume.mkdir(parents=True)
-    unpack(image, volume)
+    images.unpack(image, volume)
     settings = {
         "extension_control_path": f"$system:{volume}/share",
         "dynamic_library_path": f"$libdir:{volume}/lib",
