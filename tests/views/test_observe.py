@@ -313,8 +313,9 @@ def test_registry_counts(conn: Connection, connect: Connect) -> None:
 def test_the_average_is_that_of_the_jobs_own_times(conn: Connection) -> None:
     """Of those that have begun; one that was canceled while it waited for a worker has no time."""
     conn.execute("SET pg_background.max_workers = 1")
-    jobs = [launch(conn, "SELECT pg_sleep(0.02)")]
-    cancel(conn, start(conn, "SELECT 1", on_full="queue"))
+    with closed_gate(conn) as gate:
+        jobs = [launch(conn, gate.sql)]
+        cancel(conn, start(conn, "SELECT 1", on_full="queue"))
     assert wait(conn, jobs[0])
     for sql in ("SELECT 1 / 0", "SELECT pg_sleep(0.05)"):
         jobs.append(launch(conn, sql))
