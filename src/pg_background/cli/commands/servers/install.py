@@ -14,6 +14,7 @@ from ....server.errors import DatabaseError
 from ...options.database import Database, DatabaseGiven, session
 from ...options.given import command
 from ...output.console import note, step
+from ...signals import interruptible
 
 if TYPE_CHECKING:
     from ....doctor.preloading import Configured
@@ -89,6 +90,8 @@ def install(
     from ....server import install as installing
     from ...next_steps import next_steps
 
+    if in_place and build:
+        raise typer.BadParameter("--in-place uses the compiled library of this package; --build makes another")
     installation = Installation.from_pg_config(pg_config)
     # Asked first: a server that can't be used is worth no build.
     installation.program("postgres")
@@ -104,15 +107,16 @@ def install(
             anew=build,
             building=lambda: step(f"Building the extension for PostgreSQL {installation.version} …"),
         )
-        todo = (installing.plan if dry_run else installing.install)(installation, extension)
+        with interruptible():
+            todo = (installing.plan if dry_run else installing.install)(installation, extension)
     except NotWritableError as error:
-        where = [] if data is None else ["--data", str(data)]
-        hint = with_sudo("install", installation, *where) or error.hint
+        options = [*([] if data is None else ["--data", str(data)]), *(["--build"] if build else [])]
+        hint = with_sudo("install", installation, *options) or error.hint
         raise NotWritableError(error.message, hint=hint) from None
     for _, target in todo.copies:
-        typer.echo(f"{target}")
+        echo_path(target)
     for path in todo.removals:
-        typer.echo(f"{path} (removed)")
+        echo_path(path, " (removed)")
     if dry_run:
         note("nothing was changed" if todo else "it is installed; there is nothing to do")
     else:
@@ -156,4 +160,11 @@ def with_sudo(command: str, installation: Installation, *options: str) -> str:
         return ""
     # sudo has a PATH of its own, without virtual environments, and drops the variables.
     program = Path(sys.argv[0]).absolute()
-    return shlex.join(["sudo", str(program), command, "--pg-config", str(installation.pg_config), *options])
+    is_module = program.name == "__main__.py"
+    words = [sys.executable, "-m", program.parent.name] if is_module else [str(program)]
+    return shlex.join(["sudo", *words, command, "--pg-config", str(installation.pg_config), *options])
+
+
+def echo_path(path: Path, remark: str = "") -> None:
+    """Print a path, whose bytes need not be text, on a line of its own."""
+    typer.echo(os.fsencode(path) + remark.encode())

@@ -8,7 +8,8 @@ import typer
 
 from ...options.given import command
 from ...output.console import note
-from .install import PgConfigOption, with_sudo
+from ...signals import interruptible
+from .install import PgConfigOption, echo_path, with_sudo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,16 +37,17 @@ def uninstall(
     from ....server import install as installing
 
     installation = Installation.from_pg_config(pg_config)
-    files: list[Path] = installing.installed(installation)
     try:
+        files: list[Path] = installing.installed(installation)
         if not dry_run:
-            installing.uninstall(installation, files)
+            with interruptible():
+                installing.uninstall(installation, files)
     except NotWritableError as error:
         raise NotWritableError(
             error.message, hint=with_sudo("uninstall", installation) or error.hint
         ) from None
     for path in files:
-        typer.echo(f"{path}")
+        echo_path(path)
     if not files:
         note("it is not installed")
     else:
