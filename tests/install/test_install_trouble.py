@@ -1,4 +1,4 @@
-"""`install` and `uninstall` where something is in the way: no room, no rights, a signal, another who does the same."""
+"""`install` and `uninstall` with something in the way: no room, no rights, a signal, another one of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import pwd
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from pg_background.server.install import install, installed, plan, require_writa
 from pg_background.server.places import cache_directory
 
 from ..support.fix_cli import Cli
+from ..support.server import Server
 from ..support.wheels import lay_out
 
 Prepared = Callable[[Path], Installation]
@@ -64,7 +65,9 @@ def compiled(
 
 
 def names(place: Installation) -> set[str]:
-    return {path.name for folder in (place.pkglibdir, place.sharedir / "extension") for path in folder.iterdir()}
+    return {
+        path.name for folder in (place.pkglibdir, place.sharedir / "extension") for path in folder.iterdir()
+    }
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_a_disk_that_does_not_take_it(
     cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another user would not get further; the message names the file that is not there, not where it comes from."""
+    """Another user would not get further. The message names the target, not what is copied."""
 
     def fail(_: int) -> None:
         raise OSError(number, os.strerror(number))
@@ -107,7 +110,9 @@ def test_a_read_only_file_system(place: Installation, monkeypatch: pytest.Monkey
     assert not isinstance(caught.value, NotWritableError)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_leaves_no_half_of_a_file(
     number: signal.Signals,
     code: int,
@@ -132,7 +137,9 @@ def test_what_a_killed_installation_left(place: Installation, compiled: None, cl
     for half in halves:
         half.touch()
     done = cli.inside("install", "--pg-config", place.pg_config)
-    assert [line for line in done.output.splitlines() if "removed" in line] == [f"{half} (removed)" for half in halves]
+    assert [line for line in done.output.splitlines() if "removed" in line] == [
+        f"{half} (removed)" for half in halves
+    ]
     assert not [name for name in names(place) if name.startswith(".")]
 
 
@@ -152,12 +159,15 @@ def test_several_at_once(place: Installation, extension: Build, monkeypatch: pyt
             start.wait()
             try:
                 what()
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 failures.append(error)
 
         threads = [
             *(threading.Thread(target=run, args=[lambda: install(place, extension)]) for _ in range(2)),
-            *(threading.Thread(target=run, args=[lambda: uninstall(place, installed(place))]) for _ in range(2)),
+            *(
+                threading.Thread(target=run, args=[lambda: uninstall(place, installed(place))])
+                for _ in range(2)
+            ),
         ]
         for thread in threads:
             thread.start()
@@ -176,14 +186,14 @@ def test_a_folder_that_can_not_be_read(
     (place.pkglibdir / "pg_background.so").touch()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    def refuse(path: Path) -> list[str]:
+    def refuse(path: Path) -> Iterator[Path]:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(Path, "iterdir", refuse)
     for command in (["install", "--dry-run"], ["uninstall", "--dry-run"], ["uninstall"]):
         done = cli.inside(*command, "--pg-config", place.pg_config)
         assert (done.code, done.output) == (1, "")
-        assert done.errors.startswith('error: can\'t read "')
+        assert done.errors.startswith("error: can't read \"")
         assert "\nhint: sudo " in done.errors
 
 
@@ -258,3 +268,23 @@ def test_in_place_builds_nothing(place: Installation, cli: Cli) -> None:
     done = cli.inside("install", "--pg-config", place.pg_config, "--in-place", "--build")
     assert done.code == 2
     assert "--in-place uses the compiled library" in done.errors
+
+
+def test_the_pg_config_of_another_server(
+    place: Installation, compiled: None, cli: Cli, server: Server
+) -> None:
+    """The setting that is printed would be for the one, and the files go to the other."""
+    done = cli.inside("install", "--pg-config", place.pg_config, "--dry-run", "--dbname", server.dsn())
+    runs_from = server.cluster.runtime.installation.pkglibdir
+    said = (
+        "look whether this is the right pg_config: the server that you named is PostgreSQL "
+        f'{place.version}, with its libraries in "{runs_from}"; this one is of PostgreSQL {place.version}, '
+        f'with "{place.pkglibdir}"\n'
+    )
+    assert said in done.errors
+    # The same folder by another name, as Debian and others have them.
+    place.pkglibdir.rmdir()
+    place.pkglibdir.symlink_to(runs_from)
+    done = cli.inside("install", "--pg-config", place.pg_config, "--dry-run", "--dbname", server.dsn())
+    assert done.code == 0
+    assert "right pg_config" not in done.errors

@@ -25,7 +25,7 @@ _HALF = ".{}.????????"
 _REMEDIES = {
     errno.ENOSPC: "free some space, and run this again; what was there before still works",
     errno.EDQUOT: "free some space, and run this again; what was there before still works",
-    errno.EROFS: "make it writable while you install; in an image of a server, install when the image is made",
+    errno.EROFS: "make it writable for this; what belongs into an image is put there when that is made",
 }
 
 
@@ -54,7 +54,7 @@ def plan(installation: Installation, extension: Build) -> Plan:
     return Plan(
         copies=tuple((source, target) for source, target in wanted if not _same(source, target)),
         removals=(
-            # The extension in C leaves its code there for the JIT compiler, which would put it in place of ours.
+            # Of the extension in C, for the JIT compiler, which would put it in place of ours.
             *_found(installation.pkglibdir / "bitcode", "pg_background*"),
             *(path for place, name in _ours(installation) for path in _found(place, _HALF.format(name))),
         ),
@@ -148,7 +148,7 @@ def _ours(installation: Installation) -> list[tuple[Path, str]]:
 def _found(place: Path, pattern: str) -> list[Path]:
     # Path.glob passes over a folder that can't be read, as if it were empty.
     try:
-        names = os.listdir(place)
+        names = [path.name for path in place.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

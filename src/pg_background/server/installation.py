@@ -49,7 +49,7 @@ class Installation:
             InstallationError: it can't be run, is not a pg_config, or is of an unsupported version.
         """
         # A shell leaves the ~ of --pg-config=~/… as it is.
-        named = os.path.expanduser(pg_config)
+        named = os.path.expanduser(pg_config)  # noqa: PTH111 (it keeps `./` and does not fail)
         found = shutil.which(named)
         if found is None:
             raise _no_program(named)
@@ -57,7 +57,9 @@ class Installation:
         version = _ask(path, "--version").removeprefix("PostgreSQL ")
         match = re.match(r"\d+", version)
         if match is None:
-            raise InstallationError(f'"{path}" is not a pg_config', hint=f"it answered: {version.partition(chr(10))[0]}")
+            raise InstallationError(
+                f'"{path}" is not a pg_config', hint=f"it answered: {version.partition(chr(10))[0]}"
+            )
         major = int(match[0])
         if major < OLDEST_MAJOR:
             raise InstallationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -30,6 +31,12 @@ def cache_directory() -> Path:
     if os.geteuid() == 0:
         return SYSTEM_DIRECTORY / "cache"
     return _of_user("XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def cache_remedy(error: OSError) -> str:
+    """Return what to do where the cache can't be written."""
+    remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
+    return f"{remedy}, or set {CACHE_VARIABLE} to another folder"
 
 
 def _of_user(variable: str, elsewhere: str, on_macos: str) -> Path:

@@ -19,6 +19,7 @@ from ...signals import interruptible
 if TYPE_CHECKING:
     from ....doctor.preloading import Configured
     from ....server import Installation
+    from ...options.database import Connection
 
 PgConfigOption = Annotated[
     str,
@@ -91,7 +92,9 @@ def install(
     from ...next_steps import next_steps
 
     if in_place and build:
-        raise typer.BadParameter("--in-place uses the compiled library of this package; --build makes another")
+        raise typer.BadParameter(
+            "--in-place uses the compiled library of this package; --build makes another"
+        )
     installation = Installation.from_pg_config(pg_config)
     # Asked first: a server that can't be used is worth no build.
     installation.program("postgres")
@@ -141,6 +144,8 @@ def _configured(installation: Installation, database: Database, data: Path | Non
     if database.is_given:
         try:
             with session(database) as connection:
+                if other := _another(connection, installation):
+                    note(other)
                 return configured(connection)
         except DatabaseError as error:
             note(f"can't ask the server what it preloads: {error.message}")
@@ -152,6 +157,34 @@ def _configured(installation: Installation, database: Database, data: Path | Non
         note(f'can\'t see what the server preloads: in "{data}" there is no postgresql.conf that can be read')
         return None
     return Configured(value, by_command_line=False)
+
+
+#: Only some roles may see where a server has its files.
+_WHERE = """
+SELECT c.setting FROM pg_catalog.pg_config c
+WHERE c.name OPERATOR(pg_catalog.=) 'PKGLIBDIR'
+"""
+_MAY_SEE_WHERE = """
+SELECT pg_catalog.has_table_privilege('pg_catalog.pg_config', 'SELECT')
+   AND pg_catalog.has_function_privilege('pg_catalog.pg_config()', 'EXECUTE')
+"""
+
+
+def _another(connection: Connection, installation: Installation) -> str:
+    """Say it if the server does not run from that installation; "" if it does, as far as can be seen."""
+    place = None
+    if connection.execute(_MAY_SEE_WHERE).fetchone() == (True,):
+        place = connection.execute(_WHERE).fetchone()
+    is_same_place = place is None or os.path.realpath(place[0]) == os.path.realpath(installation.pkglibdir)
+    if connection.info.server_version // 10_000 == installation.major and is_same_place:
+        return ""
+    version = connection.info.parameter_status("server_version")
+    where = f', with its libraries in "{place[0]}"' if place else ""
+    return (
+        "look whether this is the right pg_config: "
+        f"the server that you named is PostgreSQL {version}{where}; "
+        f'this one is of PostgreSQL {installation.version}, with "{installation.pkglibdir}"'
+    )
 
 
 def with_sudo(command: str, installation: Installation, *options: str) -> str:

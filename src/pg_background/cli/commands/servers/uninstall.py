@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BEFORE = """\
-Before the server is restarted:
-  1. in each database that has it: DROP EXTENSION pg_background
+Without these files calls of the extension's functions fail. Before the server is restarted:
+  1. in each database that has it: DROP EXTENSION IF EXISTS pg_background_cluster, pg_background;
   2. take pg_background out of shared_preload_libraries: without its library the server would not start"""
 
 
@@ -30,8 +30,8 @@ def uninstall(
 ) -> None:
     """Remove the extension's files from a PostgreSQL.
 
-    Prints each file. A server that runs keeps the library that it has loaded; databases keep the extension
-    until DROP EXTENSION.
+    Prints each file. Without them calls of the extension's functions fail, so DROP EXTENSION comes first, in
+    each database that has it; it works afterwards too.
     """
     from ....server import Installation, NotWritableError
     from ....server import install as installing
