@@ -213,7 +213,7 @@ CASES = {
         replace(WELL, available=None),
         "extension",
         "WARN",
-        "but its files are gone; fix: pg-background install --pg-config PATH on the server's machine, or drop",
+        "but its files are gone; fix: pg-background install --pg-config PATH on the server's machine, or",
     ),
     "C extension": (
         replace(WELL, extension=replace(EXTENSION, version="1.8"), available="1.8"),

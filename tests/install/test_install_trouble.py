@@ -288,3 +288,15 @@ def test_the_pg_config_of_another_server(
     done = cli.inside("install", "--pg-config", place.pg_config, "--dry-run", "--dbname", server.dsn())
     assert done.code == 0
     assert "right pg_config" not in done.errors
+
+
+def test_a_newer_version_is_there(place: Installation, compiled: None, cli: Cli) -> None:
+    """As when an old virtual environment is used again."""
+    control = place.sharedir / "extension" / "pg_background.control"
+    for version, is_told in (("3.10", True), ("2.0", False), ("1.8", False)):
+        control.write_text(f"comment = 'x'\ndefault_version = '{version}'\n")
+        for words in (["--dry-run"], []):
+            done = cli.inside("install", "--pg-config", place.pg_config, *words)
+            assert done.code == 0, done.errors
+            assert (f"the files of version {version} were there" in done.errors) == is_told
+    assert "were there" not in cli.inside("install", "--pg-config", place.pg_config).errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ class Plan:
     copies: tuple[tuple[Path, Path], ...]
     #: what an extension of the same name left and would harm, and what an interrupted installation left
     removals: tuple[Path, ...]
+    #: the version of the extension whose files are replaced by older ones; "" if none is
+    newer: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.copies or self.removals)
@@ -58,6 +61,7 @@ def plan(installation: Installation, extension: Build) -> Plan:
             *_found(installation.pkglibdir / "bitcode", "pg_background*"),
             *(path for place, name in _ours(installation) for path in _found(place, _HALF.format(name))),
         ),
+        newer=_newer(folder, extension),
     )
 
 
@@ -126,6 +130,25 @@ def require_writable(installation: Installation) -> None:
         if not os.access(existing, os.W_OK | os.X_OK):
             is_read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
             raise _refused("write to", existing, errno.EROFS if is_read_only else errno.EACCES)
+
+
+def _newer(folder: Path, extension: Build) -> str:
+    there, ours = (
+        _default_version(path) for path in (folder / extension.controls[0].name, extension.controls[0])
+    )
+    return there if _numbers(there) > _numbers(ours) else ""
+
+
+def _default_version(control: Path) -> str:
+    try:
+        found = re.search(r"^\s*default_version\s*=\s*'([^']*)'", control.read_text(errors="replace"), re.M)
+    except OSError:
+        return ""
+    return found[1] if found else ""
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _refused(what: str, path: Path, number: int | None) -> InstallationError:

@@ -120,6 +120,11 @@ def install(
         echo_path(target)
     for path in todo.removals:
         echo_path(path, " (removed)")
+    if todo.newer:
+        note(
+            f"the files of version {todo.newer} were there, which is newer than this package: "
+            "in databases that were updated to it, what is new fails until those are installed again"
+        )
     if dry_run:
         note("nothing was changed" if todo else "it is installed; there is nothing to do")
     else:
