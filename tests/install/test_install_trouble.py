@@ -13,7 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import typer
 
+from pg_background.cli.errors.failures import told
 from pg_background.server import Build, Installation, InstallationError, NotWritableError, prebuilt
 from pg_background.server.errors import ServerError
 from pg_background.server.install import install, installed, plan, require_writable, uninstall
@@ -300,3 +302,15 @@ def test_a_newer_version_is_there(place: Installation, compiled: None, cli: Cli)
             assert done.code == 0, done.errors
             assert (f"the files of version {version} were there" in done.errors) == is_told
     assert "were there" not in cli.inside("install", "--pg-config", place.pg_config).errors
+
+
+def test_a_file_that_is_not_the_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """What nothing else explains names its file, and is not taken for a full pipe."""
+    for error, text in (
+        (PermissionError(errno.EACCES, "Permission denied", "/srv/x"), 'use "/srv/x": Permission denied'),
+        (OSError(errno.ENOSPC, "No space left on device"), "write the output: No space left on device"),
+    ):
+        with pytest.raises(typer.Exit) as caught, told():
+            raise error
+        assert caught.value.exit_code == 1
+        assert capsys.readouterr().err == f"error: can't {text}\n"
