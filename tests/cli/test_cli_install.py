@@ -11,7 +11,14 @@ import psycopg
 import pytest
 
 from pg_background import cli as command_line
-from pg_background.server import Build, Cluster, Installation, NotWritableError, Runtime
+from pg_background.server import (
+    Build,
+    Cluster,
+    Installation,
+    InstallationError,
+    NotWritableError,
+    Runtime,
+)
 from pg_background.server.install import install, plan, require_writable
 from pg_background.server.ports import any_free
 from pg_background.server.runtime import bundled_libraries, copy_tree
@@ -70,7 +77,10 @@ def test_uninstalled(cli: Cli, bare: Installation) -> None:
     assert "nothing was changed" in shown.stderr
     done = cli("uninstall", "--pg-config", bare.pg_config)
     assert (done.returncode, sorted(done.stdout.splitlines())) == (0, files)
-    for word in ("DROP EXTENSION pg_background", "shared_preload_libraries"):
+    for word in (
+        "DROP EXTENSION IF EXISTS pg_background_cluster, pg_background;",
+        "shared_preload_libraries",
+    ):
         assert word in done.stderr
     assert [file for file in files if Path(file).exists()] == []
     assert kept.exists()
@@ -118,6 +128,22 @@ def test_installed_and_used(cli: Cli, bare: Installation, data: Path) -> None:
         assert answer == (42,)
 
 
+def test_the_steps_can_be_pasted(cli: Cli, bare: Installation, fresh_server: FreshServer) -> None:
+    """Into psql, as they are printed."""
+    fresh = fresh_server()
+    said = cli("install", "--pg-config", bare.pg_config, "--dry-run", PG_BACKGROUND_DSN=fresh.dsn()).stderr
+    lines = [line.strip() for line in said.splitlines() if line.startswith("     ") and line.endswith(";")]
+    assert [line.split()[0] for line in lines] == ["CREATE", "CREATE", "GRANT"]
+    with fresh.connect() as conn:
+        conn.execute("DROP EXTENSION IF EXISTS pg_background")
+        conn.execute("\n".join(lines).encode())
+        found = conn.execute(
+            "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace "
+            "WHERE extname = 'pg_background'"
+        ).fetchone()
+        assert found == ("background",)
+
+
 def test_dry_run_changes_nothing(cli: Cli, bare: Installation) -> None:
     done = cli("install", "--pg-config", bare.pg_config, "--dry-run")
     assert done.returncode == 0, done.stderr
@@ -162,7 +188,7 @@ def test_cut_short(bare: Installation, extension: Build, monkeypatch: pytest.Mon
         if copied:
             assert copied[0] == "pg_background.so"
         if len(copied) == room:
-            raise OSError(28, "No space left on device", str(target))
+            raise InstallationError("no space left")
         copied.append(target.name)
         target.write_bytes(source.read_bytes())
 
@@ -174,7 +200,7 @@ def test_cut_short(bare: Installation, extension: Build, monkeypatch: pytest.Mon
         bitcode.touch()
         copied.clear()
         monkeypatch.setattr("pg_background.server.install._copy", copy)
-        with pytest.raises(NotWritableError, match="No space left"):
+        with pytest.raises(InstallationError, match="no space left"):
             install(bare, extension)
         monkeypatch.undo()
     assert install(bare, extension)
@@ -221,7 +247,7 @@ def test_the_setting_of_a_server_that_runs(cli: Cli, bare: Installation, server:
             statement = (
                 "ALTER SYSTEM SET shared_preload_libraries = citus, 'Odd one', auto_explain, pg_background"
             )
-            assert f"     {statement}\n" in done.stderr
+            assert f"     {statement};\n" in done.stderr
             assert "shared_preload_libraries = 'citus, Odd one, auto_explain, pg_background'\n" in done.stderr
             # It is taken as it is printed, and then there is nothing left to be set.
             conn.execute(statement.encode())
@@ -256,7 +282,7 @@ def test_the_setting_in_a_data_directory(
     data.mkdir()
     (data / "postgresql.conf").write_text("include 'libraries.conf'\n")
     (data / "libraries.conf").write_text("shared_preload_libraries = 'pg_stat_statements'\n")
-    expected = "ALTER SYSTEM SET shared_preload_libraries = pg_stat_statements, pg_background\n"
+    expected = "ALTER SYSTEM SET shared_preload_libraries = pg_stat_statements, pg_background;\n"
     given: list[tuple[list[str], dict[str, str]]] = [(["--data", str(data)], {}), ([], {"PGDATA": str(data)})]
     for words, environment in given:
         done = cli("install", "--pg-config", bare.pg_config, "--dry-run", *words, **environment)
@@ -274,7 +300,7 @@ def test_a_server_that_can_not_be_asked(cli: Cli, bare: Installation, open_tmp_p
         done = cli("install", "--pg-config", bare.pg_config, *words)
         assert done.returncode == 0, done.stderr
         assert problem in done.stderr
-        assert "ALTER SYSTEM SET shared_preload_libraries = …, pg_background\n" in done.stderr
+        assert "ALTER SYSTEM SET shared_preload_libraries = …, pg_background;\n" in done.stderr
 
 
 def test_not_writable(bare: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,20 @@ def test_database_without_the_extension(cli: Cli, server: Server) -> None:
     assert "trial job" not in found
 
 
+def test_library_gone(cli: Cli, server: Server, conn: Connection, db: str) -> None:
+    """As after `pg-background uninstall` or pip's, with the extension still created."""
+    conn.execute("SET allow_system_table_mods = on")
+    conn.execute("UPDATE pg_proc SET probin = 'pg_background_gone' WHERE probin ~ 'pg_background'")
+    done = cli("doctor", server.dsn(db))
+    assert done.returncode == 1
+    found = lines(done.stdout)
+    assert found["connection"].startswith("OK")
+    assert found["trial job"] == (
+        'FAIL SELECT 1 failed in the background: could not access file "pg_background_gone": No such file or '
+        "directory; fix: pg-background install --pg-config PATH on the server's machine"
+    )
+
+
 def test_role_without_privileges(cli: Cli, server: Server, db: str, make_role: MakeRole) -> None:
     role = make_role()
     done = cli("doctor", server.dsn(db, user=role))

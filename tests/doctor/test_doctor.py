@@ -209,7 +209,12 @@ CASES = {
         "OK",
         "version 3.1",
     ),
-    "files are gone": (replace(WELL, available=None), "extension", "OK", "version 3.0"),
+    "files are gone": (
+        replace(WELL, available=None),
+        "extension",
+        "WARN",
+        "but its files are gone; fix: pg-background install --pg-config PATH on the server's machine, or",
+    ),
     "C extension": (
         replace(WELL, extension=replace(EXTENSION, version="1.8"), available="1.8"),
         "extension",

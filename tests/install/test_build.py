@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,7 +15,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_background.server import Build, BuildError, Installation, InstallationError, build, toolchain
+from pg_background.server import (
+    Build,
+    BuildError,
+    Installation,
+    InstallationError,
+    build,
+    building,
+    toolchain,
+)
 from pg_background.server.building import default_folder, sources
 from pg_background.server.installation import NEWEST_MAJOR, OLDEST_MAJOR
 
@@ -84,6 +95,23 @@ def test_build_folder_that_can_not_be_made(installation: Installation, tmp_path:
     (tmp_path / "file").touch()
     with pytest.raises(BuildError, match="can't write the build folder"):
         build(installation, folder=tmp_path / "file" / "build")
+
+
+def test_no_room_for_a_build(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the tools say of it would send the reader after a broken compiler."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(BuildError, match="hint: there is hardly any space left in"):
+        build(installation, folder=tmp_path / "build", options={"no_such_option": "1"})
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(building, "_run_meson", fail)
+    with pytest.raises(BuildError, match="No space left on device\nhint: free some space, or set PG_B"):
+        build(installation, folder=tmp_path / "build")
 
 
 def test_toolchain_runs_without_the_package(tmp_path: Path) -> None:

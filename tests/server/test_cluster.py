@@ -21,6 +21,7 @@ from pg_background.server import (
     prepare,
 )
 from pg_background.server.data_directory import DataDirectory
+from pg_background.server.os_user import OsUser
 from pg_background.server.ports import any_free
 from pg_background.server.postmaster import Postmaster
 from pg_background.server.runtime import bundled_libraries
@@ -105,6 +106,50 @@ def test_path_too_long_for_a_socket(
     finally:
         cluster.destroy()
         folder.rmdir()
+
+
+@pytest.mark.parametrize("name", ["it's a + 100% &?#=", "one, two"])
+def test_odd_paths(
+    name: str, installation: Installation, extension: Build, open_tmp_path: Path, data: Path
+) -> None:
+    """As of a home directory with a space in its name."""
+    cluster = make(installation, extension, open_tmp_path, data / name)
+    cluster.start(port=any_free())
+    folder = Path(cluster.postmaster().socket_directory)
+    try:
+        cluster.create_extension()
+        for dsn in (cluster.dsn(), cluster.socket_dsn()):
+            psycopg.connect(dsn).close()
+    finally:
+        cluster.destroy()
+        if folder.exists():
+            folder.rmdir()
+
+
+def test_initdb_fails_with_a_hint(
+    installation: Installation,
+    extension: Build,
+    open_tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(data)
+    cluster.provide(prepare(installation, extension, cluster.os_user, store=open_tmp_path / "runtime"))
+    real = type(cluster.os_user).run
+    for said, hint in (
+        ("could not look up effective user ID 12345: user does not exist", "add one to /etc/passwd"),
+        ("could not extend file: No space left on device", "free some space"),
+        ("something else", "see what it says above"),
+    ):
+
+        def run(user: OsUser, words: list[str | Path], said: str = said) -> subprocess.CompletedProcess[str]:
+            if Path(words[0]).name != "initdb":
+                return real(user, words)
+            return subprocess.CompletedProcess(words, 1, f"initdb: {said}", "")
+
+        monkeypatch.setattr(type(cluster.os_user), "run", run)
+        with pytest.raises(StartError, match=f"{said}\nhint: .*{hint}"):
+            cluster.init()
 
 
 def test_configuration_is_never_written_through_a_link(cluster: Cluster, tmp_path: Path) -> None:

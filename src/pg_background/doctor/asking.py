@@ -9,6 +9,7 @@ import psycopg
 from ..client.functions import call, in_schema
 from ..client.statements import identifier
 from .extension import extension_of
+from .libraries import INSTALL
 from .preloading import configured
 from .server_info import (
     CITUS_EXECUTORS,
@@ -24,10 +25,11 @@ from .server_info import (
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-#: The role may not ask, or the library is older than the extension, as another check says.
+#: The role may not ask, or the library is older than the extension or gone, as another check says.
 _NO_ANSWER = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.UndefinedFile,
     psycopg.errors.UndefinedFunction,
 )
 
@@ -186,7 +188,8 @@ def _trial(connection: Connection, extension: Extension) -> Trial:
     except psycopg.Error as error:
         if connection.closed:
             raise
-        return Trial(error.diag.message_primary or str(error), error.diag.message_hint or "")
+        hint = INSTALL if isinstance(error, psycopg.errors.UndefinedFile) else error.diag.message_hint
+        return Trial(error.diag.message_primary or str(error), hint or "")
     return Trial()
 
 

@@ -63,6 +63,8 @@ def extension(server: ServerInfo) -> Finding:
             f"{text} is the extension in C",
             f"{install}ALTER EXTENSION pg_background UPDATE",
         )
+    if server.available is None:
+        return warn("extension", f"{text}, but its files are gone", f"{INSTALL}, or drop the extension")
     library = server.library_version
     if library is not None and _parts(library) < _parts(found.version):
         return fail(
@@ -70,7 +72,7 @@ def extension(server: ServerInfo) -> Finding:
             f"{text} needs a newer library than that of {library}, which the server runs",
             f"restart the server, after {INSTALL} if the library is not there",
         )
-    if server.available is not None and _parts(server.available) > _parts(found.version):
+    if _parts(server.available) > _parts(found.version):
         update = "ALTER EXTENSION pg_background UPDATE"
         if library is not None and _parts(library) < _parts(server.available):
             update = f"restart the server, then {update}"

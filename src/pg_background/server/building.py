@@ -16,11 +16,14 @@ from . import toolchain
 from .errors import BuildError
 from .installation import Installation
 from .lock import hold_lock
-from .places import CACHE_VARIABLE, cache_directory
+from .places import CACHE_VARIABLE, cache_directory, cache_remedy
 
 #: Relative to this file: in an installed wheel, and in a checkout.
 _WHEEL_SOURCES = Path(__file__).parents[1] / "_extension"
 _CHECKOUT = Path(__file__).parents[3]
+
+#: Bytes that a build takes, and more.
+_ROOM = 10_000_000
 
 _STAMP = "inputs.sha256"
 
@@ -103,8 +106,11 @@ def build(
         stamp = folder / _STAMP
         if not (library.exists() and stamp.exists() and stamp.read_text() == inputs):
             _require_tools(installation)
-            _run_meson(source, folder, installation, options)
-            stamp.write_text(inputs)
+            try:
+                _run_meson(source, folder, installation, options)
+                stamp.write_text(inputs)
+            except OSError as error:
+                raise _not_written(folder, error) from error
     return Build(
         library=library,
         controls=tuple(source / f"{name}.control" for name in EXTENSIONS),
@@ -169,7 +175,10 @@ def _run_meson(source: Path, folder: Path, installation: Installation, options: 
             raise BuildError(
                 f"the extension could not be built for PostgreSQL {installation.version}:\n"
                 + done.stdout.rstrip(),
-                hint=f'the full record is in "{work}"',
+                # Tools that find no room for their files say that the compiler does not work.
+                hint=f'there is hardly any space left in "{work.parent}"'
+                if shutil.disk_usage(work.parent).free < _ROOM
+                else f'the full record is in "{work}"',
             )
     (work / "build.log").write_text("".join(log))
     shutil.rmtree(folder, ignore_errors=True)
@@ -202,7 +211,10 @@ def _hold_lock(folder: Path) -> TextIO:
     try:
         return hold_lock(folder)
     except OSError as error:
-        raise BuildError(
-            f'can\'t write the build folder "{folder.parent}": {error.strerror}',
-            hint="make it writable, or set PG_BACKGROUND_CACHE to a folder that is",
-        ) from error
+        raise _not_written(folder, error) from error
+
+
+def _not_written(folder: Path, error: OSError) -> BuildError:
+    return BuildError(
+        f'can\'t write the build folder "{folder.parent}": {error.strerror}', hint=cache_remedy(error)
+    )

@@ -36,6 +36,13 @@ TEMPORARY = Path("/tmp")
 #: The system's limit for a socket's path is 107 bytes; PostgreSQL adds a name of up to 16.
 _LONGEST_SOCKET_DIRECTORY = 88
 
+#: By what initdb says of what it lacks.
+_REMEDIES = {
+    "could not look up effective user ID": "PostgreSQL wants a name for its user: add one to /etc/passwd, or "
+    "start it as another user",
+    "No space left on device": "free some space, or name another folder by --data",
+}
+
 _STOP_SIGNALS = {
     "smart": signal.SIGTERM,
     "fast": signal.SIGINT,
@@ -142,7 +149,11 @@ class Cluster:
                 ]
             )
         if done.returncode != 0:
-            raise StartError(f'initdb failed on "{self.path}":\n{done.stdout.rstrip()}')
+            said = done.stdout.rstrip()
+            hint = next(
+                (hint for words, hint in _REMEDIES.items() if words in said), "see what it says above"
+            )
+            raise StartError(f'initdb failed on "{self.path}":\n{said}', hint=hint)
         self._data.adopt(Record(password=password))
         return True
 
@@ -240,7 +251,7 @@ class Cluster:
         """
         port = self.postmaster().port
         # Not the password itself: whoever passes this on as an argument shows it to all users of the machine.
-        password = urlencode({"passfile": self._data.password_file()})
+        password = _parameters(passfile=self._data.password_file())
         return f"postgresql://{SUPERUSER}@localhost:{port}/{quote(database, safe='')}?{password}"
 
     def socket_dsn(self, database: str = "postgres") -> str:
@@ -250,7 +261,7 @@ class Cluster:
             NotRunningError: the server does not run.
         """
         running = self.postmaster()
-        where = urlencode({"host": running.socket_directory, "port": running.port})
+        where = _parameters(host=running.socket_directory, port=running.port)
         return f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?{where}"
 
     def bindir(self) -> Path:
@@ -305,7 +316,8 @@ class Cluster:
         return ports.first_free(ports.FIRST_PORT + self.runtime.installation.major)
 
     def _socket_directory(self) -> Path:
-        if len(os.fsencode(self.path)) <= _LONGEST_SOCKET_DIRECTORY:
+        # Commas separate folders in the server's setting, and hosts in a DSN.
+        if len(os.fsencode(self.path)) <= _LONGEST_SOCKET_DIRECTORY and "," not in str(self.path):
             return self.path
         # Named after the data directory, and so the same at each start.
         short = TEMPORARY / f"pg_background-{sha256(os.fsencode(self.path)).hexdigest()[:16]}"
@@ -348,3 +360,8 @@ class Cluster:
                 hint=f'its whole log is "{self.log_path}"',
             )
         raise StartError(f"the server did not start:\n{done.stdout.rstrip()}")
+
+
+def _parameters(**values: object) -> str:
+    # libpq takes a plus sign for itself, not for a space.
+    return urlencode(values, quote_via=quote)

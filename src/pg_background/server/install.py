@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from .building import EXTENSIONS, Build
 from .errors import InstallationError, NotWritableError
 from .installation import Installation
+from .runtime import make_readable_folder
+
+#: What a file is called while it is copied, which it stays if that is cut short.
+_HALF = ".{}.????????"
+
+#: What to do about an error, where it is not that the folder is somebody else's.
+_REMEDIES = {
+    errno.ENOSPC: "free some space, and run this again; what was there before still works",
+    errno.EDQUOT: "free some space, and run this again; what was there before still works",
+    errno.EROFS: "make it writable for this; what belongs into an image is put there when that is made",
+}
 
 
 @dataclass(frozen=True)
@@ -19,8 +36,10 @@ class Plan:
 
     #: where each file comes from and where it goes; only those that are not there or differ
     copies: tuple[tuple[Path, Path], ...]
-    #: what an extension of the same name left and would harm
+    #: what an extension of the same name left and would harm, and what an interrupted installation left
     removals: tuple[Path, ...]
+    #: the version of the extension whose files are replaced by older ones; "" if none is
+    newer: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.copies or self.removals)
@@ -37,49 +56,47 @@ def plan(installation: Installation, extension: Build) -> Plan:
     )
     return Plan(
         copies=tuple((source, target) for source, target in wanted if not _same(source, target)),
-        # The extension in C leaves its code there for the JIT compiler, which would put it in place of ours.
-        removals=tuple(sorted((installation.pkglibdir / "bitcode").glob("pg_background*"))),
+        removals=(
+            # Of the extension in C, for the JIT compiler, which would put it in place of ours.
+            *_found(installation.pkglibdir / "bitcode", "pg_background*"),
+            *(path for place, name in _ours(installation) for path in _found(place, _HALF.format(name))),
+        ),
+        newer=_newer(folder, extension),
     )
 
 
 def install(installation: Installation, extension: Build) -> Plan:
     """Install the extension, unless it is; a server that runs has its old library until it restarts.
 
-    Scripts of other versions are left: updates need them.
+    Scripts of other versions are left: updates need them. Waits for another process that does the same.
 
     Returns:
         what was done.
 
     Raises:
-        NotWritableError: a folder can't be written to.
+        NotWritableError: a folder is another user's.
+        InstallationError: a file can't be written, for another reason.
     """
-    todo = plan(installation, extension)
-    try:
+    with _alone(installation):
+        todo = plan(installation, extension)
         for path in todo.removals:
             _remove(path)
         for source, target in todo.copies:
-            target.parent.mkdir(exist_ok=True)
             _copy(source, target)
-    except OSError as error:
-        raise _refused(Path(error.filename or installation.pkglibdir), error.strerror) from error
     return todo
 
 
 def installed(installation: Installation) -> list[Path]:
-    """Return the extension's files that are there, whichever version or build they are of."""
-    folder = installation.sharedir / "extension"
-    ours = (
-        (installation.pkglibdir, "pg_background.*"),
-        (installation.pkglibdir / "bitcode", "pg_background*"),
-        *((folder, f"{name}.control") for name in EXTENSIONS),
-        *((folder, f"{name}--*.sql") for name in EXTENSIONS),
-    )
-    # Those with a dot were being copied when that was cut short.
+    """Return the extension's files that are there, whichever version or build they are of.
+
+    Raises:
+        NotWritableError: a folder can't be read.
+    """
     return sorted(
         path
-        for place, name in ours
-        for pattern in (name, f".{name}.????????")
-        for path in place.glob(pattern)
+        for place, name in (*_ours(installation), (installation.pkglibdir / "bitcode", "pg_background*"))
+        for pattern in (name, _HALF.format(name))
+        for path in _found(place, pattern)
     )
 
 
@@ -87,13 +104,12 @@ def uninstall(installation: Installation, files: list[Path]) -> None:
     """Remove what `installed` found.
 
     Raises:
-        NotWritableError: a folder can't be written to.
+        NotWritableError: a folder is another user's.
+        InstallationError: a file can't be removed, for another reason.
     """
-    try:
+    with _alone(installation):
         for path in files:
             _remove(path)
-    except OSError as error:
-        raise _refused(Path(error.filename or installation.pkglibdir), error.strerror) from error
 
 
 def require_writable(installation: Installation) -> None:
@@ -112,38 +128,111 @@ def require_writable(installation: Installation) -> None:
                 hint=f"install the server: on Debian and Ubuntu, apt install postgresql-{installation.major}",
             )
         if not os.access(existing, os.W_OK | os.X_OK):
-            raise _refused(existing, "Permission denied")
+            is_read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
+            raise _refused("write to", existing, errno.EROFS if is_read_only else errno.EACCES)
 
 
-def _refused(path: Path, reason: str | None) -> NotWritableError:
-    return NotWritableError(
-        f'can\'t write to "{path}": {reason}', hint="run this as the owner of the installation"
+def _newer(folder: Path, extension: Build) -> str:
+    there, ours = (
+        _default_version(path) for path in (folder / extension.controls[0].name, extension.controls[0])
     )
+    return there if _numbers(there) > _numbers(ours) else ""
+
+
+def _default_version(control: Path) -> str:
+    try:
+        found = re.search(r"^\s*default_version\s*=\s*'([^']*)'", control.read_text(errors="replace"), re.M)
+    except OSError:
+        return ""
+    return found[1] if found else ""
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def _refused(what: str, path: Path, number: int | None) -> InstallationError:
+    message = f'can\'t {what} "{path}": {os.strerror(number or errno.EIO)}'
+    if number in (errno.EACCES, errno.EPERM):
+        return NotWritableError(message, hint="run this as the owner of the installation")
+    return InstallationError(message, hint=_REMEDIES.get(number or 0, "look at this file and its disk"))
+
+
+def _ours(installation: Installation) -> list[tuple[Path, str]]:
+    """Return the folders, each with a pattern of what is ours there."""
+    folder = installation.sharedir / "extension"
+    return [
+        (installation.pkglibdir, "pg_background.*"),
+        *((folder, f"{name}.control") for name in EXTENSIONS),
+        *((folder, f"{name}--*.sql") for name in EXTENSIONS),
+    ]
+
+
+def _found(place: Path, pattern: str) -> list[Path]:
+    # Path.glob passes over a folder that can't be read, as if it were empty.
+    try:
+        names = [path.name for path in place.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _refused("read", place, error.errno) from error
+    return sorted(place / name for name in names if fnmatchcase(name, pattern))
+
+
+@contextmanager
+def _alone(installation: Installation) -> Iterator[None]:
+    """Keep others out who install or uninstall: they would take each other's files away."""
+    try:
+        folder = os.open(installation.pkglibdir, os.O_RDONLY)
+    except OSError as error:
+        raise _refused("read", installation.pkglibdir, error.errno) from error
+    try:
+        # Some network file systems lock no folders.
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _refused("remove", path, error.errno) from error
 
 
 def _same(source: Path, target: Path) -> bool:
-    # The server's user may be another than who has put it there.
-    is_readable = target.is_file() and target.stat().st_mode & 0o444 == 0o444
-    return is_readable and target.read_bytes() == source.read_bytes()
+    try:
+        # The server's user may be another than who has put it there.
+        is_readable = target.is_file() and target.stat().st_mode & 0o444 == 0o444
+        return is_readable and target.read_bytes() == source.read_bytes()
+    except PermissionError:
+        return False
 
 
 def _copy(source: Path, target: Path) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise _refused("read", source, error.errno) from error
     # Renamed into place: to write into a library that runs would crash its server.
     new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        shutil.copyfile(source, new)
-        new.chmod(0o755 if target.suffix == ".so" else 0o644)
-        # A server that finds an empty library after a power failure does not start.
-        with new.open("rb") as file:
+        make_readable_folder(target.parent)
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            new.chmod(0o755 if target.suffix == ".so" else 0o644)
+            # A server that finds an empty library after a power failure does not start.
             os.fsync(file.fileno())
         new.replace(target)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise _refused("write", target, error.errno) from error
+    finally:
+        # Also after Ctrl-C.
+        with suppress(OSError):
+            new.unlink(missing_ok=True)

@@ -48,17 +48,18 @@ class Installation:
         Raises:
             InstallationError: it can't be run, is not a pg_config, or is of an unsupported version.
         """
-        found = shutil.which(pg_config)
+        # A shell leaves the ~ of --pg-config=~/… as it is.
+        named = os.path.expanduser(pg_config)  # noqa: PTH111 (it keeps `./` and does not fail)
+        found = shutil.which(named)
         if found is None:
-            raise InstallationError(
-                f'no program "{pg_config}"',
-                hint="give the path of the server's pg_config, such as /usr/lib/postgresql/18/bin/pg_config",
-            )
+            raise _no_program(named)
         path = Path(found).absolute()
         version = _ask(path, "--version").removeprefix("PostgreSQL ")
         match = re.match(r"\d+", version)
         if match is None:
-            raise InstallationError(f'"{path}" is not a pg_config', hint=f"it answered: {version}")
+            raise InstallationError(
+                f'"{path}" is not a pg_config', hint=f"it answered: {version.partition(chr(10))[0]}"
+            )
         major = int(match[0])
         if major < OLDEST_MAJOR:
             raise InstallationError(
@@ -108,7 +109,8 @@ class Installation:
             done = subprocess.run(
                 [self.program("postgres"), "-C", setting, "-D", data],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="surrogateescape",
                 check=False,
             )
         except OSError:
@@ -141,10 +143,26 @@ class Installation:
             )
 
 
+def _no_program(named: str) -> InstallationError:
+    hint = "give the path of the server's pg_config, such as /usr/lib/postgresql/18/bin/pg_config"
+    path = Path(named)
+    if not named or not path.is_dir():
+        return InstallationError(f'no program "{named}"', hint=hint)
+    inside = next((name for name in ("pg_config", "bin/pg_config") if (path / name).exists()), None)
+    return InstallationError(
+        f'"{named}" is a folder, not a pg_config', hint=f"name {path / inside}" if inside else hint
+    )
+
+
 def _ask(pg_config: Path, option: str) -> str:
     try:
         done = subprocess.run(
-            [pg_config, option], capture_output=True, text=True, check=True, env={**os.environ}
+            [pg_config, option],
+            capture_output=True,
+            # Names of folders may be in any encoding.
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
         raise InstallationError(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
+
+from .errors import ServerError
 
 #: Overrides `cache_directory()`.
 CACHE_VARIABLE = "PG_BACKGROUND_CACHE"
@@ -30,9 +33,27 @@ def cache_directory() -> Path:
     return _of_user("XDG_CACHE_HOME", ".cache", "Library/Caches")
 
 
+def cache_remedy(error: OSError) -> str:
+    """Return what to do where the cache can't be written."""
+    remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
+    return f"{remedy}, or set {CACHE_VARIABLE} to another folder"
+
+
 def _of_user(variable: str, elsewhere: str, on_macos: str) -> Path:
     if sys.platform == "darwin":
-        return Path.home() / on_macos / "pg_background"
+        return _home() / on_macos / "pg_background"
     # The XDG specification: a relative path in the variable is to be ignored.
     named = Path(os.environ.get(variable, ""))
-    return (named if named.is_absolute() else Path.home() / elsewhere) / "pg_background"
+    return (named if named.is_absolute() else _home() / elsewhere) / "pg_background"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        # In a container that runs as a user of any number, as OpenShift's do.
+        raise ServerError(
+            f"the user {os.geteuid()} has no home directory",
+            hint=f"set HOME, or {CACHE_VARIABLE} to a folder for what is built, "
+            "and name the data directory of a server by --data",
+        ) from error

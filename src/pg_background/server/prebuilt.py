@@ -96,8 +96,9 @@ def require_in_place(installation: Installation) -> dict[str, str]:
                 f"other users, as the server's, can't enter \"{path}\"",
                 hint="install it without --in-place, or install this package elsewhere, such as below /opt",
             )
-    # In lists of paths a colon stands between two, and a quote would end the value.
-    if any(mark in str(FOLDER) for mark in ":'"):
+    # In lists of paths a colon stands between two; a quote or a new line would end the value, and a backslash
+    # changes what follows it.
+    if any(mark in str(FOLDER) for mark in ":'\\\n"):
         raise InstallationError(
             f'the path "{FOLDER}" can\'t be in a setting', hint="install it without --in-place"
         )

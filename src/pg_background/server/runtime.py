@@ -25,7 +25,7 @@ from .building import EXTENSIONS, Build
 from .errors import InstallationError, ServerError
 from .installation import FIRST_WITH_EXTENSION_PATH, Installation
 from .os_user import OsUser
-from .places import cache_directory
+from .places import cache_directory, cache_remedy
 
 #: Large, and nothing here needs it: what the JIT compiler inlines, and translations.
 _NOT_COPIED = ("bitcode", "locale", "man", "doc", "pgxs", "*.a")
@@ -65,7 +65,7 @@ def prepare(
     except OSError as error:
         raise ServerError(
             f'can\'t write "{error.filename or store}": {error.strerror}',
-            hint="make it writable, or set PG_BACKGROUND_CACHE to a folder that is",
+            hint=cache_remedy(error),
         ) from error
     _require_runnable(runtime.installation, user)
     return runtime

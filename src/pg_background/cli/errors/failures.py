@@ -43,7 +43,9 @@ def told() -> Iterator[None]:
         report(error)
         raise typer.Exit(code_of_user_error(error)) from None
     except OSError as error:
-        report(UserError(f"can't write the output: {error.strerror or error}"))
+        # Of stdout there is no name.
+        what = "write the output" if error.filename is None else f'use "{error.filename}"'
+        report(UserError(f"can't {what}: {error.strerror or error}"))
         raise typer.Exit(Exit.FAILED) from None
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):

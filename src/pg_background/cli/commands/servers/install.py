@@ -14,10 +14,12 @@ from ....server.errors import DatabaseError
 from ...options.database import Database, DatabaseGiven, session
 from ...options.given import command
 from ...output.console import note, step
+from ...signals import interruptible
 
 if TYPE_CHECKING:
     from ....doctor.preloading import Configured
     from ....server import Installation
+    from ...options.database import Connection
 
 PgConfigOption = Annotated[
     str,
@@ -89,6 +91,10 @@ def install(
     from ....server import install as installing
     from ...next_steps import next_steps
 
+    if in_place and build:
+        raise typer.BadParameter(
+            "--in-place uses the compiled library of this package; --build makes another"
+        )
     installation = Installation.from_pg_config(pg_config)
     # Asked first: a server that can't be used is worth no build.
     installation.program("postgres")
@@ -104,15 +110,21 @@ def install(
             anew=build,
             building=lambda: step(f"Building the extension for PostgreSQL {installation.version} …"),
         )
-        todo = (installing.plan if dry_run else installing.install)(installation, extension)
+        with interruptible():
+            todo = (installing.plan if dry_run else installing.install)(installation, extension)
     except NotWritableError as error:
-        where = [] if data is None else ["--data", str(data)]
-        hint = with_sudo("install", installation, *where) or error.hint
+        options = [*([] if data is None else ["--data", str(data)]), *(["--build"] if build else [])]
+        hint = with_sudo("install", installation, *options) or error.hint
         raise NotWritableError(error.message, hint=hint) from None
     for _, target in todo.copies:
-        typer.echo(f"{target}")
+        echo_path(target)
     for path in todo.removals:
-        typer.echo(f"{path} (removed)")
+        echo_path(path, " (removed)")
+    if todo.newer:
+        note(
+            f"the files of version {todo.newer} were there, which is newer than this package: "
+            "in databases that were updated to it, what is new fails until those are installed again"
+        )
     if dry_run:
         note("nothing was changed" if todo else "it is installed; there is nothing to do")
     else:
@@ -137,6 +149,8 @@ def _configured(installation: Installation, database: Database, data: Path | Non
     if database.is_given:
         try:
             with session(database) as connection:
+                if other := _another(connection, installation):
+                    note(other)
                 return configured(connection)
         except DatabaseError as error:
             note(f"can't ask the server what it preloads: {error.message}")
@@ -150,10 +164,45 @@ def _configured(installation: Installation, database: Database, data: Path | Non
     return Configured(value, by_command_line=False)
 
 
+#: Only some roles may see where a server has its files.
+_WHERE = """
+SELECT c.setting FROM pg_catalog.pg_config c
+WHERE c.name OPERATOR(pg_catalog.=) 'PKGLIBDIR'
+"""
+_MAY_SEE_WHERE = """
+SELECT pg_catalog.has_table_privilege('pg_catalog.pg_config', 'SELECT')
+   AND pg_catalog.has_function_privilege('pg_catalog.pg_config()', 'EXECUTE')
+"""
+
+
+def _another(connection: Connection, installation: Installation) -> str:
+    """Say it if the server does not run from that installation; "" if it does, as far as can be seen."""
+    place = None
+    if connection.execute(_MAY_SEE_WHERE).fetchone() == (True,):
+        place = connection.execute(_WHERE).fetchone()
+    is_same_place = place is None or os.path.realpath(place[0]) == os.path.realpath(installation.pkglibdir)
+    if connection.info.server_version // 10_000 == installation.major and is_same_place:
+        return ""
+    version = connection.info.parameter_status("server_version")
+    where = f', with its libraries in "{place[0]}"' if place else ""
+    return (
+        "look whether this is the right pg_config: "
+        f"the server that you named is PostgreSQL {version}{where}; "
+        f'this one is of PostgreSQL {installation.version}, with "{installation.pkglibdir}"'
+    )
+
+
 def with_sudo(command: str, installation: Installation, *options: str) -> str:
     """Return the command that would work; as root there is none."""
     if os.geteuid() == 0:
         return ""
     # sudo has a PATH of its own, without virtual environments, and drops the variables.
     program = Path(sys.argv[0]).absolute()
-    return shlex.join(["sudo", str(program), command, "--pg-config", str(installation.pg_config), *options])
+    is_module = program.name == "__main__.py"
+    words = [sys.executable, "-m", program.parent.name] if is_module else [str(program)]
+    return shlex.join(["sudo", *words, command, "--pg-config", str(installation.pg_config), *options])
+
+
+def echo_path(path: Path, remark: str = "") -> None:
+    """Print a path, whose bytes need not be text, on a line of its own."""
+    typer.echo(os.fsencode(path) + remark.encode())

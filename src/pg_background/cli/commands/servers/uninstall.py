@@ -8,14 +8,15 @@ import typer
 
 from ...options.given import command
 from ...output.console import note
-from .install import PgConfigOption, with_sudo
+from ...signals import interruptible
+from .install import PgConfigOption, echo_path, with_sudo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _BEFORE = """\
-Before the server is restarted:
-  1. in each database that has it: DROP EXTENSION pg_background
+Without these files calls of the extension's functions fail. Before the server is restarted:
+  1. in each database that has it: DROP EXTENSION IF EXISTS pg_background_cluster, pg_background;
   2. take pg_background out of shared_preload_libraries: without its library the server would not start"""
 
 
@@ -29,23 +30,24 @@ def uninstall(
 ) -> None:
     """Remove the extension's files from a PostgreSQL.
 
-    Prints each file. A server that runs keeps the library that it has loaded; databases keep the extension
-    until DROP EXTENSION.
+    Prints each file. Without them calls of the extension's functions fail, so DROP EXTENSION comes first, in
+    each database that has it; it works afterwards too.
     """
     from ....server import Installation, NotWritableError
     from ....server import install as installing
 
     installation = Installation.from_pg_config(pg_config)
-    files: list[Path] = installing.installed(installation)
     try:
+        files: list[Path] = installing.installed(installation)
         if not dry_run:
-            installing.uninstall(installation, files)
+            with interruptible():
+                installing.uninstall(installation, files)
     except NotWritableError as error:
         raise NotWritableError(
             error.message, hint=with_sudo("uninstall", installation) or error.hint
         ) from None
     for path in files:
-        typer.echo(f"{path}")
+        echo_path(path)
     if not files:
         note("it is not installed")
     else:
