@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,8 @@ from ...options.servers import NodesGiven
 from ...output.console import note
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ....client.job import Job
 
 #: Seconds that a server has to answer when the time is up.
@@ -70,7 +73,7 @@ def wait(
                     nodes[client.attach(handle)] = node.name
         jobs = list(nodes)
         with going_on(handles):
-            ended = _wait(jobs, timeout, any_of_them=any_of_them, progress=progress)
+            ended = _wait(nodes, timeout, any_of_them=any_of_them, progress=progress)
         for job in ended:
             with codes.of(nodes[job]):
                 codes.add(_tell(job, nodes[job]))
@@ -83,12 +86,13 @@ def wait(
 
 
 def _wait(
-    jobs: list[Job[Any]], timeout: float | None, *, any_of_them: bool, progress: bool
+    nodes: Mapping[Job[Any], str], timeout: float | None, *, any_of_them: bool, progress: bool
 ) -> list[Job[Any]]:
     """Return those that have ended, or of which that can't be learned."""
     from ....client.many import first_of, have_ended
     from ....cluster.outcomes import Progresses
 
+    jobs = list(nodes)
     if not jobs:
         return []
     if any_of_them:
@@ -98,9 +102,26 @@ def _wait(
     have_ended(Progresses(awaited), jobs, timeout, progress)
     # Asked once more: where time is short, the end may not have been learned. Servers that don't answer do
     # not make the wait longer, and what is wrong with others is told for each.
-    asked = at_once(lambda job: job.done(), [job for job in jobs if not job.is_over], patience=PATIENCE)
-    unknown = [job for job, answer in asked if answer is False or isinstance(answer, TimeoutError)]
-    return [job for job in jobs if job not in unknown]
+    left: dict[str, list[Job[Any]]] = defaultdict(list)
+    for job, node in nodes.items():
+        if not job.is_over:
+            left[node].append(job)
+    known = {job for job in jobs if job.is_over}
+
+    def ask(node: str) -> None:
+        # One after the other: they share a connection.
+        known.update(job for job in left[node] if _has_ended(job))
+
+    for _ in at_once(ask, list(left), patience=PATIENCE):
+        pass
+    return [job for job in jobs if job in known]
+
+
+def _has_ended(job: Job[Any]) -> bool:
+    try:
+        return job.done()
+    except Exception:
+        return True
 
 
 def _tell(job: Job[Any], node: str) -> Exit:
