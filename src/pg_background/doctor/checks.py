@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from ..versions import numbers_of
 from .citus import CITUS
 from .finding import Finding, fail, identifier, ok, warn
 from .libraries import INSTALL, LIBRARIES
@@ -66,23 +67,19 @@ def extension(server: ServerInfo) -> Finding:
     if server.available is None:
         return warn("extension", f"{text}, but its files are gone", f"{INSTALL}, or drop the extension")
     library = server.library_version
-    if library is not None and _parts(library) < _parts(found.version):
+    if library is not None and numbers_of(library) < numbers_of(found.version):
         return fail(
             "extension",
             f"{text} needs a newer library than that of {library}, which the server runs",
             f"restart the server, after {INSTALL} if the library is not there",
         )
-    if _parts(server.available) > _parts(found.version):
+    if numbers_of(server.available) > numbers_of(found.version):
         update = "ALTER EXTENSION pg_background UPDATE"
-        if library is not None and _parts(library) < _parts(server.available):
+        if library is not None and numbers_of(library) < numbers_of(server.available):
             update = f"restart the server, then {update}"
             text += ", the library of " + library
         return warn("extension", f"{text}, and the files of {server.available}", update)
     return ok("extension", text)
-
-
-def _parts(version: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", version)]
 
 
 def keeper(server: ServerInfo) -> Finding | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..versions import numbers_of
 from .building import EXTENSIONS, Build
 from .errors import InstallationError, NotWritableError
 from .installation import Installation
@@ -136,7 +137,7 @@ def _newer(folder: Path, extension: Build) -> str:
     there, ours = (
         _default_version(path) for path in (folder / extension.controls[0].name, extension.controls[0])
     )
-    return there if _numbers(there) > _numbers(ours) else ""
+    return there if numbers_of(there) > numbers_of(ours) else ""
 
 
 def _default_version(control: Path) -> str:
@@ -145,10 +146,6 @@ def _default_version(control: Path) -> str:
     except OSError:
         return ""
     return found[1] if found else ""
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _refused(what: str, path: Path, number: int | None) -> InstallationError:
