@@ -21,13 +21,13 @@ def run(folder: Path, root: CleanRoot) -> str:
     """Try the packages in a folder, and return what was said meanwhile.
 
     Args:
-        root: becomes the Debian that they are tried in, which is none to go on with.
+        root: knows what Debian's archive has; it becomes the Debian that they are tried in, which is none to
+            go on with.
 
     Raises:
-        AssertionError: a test failed, or Debian's archive can't be reached.
+        AssertionError: a test failed.
     """
     (source,) = folder.glob("*.dsc")
-    root.run("apt-get", "-qq", "-o", "APT::Update::Error-Mode=any", "update")
     packages = sorted(folder.glob("*.deb"))
     return root.beside("autopkgtest", *map(str, packages), str(source), "--", "chroot", str(root.path))
 
@@ -40,10 +40,10 @@ def main() -> None:
         sys.exit('error: there are no packages: "make deb" builds them')
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         try:
-            print(run(built, clean_root.make(Path(folder) / "root")))
-        except NotHereError as error:
-            sys.exit(f"error: {error}")
-        except AssertionError as error:
+            root = clean_root.make(Path(folder) / "root")
+            root.update()
+            print(run(built, root))
+        except (NotHereError, AssertionError) as error:
             sys.exit(f"error: {error}")
 
 

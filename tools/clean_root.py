@@ -80,6 +80,14 @@ class CleanRoot:
         """
         return self.run("bash", "-euo", "pipefail", "-c", lines)
 
+    def update(self) -> None:
+        """Let apt know what Debian's archive has.
+
+        Raises:
+            AssertionError: that can't be reached.
+        """
+        self.run("apt-get", "-qq", "-o", "APT::Update::Error-Mode=any", "update")
+
     def files(self) -> set[str]:
         """All that is in it, but what only lists other things."""
         return {

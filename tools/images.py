@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,13 @@ def layers(image: Path) -> list[Path]:
     return [image / "blobs" / layer["digest"].replace(":", "/") for layer in manifest["layers"]]
 
 
-def unpack(image: Path, folder: Path) -> None:
-    """Do what a mount of an image in OCI's layout does."""
+def unpack(
+    image: Path, folder: Path, is_wanted: Callable[[tarfile.TarInfo], bool] = lambda member: True
+) -> None:
+    """Do what a mount of an image in OCI's layout does, with those of its files that are wanted."""
     for layer in layers(image):
         with tarfile.open(layer) as archive:
-            archive.extractall(folder, filter="tar")
+            archive.extractall(folder, filter(is_wanted, archive), filter="tar")
 
 
 def main() -> None:

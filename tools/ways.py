@@ -57,10 +57,6 @@ def _deb(installation: Installation, folder: Path) -> Path:
     return deb.of_major(installation.major, deb.make(folder, [installation]))
 
 
-def _rpm(installation: Installation, folder: Path) -> Path:
-    return rpm.make(installation, folder)
-
-
 def _undeb(package: Path, folder: Path) -> None:
     subprocess.run(["dpkg", "-x", package, folder], check=True)
 
@@ -74,10 +70,7 @@ def _unrpm(package: Path, folder: Path) -> None:
 
 
 def _unpack_ours(image: Path, folder: Path) -> None:
-    for layer in images.layers(image):
-        with tarfile.open(layer) as archive:
-            ours = [member for member in archive if "pg_background" in member.name and member.isfile()]
-            archive.extractall(folder, ours, filter="tar")
+    images.unpack(image, folder, lambda member: "pg_background" in member.name and member.isfile())
 
 
 def _volume(installation: Installation, folder: Path) -> Path:
@@ -112,7 +105,7 @@ def _own_major() -> int | None:
 PACKAGES: Mapping[str, Package] = {
     "wheel": Package(_wheel, _unzip),
     "deb": Package(_deb, _undeb, deb.PROGRAMS),
-    "rpm": Package(_rpm, _unrpm, rpm.PROGRAMS),
+    "rpm": Package(rpm.make, _unrpm, rpm.PROGRAMS),
     "image": Package(_volume, images.unpack, images.PROGRAMS),
     "server-image": Package(_server_image, _unpack_ours, server_image.PROGRAMS),
 }

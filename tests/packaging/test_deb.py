@@ -51,7 +51,7 @@ def root(tmp_path: Path) -> clean_root.CleanRoot:
     except clean_root.NotHereError as error:
         pytest.skip(str(error))
     try:
-        made.run("apt-get", "-qq", "-o", "APT::Update::Error-Mode=any", "update")
+        made.update()
     except AssertionError as error:
         pytest.skip(f"Debian's archive can't be reached: {error}")
     return made
