@@ -36,7 +36,7 @@ class Versions:
 
     def install_old_library(self) -> None:
         """Put this version's library back, and leave the rest."""
-        install(self._folders, replace(self._old, controls=(), scripts=()))
+        install(self._folders, replace(self._new, library=self._old.library))
 
     def database(self, name: str, *statements: str) -> str:
         """Make a database and run statements in it; return its name."""
