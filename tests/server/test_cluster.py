@@ -108,7 +108,7 @@ def test_path_too_long_for_a_socket(
         folder.rmdir()
 
 
-@pytest.mark.parametrize("name", ["it's a + 100% &?#=", "one, two"])
+@pytest.mark.parametrize("name", ["it's a + 100% &?#=", "one, two", '"$HOME" `false` \\ $(false)'])
 def test_odd_paths(
     name: str, installation: Installation, extension: Build, open_tmp_path: Path, data: Path
 ) -> None:

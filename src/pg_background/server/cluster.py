@@ -36,6 +36,9 @@ TEMPORARY = Path("/tmp")
 #: The system's limit for a socket's path is 107 bytes; PostgreSQL adds a name of up to 16.
 _LONGEST_SOCKET_DIRECTORY = 88
 
+#: What a shell takes for itself between double quotes.
+_SHELL_EXPANDS = frozenset('"$`\\')
+
 #: By what initdb says of what it lacks.
 _REMEDIES = {
     "could not look up effective user ID": "PostgreSQL wants a name for its user: add one to /etc/passwd, or "
@@ -332,15 +335,18 @@ class Cluster:
 
     def _pg_ctl_start(self, port: int, timeout: float) -> None:
         log_size = self.log_path.stat().st_size if self.log_path.exists() else 0
+        # pg_ctl puts both paths between double quotes into a command for a shell.
+        is_plain = not _SHELL_EXPANDS.intersection(str(self.path))
         done = self.os_user.run(
             [
                 self.runtime.installation.program("pg_ctl"),
                 "start",
-                *("-D", self.path),
-                *("-l", self.log_path),
+                *("-D", self.path if is_plain else "."),
+                *("-l", self.log_path if is_plain else self.log_path.name),
                 "--wait",
                 *("--timeout", str(max(1, round(timeout)))),
-            ]
+            ],
+            folder=self.path,
         )
         if done.returncode == 0:
             return

@@ -33,12 +33,13 @@ class OsUser:
         return self.uid == os.geteuid()
 
     def run(
-        self, command: Sequence[str | Path], *, timeout: float | None = None
+        self, command: Sequence[str | Path], *, timeout: float | None = None, folder: Path = Path("/")
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program as this user, in the root folder, and collect what it writes.
+        """Run a program as this user, and collect what it writes.
 
         Args:
             timeout: in seconds.
+            folder: where it runs; by default the one that everybody can enter.
 
         Raises:
             OSError: the program can't be run.
@@ -49,7 +50,7 @@ class OsUser:
         )
         return subprocess.run(
             list(map(str, command)),
-            cwd="/",
+            cwd=folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
