@@ -57,7 +57,7 @@ NodeOption = Annotated[
         metavar="NAME",
         envvar="PG_BACKGROUND_NODE",
         help="Only this one of several servers, by its name or number in the cluster. May be given several "
-        "times.",
+        "times. A handle that names its node is of that one all the same.",
         show_default=False,
         rich_help_panel=CONNECTION,
     ),
