@@ -5,6 +5,7 @@ pytest_plugins = (
     "tests.support.fix_profiles",
     "tests.support.fix_folders",
     "tests.support.fix_schema",
+    "tests.support.fix_interrupt",
     "tests.support.fix_crash",
     "tests.support.fix_limit",
     "tests.support.fix_checker",

@@ -62,8 +62,9 @@ async def test_each_row_once_by_a_key(
 
 async def test_settings_of_the_session_do_not_matter(server: Server, db: str, conn: Connection) -> None:
     make(conn, "timestamptz '2026-01-01' + n * interval '1 day' AS k, E'\\\\' || n AS b", primary="k, b")
-    options = "-c datestyle=SQL,DMY -c timezone=Asia/Tokyo -c standard_conforming_strings=off"
-    options += " -c default_transaction_isolation=serializable"
+    options = "-c datestyle=SQL,DMY -c timezone=Asia/Tokyo -c default_transaction_isolation=serializable"
+    if server.major < 19:
+        options += " -c standard_conforming_strings=off"
     async with await AsyncClient.connect(server.dsn(db, options=options)) as other:
         await other.backfill(COUNT, "t", batch_size=100).run()
     once(conn)

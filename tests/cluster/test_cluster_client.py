@@ -14,6 +14,7 @@ import pg_background as bg
 from pg_background import Client, Cluster, JobLost, NodeHandle
 
 from ..support.fix_cluster import Nodes
+from ..support.jobs import Gate
 
 PORT = "SELECT current_setting('port')"
 SLOW = "SELECT pg_sleep(3600)"
@@ -115,9 +116,19 @@ def test_a_node_that_fails(plain_nodes: Nodes) -> None:
         lost = cluster.launch(SLOW, node="three")
         unread = cluster.launch("SELECT 1", node="three")
         unread.wait()
-        kept = [cluster.launch("SELECT pg_sleep(0.5), 1 AS n", node=name) for name in ("one", "two")]
-        with plain_nodes.down(3):
-            seen = list(cluster.as_completed([lost, *kept]))
+        sessions = {"one": plain_nodes.connect(1), "two": plain_nodes.connect(2)}
+        kept = []
+        for name, session in sessions.items():
+            gate = Gate(session)
+            gate.close()
+            kept.append(cluster.launch(f"{gate.sql}, 1 AS n", node=name))
+        with sessions["one"], sessions["two"], plain_nodes.down(3):
+            seen = []
+            for job in cluster.as_completed([lost, *kept]):
+                seen.append(job)
+                if job is lost:
+                    for session in sessions.values():
+                        session.close()
             assert {*seen} == {lost, *kept}
             assert seen[0] is lost
             for job in (lost, unread):

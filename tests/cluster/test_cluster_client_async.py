@@ -13,6 +13,7 @@ import pg_background as bg
 from pg_background import AsyncClient, AsyncCluster, JobLost, NodeHandle
 
 from ..support.fix_cluster import Nodes
+from ..support.jobs import Gate
 
 PORT = "SELECT current_setting('port')"
 SLOW = "SELECT pg_sleep(3600)"
@@ -114,9 +115,19 @@ async def test_a_node_that_fails(plain_nodes: Nodes) -> None:
         lost = await cluster.launch(SLOW, node="three")
         unread = await cluster.launch("SELECT 1", node="three")
         await unread.wait()
-        kept = [await cluster.launch("SELECT pg_sleep(0.5), 1 AS n", node=name) for name in ("one", "two")]
-        with plain_nodes.down(3):
-            seen = [job async for job in cluster.as_completed([lost, *kept])]
+        sessions = {"one": plain_nodes.connect(1), "two": plain_nodes.connect(2)}
+        kept = []
+        for name, session in sessions.items():
+            gate = Gate(session)
+            gate.close()
+            kept.append(await cluster.launch(f"{gate.sql}, 1 AS n", node=name))
+        with sessions["one"], sessions["two"], plain_nodes.down(3):
+            seen = []
+            async for job in cluster.as_completed([lost, *kept]):
+                seen.append(job)
+                if job is lost:
+                    for session in sessions.values():
+                        session.close()
             assert {*seen} == {lost, *kept}
             assert seen[0] is lost
             for job in (lost, unread):

@@ -17,6 +17,8 @@ from sqlalchemy.orm import joinedload, selectinload
 from pg_background.ext.sqlalchemy import launch
 
 from ..support.fix_client import Place
+from ..support.fix_db import Connection
+from ..support.jobs import closed_gate
 from ..support.shop_models import Base, Customer, Order, Status, some
 from ..support.sqlalchemy_sessions import MadeSession
 
@@ -134,14 +136,15 @@ def test_settings_of_the_session(session: MadeSession) -> None:
     assert ((launch(session, text("SHOW work_mem"))).result()).scalar_one() == "7MB"
 
 
-def test_the_session_goes_on_meanwhile(session: MadeSession) -> None:
-    job = launch(session, select(func.pg_sleep(0.2)))
-    session.add(Customer(id=9, name="Zoe"))
-    # It is not flushed, as the job would not see it.
-    assert session.new
-    with pytest.raises(TimeoutError, match="goes on"):
-        job.result(timeout=0)
-    session.commit()
+def test_the_session_goes_on_meanwhile(session: MadeSession, side: Connection) -> None:
+    with closed_gate(side) as gate:
+        job = launch(session, text(gate.sql))
+        session.add(Customer(id=9, name="Zoe"))
+        # It is not flushed, as the job would not see it.
+        assert session.new
+        with pytest.raises(TimeoutError, match="goes on"):
+            job.result(timeout=0)
+        session.commit()
     assert (job.result()).one() == ("",)
 
 

@@ -18,6 +18,8 @@ from sqlalchemy.orm import joinedload, selectinload
 from pg_background.ext.sqlalchemy import launch
 
 from ..support.fix_client import Place
+from ..support.fix_db import Connection
+from ..support.jobs import closed_gate
 from ..support.shop_models import Base, Customer, Order, Status, some
 from ..support.sqlalchemy_sessions import AsyncMadeSession
 
@@ -135,14 +137,15 @@ async def test_settings_of_the_session(session: AsyncMadeSession) -> None:
     assert (await (await launch(session, text("SHOW work_mem"))).result()).scalar_one() == "7MB"
 
 
-async def test_the_session_goes_on_meanwhile(session: AsyncMadeSession) -> None:
-    job = await launch(session, select(func.pg_sleep(0.2)))
-    session.add(Customer(id=9, name="Zoe"))
-    # It is not flushed, as the job would not see it.
-    assert session.new
-    with pytest.raises(TimeoutError, match="goes on"):
-        await job.result(timeout=0)
-    await session.commit()
+async def test_the_session_goes_on_meanwhile(session: AsyncMadeSession, side: Connection) -> None:
+    with closed_gate(side) as gate:
+        job = await launch(session, text(gate.sql))
+        session.add(Customer(id=9, name="Zoe"))
+        # It is not flushed, as the job would not see it.
+        assert session.new
+        with pytest.raises(TimeoutError, match="goes on"):
+            await job.result(timeout=0)
+        await session.commit()
     assert (await job.result()).one() == ("",)
 
 

@@ -12,7 +12,7 @@ from ..support.fix_db import Connect, Connection
 from ..support.fix_server import FreshServer
 from ..support.fix_standby import MakePair
 from ..support.histories import labels, row, writers
-from ..support.jobs import launch, result, run, start, wait
+from ..support.jobs import closed_gate, launch, result, run, start, wait
 from ..support.outcomes import outcome
 from ..support.points import Scene
 from ..support.server import Server
@@ -160,9 +160,10 @@ def test_a_database_that_takes_no_connections(
     closed = make_db("closed")
     session = connect(closed)
     session.execute("SET pg_background.history = on")
-    handle = launch(session, "SELECT pg_sleep(0.2)")
-    keeper.execute(f"ALTER DATABASE {closed} ALLOW_CONNECTIONS false".encode())
-    mark = server.log.mark()
+    with closed_gate(connect(closed)) as gate:
+        handle = launch(session, gate.sql)
+        keeper.execute(f"ALTER DATABASE {closed} ALLOW_CONNECTIONS false".encode())
+        mark = server.log.mark()
     assert wait(session, handle)
     refused = r'"pg_background history" \(PID \d+\) exited with exit code 1'
     server.log.wait_for(refused, mark)

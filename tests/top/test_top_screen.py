@@ -15,6 +15,7 @@ from pg_background.top.summary import Summary
 from pg_background.watching import SourceLost
 
 from ..support.screens import MadeUp, confirmed, job, lines, shows, text
+from ..support.waiting import DEADLINE
 
 GB = 1024**3
 
@@ -75,7 +76,9 @@ def source() -> MadeUp:
 
 
 @pytest.fixture
-def app(source: MadeUp) -> TopApp:
+def app(source: MadeUp, monkeypatch: pytest.MonkeyPatch) -> TopApp:
+    # A message may be gone before a busy machine lets anybody look.
+    monkeypatch.setattr(TopApp, "NOTIFICATION_TIMEOUT", DEADLINE)
     return TopApp(source, interval=0.25)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ..support.fix_db import Connect, Connection, MakeRole
 from ..support.fix_server import FreshServer
-from ..support.jobs import FOREVER, Handle, cancel, launch, result, run, submit, wait
+from ..support.jobs import FOREVER, Handle, cancel, closed_gate, launch, result, run, submit, wait
 from ..support.registry import registry
 from ..support.server import Server
 from ..support.waiting import wait_until
@@ -46,7 +46,8 @@ def test_sessions_on_different_databases_do_not(conn: Connection, connect: Conne
 def test_a_worker_with_the_same_settings_is_preferred(conn: Connection, connect: Connect) -> None:
     other = connect()
     other.execute("SET work_mem = '7MB'")
-    both = [launch(conn, "SELECT pg_sleep(0.1)"), launch(other, "SELECT pg_sleep(0.1)")]
+    with closed_gate(connect()) as gate:
+        both = [launch(conn, gate.sql), launch(other, gate.sql)]
     for handle in both:
         assert wait(conn, handle)
     for handle in both:

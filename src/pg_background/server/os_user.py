@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +85,14 @@ def server_user(data_directory: Path) -> OsUser:
         return _existing(os.geteuid())
     if data_directory.exists() and (owner := data_directory.stat().st_uid) != 0:
         return _existing(owner)
+    return _for_new() or _create()
+
+
+def _for_new() -> OsUser | None:
     for name in (PACKAGED_NAME, OWN_NAME):
-        try:
+        with suppress(KeyError):
             return _existing(pwd.getpwnam(name).pw_uid)
-        except KeyError:
-            continue
-    return _create()
+    return None
 
 
 def _existing(uid: int) -> OsUser:
@@ -101,6 +105,16 @@ def _existing(uid: int) -> OsUser:
 
 
 def _create() -> OsUser:
+    # Of two useradd at once the second replaces the user of the first, whose files then belong to nobody.
+    folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        return _for_new() or _add()
+    finally:
+        os.close(folder)
+
+
+def _add() -> OsUser:
     hint = f'create a system user named "{PACKAGED_NAME}", or run this as an ordinary user'
     useradd = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if useradd is None:

@@ -135,8 +135,8 @@ cdef bint is_room_coming(Pending *pending, StartOutcome outcome) noexcept nogil:
         coming = is_turn_coming(job)
     for i in range(registry.workers_size):
         worker = &registry.workers[i]
-        # a process may take long to come up, and ends if it can't
-        if is_coming(worker) and (worker.state == WORKER_STARTING or is_recent(worker)):
+        # also one that takes long to reset: this launch waits for as long as for a worker that leaves
+        if is_coming(worker):
             coming = True
     if outcome == NO_PLACE and registry.live_workers < most_workers(job.may_take_reserve):
         coming = True
