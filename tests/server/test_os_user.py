@@ -16,8 +16,8 @@ from pg_background.server import os_user
 def test_two_that_need_it_make_one_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have seen that there is none."""
     both_have_looked = Barrier(2)
-    looks = []
-    made = []
+    looks: list[str] = []
+    made: list[str] = []
 
     def look(name: str) -> pwd.struct_passwd:
         is_there = bool(made) and name == os_user.OWN_NAME
