@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pg_background.server import Cluster, Installation, Runtime
+from pg_background.server import Build, Cluster, Installation, Runtime, prepare
 from pg_background.server.building import EXTENSIONS
 from pg_background.server.temporary import FAST_SETTINGS
 from tools import wheels
@@ -105,13 +105,15 @@ def test_a_job(environment: Environment) -> None:
     assert not (environment.folder / "cache" / "build").exists()
 
 
-def test_where_it_lies(environment: Environment, installation: Installation) -> None:
+def test_where_it_lies(environment: Environment, installation: Installation, extension: Build) -> None:
     """A server that is led into the environment, with nothing copied."""
     said = environment.run("pg-background", "install", "--pg-config", installation.pg_config, "--in-place")
     settings = dict(re.findall(r"^(\w+) = '(.*)'$", said, flags=re.MULTILINE))
     assert all(str(environment.folder) in value for value in settings.values())
     cluster = Cluster(environment.folder / "in_place")
-    cluster.provide(Runtime(installation, settings))
+    # Programs that the server's user can reach, also where this folder is in root's home.
+    reachable = prepare(installation, extension, cluster.os_user, store=environment.folder / "runtime")
+    cluster.provide(Runtime(reachable.installation, settings))
     cluster.init(sync=False)
     cluster.start(settings=FAST_SETTINGS)
     try:
