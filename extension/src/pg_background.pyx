@@ -27,6 +27,7 @@ include "pg_background/shared/spill.pyx"                    # the temporary file
 include "pg_background/shared/holds.pyx"                    # what a call gives back however it ends
 include "pg_background/shared/claim.pyx"                    # being the one reader or mover of a job's output
 include "pg_background/shared/memory.pyx"                   # a job's memory in the shared area
+include "pg_background/shared/room.pyx"                      # ... that is about to be taken for a role
 include "pg_background/shared/session.pyx"                  # this backend's place among the sessions
 include "pg_background/shared/request_parts.pyx"            # where the parts of a request lie
 
