@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from psycopg import errors as e
 
 from ..support.fix_fairness import MakeTenants, told, until_refused
 from ..support.fix_server import fills_job_memory
-from ..support.jobs import FOREVER, Connection, Handle, detach, launch, result, start, submit, wait
+from ..support.jobs import FOREVER, Connection, Handle, cancel, detach, launch, result, start, submit, wait
 
 MB = 1024 * 1024
 
@@ -153,6 +154,34 @@ def test_what_is_refused_takes_nothing_of_others(
     text = tenants.other.execute("SELECT pg_background_full_sql(%s, %s)", over).fetchone()
     assert text is not None
     assert len(text[0]) > 1000
+
+
+@fills_job_memory
+def test_launches_at_once_take_no_more_than_the_limit(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants()
+    sessions = [tenants.limit("greedy", max_role_memory="1MB") for _ in range(6)]
+
+    def launch_often(session: Connection) -> int:
+        refused = 0
+        for _ in range(60):
+            try:
+                handle = queue_sql(session, 900_000)
+            except e.ConfigurationLimitExceeded:
+                refused += 1
+            else:
+                cancel(session, handle)
+                detach(session, handle)
+        return refused
+
+    most = 0
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        rounds = [pool.submit(launch_often, session) for session in sessions]
+        while not all(one.done() for one in rounds):
+            row = tenants.superuser.execute("SELECT area_bytes FROM pg_background_registry()").fetchone()
+            assert row is not None
+            most = max(most, row[0])
+    assert sum(one.result() for one in rounds) > 0
+    assert 0 < most <= MB
 
 
 def test_an_error_text_past_the_limit_is_cut(make_tenants: MakeTenants) -> None:

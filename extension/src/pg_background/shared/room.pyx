@@ -1,5 +1,5 @@
-# Job memory that is about to be taken for a role counts as the role's before it is taken. So what a role's limit refuses
-# takes nothing, not even for a moment: neither of what is free nor of what others have there.
+# Job memory that is about to be taken for a role counts as the role's before it is taken. So what a role's limit
+# refuses takes nothing, not even for a moment: neither of what is free nor of what others have there.
 
 cdef struct Room:
     Hold hold
@@ -10,18 +10,21 @@ cdef struct Room:
 cdef bint take_room(Room *room, Oid login, Limits *limits, int64_t bytes) noexcept nogil:
     """Count so many bytes, until the hold is released; where they don't fit, what the role no longer needs, or can have
     on disk, goes first. False when they don't fit all the same. In the body of run_guarded."""
-    cdef bint fits
+    cdef bint has_room
+    if not does_role_memory_fit(NULL, limits, bytes):
+        # no use in taking the role's own for it
+        return False
     while True:
         lock_registry()
-        fits = does_role_memory_fit(find_usage(login, False), limits, bytes)
-        if fits:
+        has_room = does_role_memory_fit(find_usage(login, False), limits, bytes)
+        if has_room:
             room.usage = hold_usage(login, False)
             room.bytes = bytes
             registry.usages[room.usage].memory += bytes
             take_hold(&room.hold, give_up_room, room)
         unlock_registry()
-        if fits or not make_room(login):
-            return fits
+        if has_room or not make_room(login):
+            return has_room
 
 
 cdef void end_room(Room *room) noexcept nogil:
@@ -39,13 +42,13 @@ cdef void give_up_room(void *what) noexcept nogil:
 
 cdef bint may_take(Job *job, int64_t bytes) noexcept nogil:
     """Whether its role's limit lets this process's job have so many bytes more, as it stands; never under the lock."""
-    cdef bint fits
+    cdef bint has_room
     if job.role_limits.memory == 0:
         return True
     share_registry()
-    fits = does_role_memory_fit(role_usage(job), &job.role_limits, bytes)
+    has_room = does_role_memory_fit(role_usage(job), &job.role_limits, bytes)
     unlock_registry()
-    return fits
+    return has_room
 
 
 cdef bint make_room_for(Oid login) noexcept nogil:
