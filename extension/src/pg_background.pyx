@@ -26,9 +26,9 @@ include "pg_background/shared/checks.pyx"                   # whether the regist
 include "pg_background/shared/spill.pyx"                    # the temporary file behind a queue
 include "pg_background/shared/holds.pyx"                    # what a call gives back however it ends
 include "pg_background/shared/claim.pyx"                    # being the one reader or mover of a job's output
-include "pg_background/shared/memory.pyx"                   # a job's memory in the shared area
+include "pg_background/shared/memory.pyx"                   # a job's memory, and what lies where in it
+include "pg_background/shared/room.pyx"                     # ... that is about to be taken for a role
 include "pg_background/shared/session.pyx"                  # this backend's place among the sessions
-include "pg_background/shared/request_parts.pyx"            # where the parts of a request lie
 
 # sql: what SQL functions take and give
 include "pg_background/sql/handle.pyx"                      # handles as arguments and results

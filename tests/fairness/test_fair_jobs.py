@@ -140,6 +140,19 @@ def test_a_member_cannot_raise_its_limits(make_tenants: MakeTenants, name: str) 
         tenants.greedy.execute(f"ALTER ROLE greedy SET pg_background.{name} = 0".encode())
 
 
+def test_those_for_all_roles_hold_for_superusers_who_can_lift_them(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants({"pg_background.max_role_jobs": 2, "pg_background.max_role_workers": 1})
+    for session in (tenants.greedy, tenants.superuser):
+        start(session, FOREVER)
+        with pytest.raises(e.ConfigurationLimitExceeded, match="too many background workers of role"):
+            start(session, "SELECT 1")
+        start(session, FOREVER, on_full="queue")
+        with pytest.raises(e.ConfigurationLimitExceeded, match="too many tracked jobs of role"):
+            start(session, "SELECT 1", on_full="queue")
+    tenants.superuser.execute("SET pg_background.max_role_jobs = 0; SET pg_background.max_role_workers = 0")
+    assert run(tenants.superuser, "SELECT 1", "n int") == [(1,)]
+
+
 def test_a_job_cannot_start_more_than_its_role(make_tenants: MakeTenants) -> None:
     tenants = make_tenants()
     greedy = tenants.limit("greedy", max_role_jobs=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -9,7 +11,7 @@ from psycopg import errors as e
 
 from ..support.fix_fairness import MakeTenants, told, until_refused
 from ..support.fix_server import fills_job_memory
-from ..support.jobs import FOREVER, Connection, Handle, detach, launch, result, start, wait
+from ..support.jobs import FOREVER, Connection, Handle, cancel, detach, launch, result, start, submit, wait
 
 MB = 1024 * 1024
 
@@ -109,6 +111,77 @@ def test_what_a_role_makes_room_with_is_its_own(make_tenants: MakeTenants) -> No
     for n in range(20):
         assert wait(greedy, launch(greedy, f"SELECT {n}"))
     assert used_by_other() == before
+
+
+REFUSED = {
+    "text": lambda conn: start(conn, f"SELECT 1 /* {'x' * 3 * MB} */", on_full="queue"),
+    "queue": lambda conn: [launch(conn, f"SELECT {n}", queue_size=MB) for n in range(3)],
+    "wait": lambda conn: conn.execute(
+        "SELECT pg_background_wait_any(array_fill((%s, %s)::pg_background_handle, ARRAY[20000]))",
+        start(conn, FOREVER, on_full="queue", queue_size=64),
+    ),
+}
+
+
+@fills_job_memory
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize("limit", ["max_role_memory", "max_role_jobs"])
+def test_what_is_refused_takes_nothing_of_others(
+    make_tenants: MakeTenants, refused: Callable[[Connection], object], limit: str
+) -> None:
+    tenants = make_tenants({"pg_background.job_memory": "4MB", "pg_background.max_jobs": 20_000})
+    greedy = tenants.session("greedy")
+    if limit == "max_role_memory":
+        greedy = tenants.limit("greedy", max_role_memory="200kB")
+    else:
+        start(greedy, FOREVER, on_full="queue", queue_size=64)
+        greedy = tenants.limit("greedy", max_role_jobs=1)
+    over = submit(tenants.other, f"SELECT 1 /* {'x' * 1000} */")
+    assert wait(tenants.other, over)
+    for n in range(35):
+        assert wait(tenants.other, launch(tenants.other, f"SELECT {n}"))
+
+    def used_by_other() -> object:
+        return tenants.superuser.execute(
+            "SELECT memory_bytes FROM pg_background_usage WHERE (kind, name) = ('role', 'other')"
+        ).fetchone()
+
+    before = used_by_other()
+    with pytest.raises(e.ConfigurationLimitExceeded) as caught:
+        refused(greedy)
+    assert f"pg_background.{limit} is" in told(caught.value)
+    assert used_by_other() == before
+    text = tenants.other.execute("SELECT pg_background_full_sql(%s, %s)", over).fetchone()
+    assert text is not None
+    assert len(text[0]) > 1000
+
+
+@fills_job_memory
+def test_launches_at_once_take_no_more_than_the_limit(make_tenants: MakeTenants) -> None:
+    tenants = make_tenants()
+    sessions = [tenants.limit("greedy", max_role_memory="1MB") for _ in range(6)]
+
+    def launch_often(session: Connection) -> int:
+        refused = 0
+        for _ in range(60):
+            try:
+                handle = queue_sql(session, 900_000)
+            except e.ConfigurationLimitExceeded:
+                refused += 1
+            else:
+                cancel(session, handle)
+                detach(session, handle)
+        return refused
+
+    most = 0
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        rounds = [pool.submit(launch_often, session) for session in sessions]
+        while not all(one.done() for one in rounds):
+            row = tenants.superuser.execute("SELECT area_bytes FROM pg_background_registry()").fetchone()
+            assert row is not None
+            most = max(most, row[0])
+    assert sum(one.result() for one in rounds) > 0
+    assert 0 < most <= MB
 
 
 def test_an_error_text_past_the_limit_is_cut(make_tenants: MakeTenants) -> None:

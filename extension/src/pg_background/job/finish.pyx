@@ -31,7 +31,7 @@ cdef void finish_job(Job *job, ErrorData *error) noexcept nogil:
             error.message = psprintf(b"canceling background job due to %s", timeout_name(job))
             report(LOG, b"%s", error.message)
         copy_clipped(job.message, MESSAGE_BYTES, error.message, <int>strlen(error.message), MESSAGE_BYTES, job.encoding)
-        pack_in_job_memory(error, job.may_take_reserve, &packed)
+        pack_in_job_memory(error, job, &packed)
     SetUserIdAndSecContext(my_worker.identity.login, 0)
     note_taken(job)
     lock_registry()

@@ -92,8 +92,7 @@ cdef void pack_end_error(Garbage *error) noexcept nogil:
     """Copy end_error into job memory, so that a job may get it under the lock; what none gets is disposed of."""
     memset(error, 0, sizeof(Garbage))
     if end_error != NULL:
-        # whose it will be, and so whether it may take of the reserve, is not known yet
-        pack_in_job_memory(end_error, False, error)
+        pack_in_job_memory(end_error, NULL, error)
 
 
 cdef void give_end_error(Job *job, Garbage *error) noexcept nogil:

@@ -70,8 +70,8 @@ cdef void fill_entry(Job *job, Launch *launch, uint64_t cookie) noexcept nogil:
     set_cookie(job, cookie)
 
 
-cdef Refusal why_refused(Launch *launch, int64_t memory) noexcept nogil:
-    """Before an entry is looked for, of a launch that takes so many bytes of memory; under the lock."""
+cdef Refusal why_refused(Launch *launch) noexcept nogil:
+    """For another reason than the role's memory; under the lock, before an entry is looked for."""
     cdef Usage *role = find_usage(launch.identity.login, False)
     cdef Usage *database = find_usage(launch.identity.database, True)
     if registry.draining:
@@ -83,14 +83,13 @@ cdef Refusal why_refused(Launch *launch, int64_t memory) noexcept nogil:
     if database != NULL and is_reached(database.jobs, launch.database_limits.jobs):
         return DATABASE_HAS_ALL_JOBS
     if (launch.on_full == FULL_IS_ERROR and launch.role_limits.workers > 0
-            and (role.running if role != NULL else 0) + stuck_workers(launch.identity.login)
+            and (role.running if role != NULL else 0) + stuck_workers(launch.identity.login, False)
             >= launch.role_limits.workers):
         return ROLE_HAS_ALL_WORKERS
-    if (launch.on_full == FULL_IS_ERROR and database != NULL
-            and is_reached(database.running, launch.database_limits.workers)):
+    if (launch.on_full == FULL_IS_ERROR and launch.database_limits.workers > 0
+            and (database.running if database != NULL else 0) + stuck_workers(launch.identity.database, True)
+            >= launch.database_limits.workers):
         return DATABASE_HAS_ALL_WORKERS
-    if not does_role_memory_fit(role, &launch.role_limits, memory):
-        return ROLE_HAS_ALL_MEMORY
     if not launch.may_take_reserve and registry.used_jobs >= registry.jobs_size - reserved_jobs():
         return REST_IS_RESERVED
     return ACCEPTED
@@ -111,17 +110,6 @@ cdef void raise_refusal(Refusal refusal, Launch *launch) noexcept nogil:
     raise_past_role_limit(refusal, launch.identity.login, &launch.role_limits)
 
 
-cdef void make_room_for_role(Launch *launch, int64_t memory) noexcept nogil:
-    """Take the memory of what the role no longer needs, or can have on disk, as far as its limit asks for that."""
-    cdef bint fits
-    while launch.role_limits.memory > 0:
-        share_registry()
-        fits = does_role_memory_fit(find_usage(launch.identity.login, False), &launch.role_limits, memory)
-        unlock_registry()
-        if fits or not make_room(launch.identity.login):
-            return
-
-
 cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept nogil:
     """Put the new job into the backlog, or give it to an idle worker, and return as give_to_worker; under the lock."""
     cdef Worker *worker
@@ -136,11 +124,41 @@ cdef Latch *place_job(Pending *pending, Job *job, bint *start_ahead) noexcept no
     return latch
 
 
+cdef struct Acceptance:
+    Pending *pending
+    Room room                   # where the role's memory has a limit
+
+
 cdef void accept_job(Pending *pending) noexcept nogil:
     """Register the job and, where an idle worker fits, give it to that one. Raises when a limit forbids it.
 
     Whatever may raise comes before the entry is taken, so that a refused launch leaves nothing behind.
     """
+    cdef Acceptance acceptance
+    acceptance.pending = pending
+    if pending.launch.role_limits.memory > 0:
+        run_guarded(accept_guarded, &acceptance, my_holds)
+    else:
+        accept_guarded(&acceptance)
+
+
+cdef Refusal refusal_beforehand(Acceptance *acceptance, int64_t bytes) noexcept nogil:
+    """Before so much memory is taken: for what is refused all the same nobody is to give up anything."""
+    cdef Launch *launch = acceptance.pending.launch
+    cdef Refusal refusal
+    share_registry()
+    refusal = why_refused(launch)
+    unlock_registry()
+    if refusal == ACCEPTED and launch.role_limits.memory > 0:
+        if not take_room(&acceptance.room, launch.identity.login, &launch.role_limits, bytes):
+            return ROLE_HAS_ALL_MEMORY
+    return refusal
+
+
+cdef void accept_guarded(void *what) noexcept nogil:
+    """Body of accept_job."""
+    cdef Acceptance *acceptance = <Acceptance *>what
+    cdef Pending *pending = acceptance.pending
     cdef Launch *launch = pending.launch
     cdef Garbage evicted, memory
     cdef Job *job = NULL
@@ -155,12 +173,14 @@ cdef void accept_job(Pending *pending) noexcept nogil:
     memset(&evicted, 0, sizeof(evicted))
     memset(&memory, 0, sizeof(memory))
     memory.bytes = taken(request_size) + taken(ring_size)
-    make_room_for_role(launch, memory.bytes)
+    refusal = refusal_beforehand(acceptance, memory.bytes)
+    if refusal != ACCEPTED:
+        raise_refusal(refusal, launch)
     allocate_for_job(request_size, ring_size, launch.identity.login, launch.may_take_reserve, &memory.request,
                      &memory.ring)
     write_request(address(memory.request), launch)
     lock_registry()
-    refusal = why_refused(launch, memory.bytes)
+    refusal = why_refused(launch)
     if refusal == ACCEPTED:
         job = take_entry(&evicted)
         refusal = REGISTRY_IS_FULL if job == NULL else ACCEPTED
@@ -174,6 +194,10 @@ cdef void accept_job(Pending *pending) noexcept nogil:
         my_session.launched += 1
         registry.totals[job.totals].launched += 1
         latch = place_job(pending, job, &start_ahead)
+        if launch.role_limits.memory > 0:
+            # the entry counts it
+            end_room(&acceptance.room)
+            drop_hold(&acceptance.room.hold)
     unlock_registry()
     dispose(&evicted)
     debug_point("launch_before_wake")

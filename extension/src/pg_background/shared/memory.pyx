@@ -128,9 +128,12 @@ cdef void take_ring(Job *job) noexcept nogil:
     """The queue of a job that was launched without one. When there is none to be had all its output goes to the file:
     a job that was accepted is not to fail for that."""
     cdef uint32_t size = ring_size_of(job.queue_size)
-    cdef dsa_pointer ring = allocate(size, job.may_take_reserve)
+    cdef dsa_pointer ring
     cdef Garbage piece
-    while ring == InvalidDsaPointer and reclaim_history(InvalidOid):
+    if not may_take(job, taken(size)):
+        return
+    ring = allocate(size, job.may_take_reserve)
+    while ring == InvalidDsaPointer and (reclaim_history(job.identity.login) or reclaim_history(InvalidOid)):
         ring = allocate(size, job.may_take_reserve)
     if ring == InvalidDsaPointer:
         return
@@ -175,7 +178,7 @@ cdef void allocate_for_job(uint32_t request_size, uint32_t ring_size, Oid login,
             piece.request = request[0]
             piece.bytes = taken(request_size)
             dispose(&piece)
-        if not make_room(login) and not make_room(InvalidOid):
+        if not make_room_for(login):
             raise_out_of_job_memory()
 
 
@@ -354,3 +357,21 @@ cdef void move_to_file(void *what) noexcept nogil:
     update_chain(job)
     unlock_registry()
     dispose(&queue)
+
+
+# ---- where the parts of a JobRequest lie
+
+cdef inline char *request_settings(JobRequest *request) noexcept nogil:
+    return <char *>request + MAXALIGN(sizeof(JobRequest))
+
+
+cdef inline char *request_libraries(JobRequest *request) noexcept nogil:
+    return request_settings(request) + MAXALIGN(request.settings_size)
+
+
+cdef inline char *request_sql(JobRequest *request) noexcept nogil:
+    return request_libraries(request) + MAXALIGN(request.libraries_size)
+
+
+cdef inline char *request_parameters(JobRequest *request) noexcept nogil:
+    return request_sql(request) + request.sql_size + 1

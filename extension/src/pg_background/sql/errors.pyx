@@ -72,12 +72,14 @@ cdef void pack_error(ErrorData *error, void *place) noexcept nogil:
             p += packed.length[n] + 1
 
 
-cdef void pack_in_job_memory(ErrorData *error, bint has_reserve, Garbage *packed) noexcept nogil:
+cdef void pack_in_job_memory(ErrorData *error, Job *job, Garbage *packed) noexcept nogil:
     """Copy an error into job memory, for keep_error; where there is no room nothing is there: the SQLSTATE and the
-    start of the message in the entry have to do. Never raises; never under the lock."""
+    start of the message in the entry have to do. NULL as job: it is not known yet whose it will be, and so whether it
+    may take of the reserve. Never raises; never under the lock."""
     packed.error_size = <uint32_t>packed_error_size(error)
     packed.bytes = taken(packed.error_size)
-    packed.error = allocate(packed.error_size, has_reserve)
+    if job == NULL or may_take(job, packed.bytes):
+        packed.error = allocate(packed.error_size, job != NULL and job.may_take_reserve)
     if packed.error == InvalidDsaPointer:
         packed.bytes = 0
     else:

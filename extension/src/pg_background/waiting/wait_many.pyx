@@ -13,9 +13,9 @@ cdef enum:
 
 cdef struct Watching:
     Hold hold
+    Room room                   # of the login role, whose memory that is
     dsa_pointer watches         # Watch[count], also in the session's place, for others to see
     int32_t count
-    int32_t usage               # of the login role, whose memory that is
 
 
 cdef struct WaitForSet:
@@ -85,31 +85,26 @@ cdef void allocate_watches(Watching *watching, int32_t count) noexcept nogil:
     """Raises 53200 when there is no room to be made, 53400 past the role's limit. None is linked yet."""
     cdef Watch *watches
     cdef Limits limits, _database
-    cdef bint fits
     cdef int32_t i
     cdef uint32_t size = <uint32_t>(sizeof(Watch) * count)
-    cdef bint has_reserve = may_take_reserve(GetAuthenticatedUserId())
+    cdef Oid login = GetAuthenticatedUserId()
+    cdef bint has_reserve = may_take_reserve(login)
     if <uint64_t>size > most_memory(has_reserve):
         # no use in taking others' memory for it
         raise_out_of_job_memory()
+    read_limits(&limits, &_database)
+    if not take_room(&watching.room, login, &limits, taken(size)):
+        raise_past_role_limit(ROLE_HAS_ALL_MEMORY, login, &limits)
     watching.count = count
     watching.watches = allocate(size, has_reserve)
     while watching.watches == InvalidDsaPointer:
-        if not make_room(InvalidOid):
+        if not make_room_for(login):
             raise_out_of_job_memory()
         watching.watches = allocate(size, has_reserve)
     watches = <Watch *>address(watching.watches)
     for i in range(count):
         watches[i].job = WATCH_UNUSED
-    lock_registry()
-    watching.usage = hold_usage(GetAuthenticatedUserId(), False)
-    registry.usages[watching.usage].memory += taken(size)
     take_hold(&watching.hold, stop_watching, watching)
-    read_limits(&limits, &_database)
-    fits = does_role_memory_fit(&registry.usages[watching.usage], &limits, 0)
-    unlock_registry()
-    if not fits:
-        raise_past_role_limit(ROLE_HAS_ALL_MEMORY, GetAuthenticatedUserId(), &limits)
 
 
 cdef void start_watching(Watching *watching, JobSet *set, bint all) noexcept nogil:
@@ -172,8 +167,6 @@ cdef void stop_watching(void *what) noexcept nogil:
     garbage.request = watching.watches
     garbage.bytes = taken(<uint32_t>(watching.count * sizeof(Watch)))
     lock_registry()
-    registry.usages[watching.usage].memory -= garbage.bytes
-    release_usage(watching.usage)
     my_session.watches = InvalidDsaPointer
     my_session.watch_count = 0
     unlock_registry()

@@ -286,10 +286,13 @@ cdef int room_of_job(Job *job) noexcept nogil:
     if job.role_limits.workers > 0 and of_role <= 0:
         return 0
     room = job.session_limit - running_of_session(job)
-    if job.database_limits.workers > 0 and of_database < room:
-        room = of_database
+    if job.database_limits.workers > 0 and room > 0:
+        if of_database > 0:
+            of_database -= stuck_workers(job.identity.database, True)
+        if of_database < room:
+            room = of_database
     if job.role_limits.workers > 0 and room > 0:
-        of_role -= stuck_workers(job.identity.login)
+        of_role -= stuck_workers(job.identity.login, False)
         if of_role < room:
             room = of_role
     return room
@@ -322,7 +325,7 @@ cdef Job *first_ready(Usage *role) noexcept nogil:
     if role.is_stalled:
         return NULL
     group = ready_group(role.first_group)
-    role.is_stalled = group == NULL and stuck_workers(role.owner) == 0
+    role.is_stalled = group == NULL and not is_any_stuck()
     return group
 
 

@@ -50,17 +50,30 @@ cdef inline bint is_recent(Worker *worker) noexcept nogil:
     return TimestampDifferenceMilliseconds(worker.since, GetCurrentTimestamp()) < 100
 
 
-cdef int stuck_workers(Oid login) noexcept nogil:
-    """Processes of this role that have had no job for a while, and are neither idle nor gone: they take their places
-    all the same. Under the lock."""
+cdef inline bint is_stuck(Worker *worker) noexcept nogil:
+    """Whether it has had no job for a while, and is neither idle nor gone: it takes its place all the same."""
+    return (worker.state == WORKER_RESETTING or worker.state == WORKER_LEAVING) and not is_recent(worker)
+
+
+cdef int stuck_workers(Oid owner, bint is_database) noexcept nogil:
+    """Those of this login role, or in this database; under the lock."""
     cdef Worker *worker
     cdef int32_t i
     cdef int count = 0
     for i in range(registry.workers_size):
         worker = &registry.workers[i]
-        count += ((worker.state == WORKER_RESETTING or worker.state == WORKER_LEAVING)
-                  and worker.identity.login == login and not is_recent(worker))
+        count += ((worker.identity.database if is_database else worker.identity.login) == owner
+                  and is_stuck(worker))
     return count
+
+
+cdef bint is_any_stuck() noexcept nogil:
+    """Under the lock."""
+    cdef int32_t i
+    for i in range(registry.workers_size):
+        if is_stuck(&registry.workers[i]):
+            return True
+    return False
 
 
 cdef inline bint is_started_for_any(Worker *worker) noexcept nogil:
