@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 
 from pg_background import AsyncClient, AsyncJob, Client, Executor, JobCancelled
 
+from ..support.calls import query
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
 from . import extent as extents
@@ -69,6 +70,7 @@ async def test_cancelled_tasks(place: Place, side: Connection, extent: Extent, t
                     told.failed(end, (asyncio.CancelledError, JobCancelled))
             tally.faults("client: task cancelled", sum(task.cancelled() for task in tasks))
         assert_all_have_handles(side, handles, label)
+        query(side, "SELECT pg_background_detach(pid, cookie) FROM pg_background_jobs WHERE label = %s", label)
         assert (await client.run("SELECT 'next'")).value() == "next"
     before.check()
     told.check(tally)
@@ -95,6 +97,8 @@ async def test_all_tasks_cancelled(place: Place, side: Connection, extent: Exten
                     # Who had it cancelled is told at once, and may ask again.
                     await job.wait()
                 assert await asyncio.wait_for(job.wait(), DEADLINE)
+                # The server has room for some thousand.
+                await job.detach()
             tally.faults("client: all tasks cancelled", bool(others))
     before.check()
     told.check(tally)

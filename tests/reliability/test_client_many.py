@@ -96,7 +96,7 @@ async def test_whose_server_goes(roomy: Server, tally: Tally) -> None:
     """Each wait ends, and each callback is called."""
     told, before = Told(), Before()
     async with await AsyncClient.connect(roomy.dsn()) as client:
-        jobs = [await client.launch("SELECT pg_sleep(1)", on_full="queue") for _ in range(JOBS)]
+        jobs = [await client.launch("SELECT pg_sleep(3600)", on_full="queue") for _ in range(JOBS)]
         for job in jobs:
             job.add_done_callback(told.callback())
         results = asyncio.gather(*(job.result() for job in jobs), return_exceptions=True)
