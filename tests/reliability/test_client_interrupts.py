@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 from psycopg.rows import TupleRow
 
-from pg_background import AsyncClient, AsyncJob, Client, Executor, JobCancelled
+from pg_background import AsyncClient, AsyncJob, Client, Executor, JobCancelled, JobLost
 
-from ..support.calls import query
 from ..support.fix_client import Place
 from ..support.fix_db import Connection
 from . import extent as extents
@@ -70,7 +69,9 @@ async def test_cancelled_tasks(place: Place, side: Connection, extent: Extent, t
                     told.failed(end, (asyncio.CancelledError, JobCancelled))
             tally.faults("client: task cancelled", sum(task.cancelled() for task in tasks))
         assert_all_have_handles(side, handles, label)
-        query(side, "SELECT pg_background_detach(pid, cookie) FROM pg_background_jobs WHERE label = %s", label)
+        for handle in handles:
+            with suppress(JobLost):
+                await client.attach(handle).detach()
         assert (await client.run("SELECT 'next'")).value() == "next"
     before.check()
     told.check(tally)
