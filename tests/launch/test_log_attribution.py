@@ -51,7 +51,8 @@ def logging_server(fresh_server: FreshServer, installation: Installation) -> Ser
 def session(logging_server: Server) -> Iterator[Connection]:
     """A session of that role, by TCP."""
     logging_server.execute("ALTER ROLE ann PASSWORD 'x'")
-    dsn = make_conninfo(logging_server.cluster.dsn("shop"), user="ann", password="x")
+    # Its host, localhost, may have an address of version 6 first.
+    dsn = make_conninfo(logging_server.cluster.dsn("shop"), user="ann", password="x", hostaddr="127.0.0.1")
     with psycopg.connect(dsn, autocommit=True) as conn:
         yield conn
 
