@@ -59,12 +59,14 @@ class Injector:
     def inject(self, count: int, fault: Callable[[], int], *, pause: float = 0.02) -> int:
         """Let a fault happen so often, at random moments, and return how often it met something."""
         met = 0
-        end = time.monotonic() + RECOVERY + count
+        end = time.monotonic() + RECOVERY
         while met < count:
             assert time.monotonic() < end, f"{met} of {count} faults have met something"
             self._crew.sleep(self._chance.uniform(0, pause))
             self.sweep()
-            met += fault()
+            if found := fault():
+                met += found
+                end = time.monotonic() + RECOVERY
         return met
 
     def sweep(self) -> None:

@@ -53,6 +53,8 @@ class Readers:
         self._stop = threading.Event()
         #: ways in which jobs have ended
         self.ends = Counter[str]()
+        #: jobs whose rows have been asked for
+        self._read = set[Handle]()
         self._threads = ThreadPoolExecutor(sessions)
         self._calls: list[Future[None]] = [
             self._threads.submit(self._work, extents.chance("standby reader", place))
@@ -97,7 +99,13 @@ class Readers:
 
     def _see_through(self, conn: Connection, handle: Handle, rows: list[tuple[str]]) -> str:
         """Wait for a job and take its rows; returns how it ended."""
-        query(conn, "SELECT pg_background_wait(%s, %s)", *handle)
+        try:
+            query(conn, "SELECT pg_background_wait(%s, %s)", *handle)
+        except psycopg.errors.UndefinedObject:
+            # As below, and another job has had its entry since.
+            if handle not in self._read:
+                raise
+            return "stopped, rows not seen"
         ((state, sqlstate),) = query(
             conn, "SELECT state, sqlstate FROM pg_background_outcome(%s, %s)", *handle
         )
@@ -110,6 +118,7 @@ class Readers:
         assert state in ("stopped", None), state
         if state is None:
             return "stopped, rows not seen"
+        self._read.add(handle)
         try:
             found = query(conn, "SELECT * FROM pg_background_result(%s, %s) AS (value text)", *handle)
         except psycopg.Error as error:
