@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 from psycopg import errors as e
 
-from ..support.fix_fairness import MakeTenants, told, until_refused
+from ..support.calls import value
+from ..support.fix_fairness import MakeTenants, Tenants, told, until_refused
 from ..support.fix_server import fills_job_memory
 from ..support.jobs import FOREVER, Connection, Handle, cancel, detach, launch, result, start, submit, wait
 
@@ -19,6 +20,13 @@ MB = 1024 * 1024
 def long_sql(size: int) -> str:
     """A job that lasts, with so many bytes of SQL text."""
     return f"SELECT pg_sleep(3600) /* {'x' * size} */"
+
+
+def memory_of(tenants: Tenants, role: str) -> int:
+    """Return how many bytes of job memory a role has."""
+    used = "SELECT memory_bytes FROM pg_background_usage WHERE (kind, name) = ('role', %s)"
+    found: int = value(tenants.superuser, used, role)
+    return found
 
 
 def queue_sql(conn: Connection, size: int) -> Handle:
@@ -39,12 +47,9 @@ def test_the_rest_is_for_superusers(make_tenants: MakeTenants, size: int) -> Non
     handles, refusal = until_refused(partial(queue_sql, tenants.greedy, size), most=10_000)
     assert isinstance(refusal, (e.OutOfMemory, e.ConfigurationLimitExceeded))
     assert "pg_background.job_memory" in told(refusal)
-    used = tenants.superuser.execute(
-        "SELECT memory_bytes FROM pg_background_usage WHERE (kind, name) = ('role', 'greedy')"
-    ).fetchone()
-    assert used is not None
-    assert len(handles) * size < used[0]
-    assert 4 * MB < used[0] <= 7 * MB
+    used = memory_of(tenants, "greedy")
+    assert len(handles) * size < used
+    assert 4 * MB < used <= 7 * MB
     with pytest.raises((e.OutOfMemory, e.ConfigurationLimitExceeded)):
         queue_sql(tenants.other, 700_000)
     # Jobs of the usual size, in a reserve of a tenth and a MB at least.
@@ -102,15 +107,10 @@ def test_what_a_role_makes_room_with_is_its_own(make_tenants: MakeTenants) -> No
     for n in range(3):
         assert wait(tenants.other, launch(tenants.other, f"SELECT {n}"))
 
-    def used_by_other() -> object:
-        return tenants.superuser.execute(
-            "SELECT memory_bytes FROM pg_background_usage WHERE (kind, name) = ('role', 'other')"
-        ).fetchone()
-
-    before = used_by_other()
+    before = memory_of(tenants, "other")
     for n in range(20):
         assert wait(greedy, launch(greedy, f"SELECT {n}"))
-    assert used_by_other() == before
+    assert memory_of(tenants, "other") == before
 
 
 REFUSED = {
@@ -141,16 +141,11 @@ def test_what_is_refused_takes_nothing_of_others(
     for n in range(35):
         assert wait(tenants.other, launch(tenants.other, f"SELECT {n}"))
 
-    def used_by_other() -> object:
-        return tenants.superuser.execute(
-            "SELECT memory_bytes FROM pg_background_usage WHERE (kind, name) = ('role', 'other')"
-        ).fetchone()
-
-    before = used_by_other()
+    before = memory_of(tenants, "other")
     with pytest.raises(e.ConfigurationLimitExceeded) as caught:
         refused(greedy)
     assert f"pg_background.{limit} is" in told(caught.value)
-    assert used_by_other() == before
+    assert memory_of(tenants, "other") == before
     text = tenants.other.execute("SELECT pg_background_full_sql(%s, %s)", over).fetchone()
     assert text is not None
     assert len(text[0]) > 1000

@@ -82,13 +82,12 @@ cdef Refusal why_refused(Launch *launch) noexcept nogil:
         return ROLE_HAS_ALL_JOBS
     if database != NULL and is_reached(database.jobs, launch.database_limits.jobs):
         return DATABASE_HAS_ALL_JOBS
-    if (launch.on_full == FULL_IS_ERROR and launch.role_limits.workers > 0
-            and (role.running if role != NULL else 0) + stuck_workers(launch.identity.login, False)
-            >= launch.role_limits.workers):
+    if launch.on_full == FULL_IS_ERROR and has_all_workers(
+            role.running if role != NULL else 0, launch.role_limits.workers, launch.identity.login, False):
         return ROLE_HAS_ALL_WORKERS
-    if (launch.on_full == FULL_IS_ERROR and launch.database_limits.workers > 0
-            and (database.running if database != NULL else 0) + stuck_workers(launch.identity.database, True)
-            >= launch.database_limits.workers):
+    if launch.on_full == FULL_IS_ERROR and has_all_workers(
+            database.running if database != NULL else 0, launch.database_limits.workers, launch.identity.database,
+            True):
         return DATABASE_HAS_ALL_WORKERS
     if not launch.may_take_reserve and registry.used_jobs >= registry.jobs_size - reserved_jobs():
         return REST_IS_RESERVED

@@ -67,6 +67,12 @@ cdef int stuck_workers(Oid owner, bint is_database) noexcept nogil:
     return count
 
 
+cdef bint has_all_workers(int32_t running, int32_t limit, Oid owner, bint is_database) noexcept nogil:
+    """Whether jobs that run and stuck processes have reached the limit of this login role, or database; under the
+    lock."""
+    return limit > 0 and is_reached(running + stuck_workers(owner, is_database), limit)
+
+
 cdef bint is_any_stuck() noexcept nogil:
     """Under the lock."""
     cdef int32_t i

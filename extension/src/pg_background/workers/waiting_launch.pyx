@@ -14,9 +14,8 @@ cdef void raise_why_it_waits(Pending *pending) noexcept nogil:
     cdef bint of_session, of_role, of_database, of_server
     share_registry()
     of_session = running_of_session(job) >= job.session_limit
-    of_role = is_reached(role_usage(job).running + stuck_workers(job.identity.login, False), job.role_limits.workers)
-    of_database = is_reached(database_usage(job).running + stuck_workers(job.identity.database, True),
-                             job.database_limits.workers)
+    of_role = has_all_workers(role_usage(job).running, job.role_limits.workers, job.identity.login, False)
+    of_database = has_all_workers(database_usage(job).running, job.database_limits.workers, job.identity.database, True)
     of_server = registry.live_workers >= most_workers(job.may_take_reserve)
     unlock_registry()
     if of_session:
